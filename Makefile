@@ -1,0 +1,95 @@
+# `make demo` and `make test` do all the set-up themselves: they need Python 3.11 or later, make and a package index.
+# PYTHON chooses the interpreter:  make test PYTHON=/opt/python3.12/bin/python3
+
+.SHELLFLAGS := -euc
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+# What the installed packages depend on. The package itself is editable: a change in src needs no new installation.
+PINS := pyproject.toml constraints.txt
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The first candidate that runs and is new enough; empty if there is none. Nothing is started before a target asks for it.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(IS_NEW_ENOUGH)' >/dev/null 2>&1 && { echo "$$p"; break; }; done; true)
+
+.PHONY: help
+help: ## Show the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ Use
+.PHONY: demo
+demo: $(RUNTIME) ## Set up, run a real backtest on real prices and write its report
+	$(BIN)/fairlead demo
+
+.PHONY: bench
+bench: $(RUNTIME) ## Measure the speed of the engine on this machine
+	$(BIN)/python benchmarks/run.py
+
+##@ Develop
+.PHONY: setup
+setup: $(DEV) ## Create .venv with everything that development needs
+
+.PHONY: test
+test: lint types $(DEV) ## Set up, then lint, types, layers and every test with the coverage floor
+	$(BIN)/pytest -n 2 --cov --cov-report=term
+
+.PHONY: lint
+lint: $(DEV) ## Style, formatting and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(DEV) ## Type-check src in strict mode
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(DEV) ## Format, and mend what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(DEV) ## Build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.PHONY: build
+build: $(DEV) ## Build the wheel and the source archive into dist/
+	rm -rf dist
+	$(BIN)/python -m build
+
+##@ Tidy
+.PHONY: clean
+clean: ## Remove build outputs and caches; keeps .venv and artifacts
+	rm -rf build dist site .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## As clean, and remove .venv too
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "error: Fairlead needs Python 3.11 or later and found none." \
+		"Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(IS_NEW_ENOUGH)' || { echo "error: PYTHON=$(PYTHON) must be Python 3.11 or later," \
+		"was '$$("$(PYTHON)" --version 2>&1 || true)'." >&2; exit 1; }
+	@rm -rf $(VENV)
+	@echo "Creating $(VENV) with $(PYTHON) ..."
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); echo "error: '$(PYTHON) -m venv' failed." \
+		"On Debian and Ubuntu it needs the package python3-venv." >&2; exit 1; }
+
+$(RUNTIME): $(PINS) | $(BIN)/python
+	@echo "Installing Fairlead and its dependencies into $(VENV) (once; takes a minute or two) ..."
+	@$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(DEV): $(PINS) | $(BIN)/python
+	@echo "Installing Fairlead, its dependencies and the development tools into $(VENV) (once; takes a minute or two) ..."
+	@$(PIP) install --quiet -c constraints.txt -e ".[dev]"
+	@touch $(RUNTIME) $@

@@ -1,0 +1,24 @@
+"""From a record to a judgement: results, metrics, trades, reports and run directories.
+
+The package can be called: ``fairlead.backtest(strategy, data)`` is `fairlead.backtest.api.backtest`. A name that is both a
+room of the house and its most used verb would otherwise depend on the order of imports (ADR 0007).
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fairlead.backtest.result import Result
+
+
+class _CallablePackage(ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Result:
+        from fairlead.backtest.api import backtest  # noqa: PLC0415  importing the package must not load the engine
+
+        return backtest(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

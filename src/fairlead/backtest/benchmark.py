@@ -1,0 +1,79 @@
+"""The benchmark of a run: buy equal weights of its symbols at the first close, hold, reinvest dividends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fairlead.core.arrays import DayArray, FloatArray
+from fairlead.core.bars import forward_fill
+from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.engine.record import SessionPrices
+
+
+def buy_and_hold(prices: SessionPrices, actions: Sequence[CorporateAction], initial_cash: float) -> FloatArray:
+    """Return the value of the benchmark at the end of every session, shape (s,).
+
+    Each symbol gets an equal share of `initial_cash` and is bought, without costs, at its first known close; until then its
+    share waits in cash. Splits multiply the units; a dividend buys more units at the close of its ex-session.
+    """
+    marks = forward_fill(prices.mark)
+    count, width = marks.shape
+    if count == 0 or width == 0:
+        return np.full(count, initial_cash)
+    growth = growth_factors(prices.symbols, prices.session, marks, actions)
+    share = initial_cash / width
+    value = np.zeros(count)
+    for column in range(width):
+        known = np.flatnonzero(~np.isnan(marks[:, column]))
+        if len(known) == 0:
+            value += share
+            continue
+        first = known[0]
+        units = np.cumprod(growth[first:, column]) / growth[first, column]
+        value[:first] += share
+        value[first:] += share * units * marks[first:, column] / marks[first, column]
+    return value
+
+
+def growth_factors(
+    symbols: Sequence[str], session: DayArray, marks: FloatArray, actions: Sequence[CorporateAction]
+) -> FloatArray:
+    """Return by what splits and reinvested dividends multiply the units of each symbol in each session, shape (s, k)."""
+    columns = {symbol: i for i, symbol in enumerate(symbols)}
+    splits, cash = np.ones_like(marks), np.zeros_like(marks)
+    for row, action in rows_of(session, actions):
+        column = columns.get(action.symbol)
+        if column is None:
+            continue
+        if action.kind is ActionKind.SPLIT:
+            splits[row, column] *= action.value
+        else:
+            cash[row, column] += action.value
+    # Cash is per share before the split of the same session, as the engine applies them; the reinvestment is at the new price.
+    with np.errstate(invalid="ignore"):
+        grown = splits + cash / marks
+    return np.where(np.isnan(grown), 1.0, grown)
+
+
+def split_adjustment(prices: SessionPrices, actions: Sequence[CorporateAction]) -> FloatArray:
+    """Return what multiplies each raw price so that a split leaves no step; 1.0 in the last session. Shape (s, k)."""
+    only_splits = [action for action in actions if action.kind is ActionKind.SPLIT]
+    factors = growth_factors(prices.symbols, prices.session, np.ones_like(prices.mark), only_splits)
+    if len(factors) == 0:
+        return factors
+    later = np.vstack([factors[1:], np.ones((1, factors.shape[1]))])
+    adjustment: FloatArray = 1.0 / np.cumprod(later[::-1], axis=0)[::-1]
+    return adjustment
+
+
+def rows_of(session: DayArray, actions: Sequence[CorporateAction]) -> list[tuple[int, CorporateAction]]:
+    """Return each action with the row of the first session at or after its ex-session; those outside the run are left out."""
+    if len(session) == 0:
+        return []
+    return [
+        (int(np.searchsorted(session, action.ex_session)), action)
+        for action in actions
+        if session[0] < action.ex_session <= session[-1]
+    ]

@@ -1,0 +1,113 @@
+"""A run as pandas frames: the edge at which arrays and objects become tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from fairlead.backtest.metrics import Metric, drawdowns
+from fairlead.backtest.trades import RoundTrip
+from fairlead.core.arrays import FloatArray, IntArray
+from fairlead.core.fills import Fill
+from fairlead.core.orders import Order
+from fairlead.engine.record import EquityCurve
+
+_TRADE_FIELDS = (
+    "trade_id",
+    "strategy",
+    "symbol",
+    "side",
+    "qty",
+    "entry_price",
+    "exit_price",
+    "entry_exec_price",
+    "exit_exec_price",
+    "gross_pnl",
+    "slippage_cost",
+    "commission_cost",
+    "net_pnl",
+    "return_frac",
+    "duration_minutes",
+    "exit_reason",
+    "status",
+    "order_id",
+    "oco_id",
+)
+_ORDER_FIELDS = (
+    "order_id",
+    "strategy",
+    "symbol",
+    "side",
+    "order_type",
+    "quantity",
+    "limit_price",
+    "stop_price",
+    "time_in_force",
+    "status",
+    "filled_quantity",
+    "average_price",
+    "commission",
+    "reason",
+    "tag",
+)
+_FILL_FIELDS = ("fill_id", "order_id", "strategy", "symbol", "side", "quantity", "price_ideal", "price", "commission", "tag")
+
+
+def instants(ts_ns: IntArray | Sequence[int], name: str | None = None) -> pd.DatetimeIndex:
+    """Return a UTC index of nanosecond stamps."""
+    stamps = np.asarray(ts_ns, dtype=np.int64).view("datetime64[ns]")
+    return pd.DatetimeIndex(stamps, name=name).tz_localize("UTC")
+
+
+def stats_series(metrics: Mapping[str, Metric], curve: EquityCurve, name: str) -> pd.Series:
+    """Return all metrics in reading order after the run's first and last instant; what is undefined is NaN."""
+    ends = instants(curve.ts_ns[[0, -1]]) if len(curve.ts_ns) else (pd.NaT, pd.NaT)
+    values: dict[str, object] = {"start": ends[0], "end": ends[1]}
+    values |= {key: float("nan") if value is None else value for key, value in metrics.items()}
+    return pd.Series(values, dtype=object, name=name)
+
+
+def equity_frame(curve: EquityCurve, initial_cash: float) -> pd.DataFrame:
+    """Return equity, cash, exposures and drawdown at every instant."""
+    below, percent = drawdowns(curve.equity, initial_cash)
+    columns = {"equity": curve.equity, "cash": curve.cash, "gross": curve.gross, "net": curve.net}
+    return pd.DataFrame({**columns, "drawdown": below, "drawdown_pct": percent}, index=instants(curve.ts_ns, "ts"))
+
+
+def trades_frame(trades: Sequence[RoundTrip]) -> pd.DataFrame:
+    """Return one row per round trip."""
+    columns: dict[str, object] = {name: _column(trades, name) for name in _TRADE_FIELDS}
+    frame = pd.DataFrame(columns)
+    frame.insert(5, "entry_ts", instants([trade.entry_ns for trade in trades]))
+    frame.insert(6, "exit_ts", instants([trade.exit_ns for trade in trades]))
+    return frame
+
+
+def orders_frame(orders: Sequence[Order]) -> pd.DataFrame:
+    """Return one row per order, with what became of it."""
+    frame = pd.DataFrame({name: _column(orders, name) for name in _ORDER_FIELDS})
+    for name in ("limit_price", "stop_price", "average_price"):
+        frame[name] = frame[name].astype(float)
+    frame.insert(0, "created", instants([order.created_ns for order in orders]))
+    return frame
+
+
+def fills_frame(fills: Sequence[Fill]) -> pd.DataFrame:
+    """Return one row per execution; slippage is its cost in currency per unit."""
+    frame = pd.DataFrame({name: _column(fills, name) for name in _FILL_FIELDS})
+    frame.insert(0, "ts", instants([fill.ts_ns for fill in fills]))
+    frame.insert(9, "slippage", np.array([fill.slippage for fill in fills], dtype=float))
+    return frame
+
+
+def benchmark_series(ts_ns: IntArray, values: FloatArray) -> pd.Series:
+    """Return the benchmark's value at the end of every session."""
+    return pd.Series(values, index=instants(ts_ns, "ts"), name="benchmark")
+
+
+def _column(items: Sequence[object], name: str) -> list[object]:
+    values = [getattr(item, name) for item in items]
+    # Enumerations become their text: a frame is for reading and for files.
+    return [str(value) if isinstance(value, str) else value for value in values]

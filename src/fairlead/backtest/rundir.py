@@ -1,0 +1,206 @@
+"""The run directory: every artefact of a run, written as a whole or not at all (domain rule 6.12)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+import yaml
+
+from fairlead.backtest import recordfile
+from fairlead.backtest.info import RunInfo, plain
+from fairlead.backtest.manifest import MANIFEST, diagnostics, manifest, run_steps
+from fairlead.backtest.metrics import drawdowns
+from fairlead.backtest.plots import to_png
+from fairlead.backtest.report.page import render
+from fairlead.backtest.result import Result
+from fairlead.backtest.tables import FILL_COLUMNS, ORDER_COLUMNS, OUTCOME_COLUMNS, TRADE_COLUMNS, Row, Tables, to_csv
+from fairlead.contracts.files import atomic_directory, canonical_json, write_json
+from fairlead.core.errors import DataError, DataNotFound
+from fairlead.core.instruments import AssetClass, Instrument
+
+RUNS: Final = "runs"
+LATEST: Final = "latest"
+DAMAGED: Final = "DAMAGED"
+
+
+def free_run_id(workspace: str | Path, run_id: str) -> str:
+    """Return `run_id`, or with ``_2``, ``_3``, ... if the workspace has a run of that name: two may start in one second."""
+    folder, name, ordinal = Path(workspace) / RUNS, run_id, 1
+    while (folder / name).exists():
+        ordinal += 1
+        name = f"{run_id}_{ordinal}"
+    return name
+
+
+def write_run(result: Result, workspace: str | Path, *, report: bool = True) -> Path:
+    """Write ``runs/<run_id>/`` below `workspace` and return it.
+
+    Parameters
+    ----------
+    report : bool
+        Whether to write ``report.html``, 5 MB of which are the chart library.
+
+    Raises
+    ------
+    StorageError
+        If the run is already there or the disk refuses; nothing is left half-written.
+    """
+    return write_directory(result, Path(workspace) / RUNS / result.run_id, report=report)
+
+
+def write_directory(result: Result, target: Path, *, report: bool = True) -> Path:
+    """Write all artefacts of `result` into the new folder `target`; see `write_run`."""
+    # Everything that computes comes first, so that an error in it is not taken for the disk's.
+    page = render(result) if report else ""
+    tables = _tables(result)
+    pictures = {"equity_curve.png": to_png(result.plot("equity")), "drawdown_curve.png": to_png(result.plot("drawdown"))}
+    with atomic_directory(target) as folder:
+        for name, (columns, table) in tables.items():
+            _text(folder / name, to_csv(columns, table))
+        _equity_csv(result, folder / "equity_curve.csv")
+        recordfile.write_record(folder, result.record)
+        for name, picture in pictures.items():
+            (folder / name).write_bytes(picture)
+        write_json(folder / "metrics.json", result.metrics)
+        write_json(folder / "diagnostics.json", diagnostics(result))
+        _text(folder / "config.yaml", yaml.safe_dump(plain(result.info.config), sort_keys=True, allow_unicode=True))
+        _text(folder / "label.txt", f"{_one_line(result.info.title)}\n")
+        _text(folder / "run_steps.jsonl", "".join(f"{canonical_json(step)}\n" for step in run_steps(result)))
+        if report:
+            _text(folder / "report.html", page)
+        counts = {name: len(table) for name, (_, table) in tables.items()}
+        counts["equity_curve.csv"] = len(result.record.account.ts_ns)
+        write_json(folder / MANIFEST, manifest(result, folder, counts))
+    return target
+
+
+def read_directory(path: Path) -> Result:
+    """Return the result that `write_directory` wrote.
+
+    Raises
+    ------
+    DataNotFound
+        If `path` holds no manifest.
+    DataError
+        If the manifest or a table is damaged.
+    """
+    data = _read_manifest(path)
+    try:
+        info = RunInfo.from_dict(data["info"])
+        instruments = {item["symbol"]: _instrument(item) for item in data["instruments"]}
+        record = recordfile.read_record(path, info.run_id, data["record"])
+        return Result(record, info, instruments=instruments, risk_free=float(data["risk_free"]))
+    except (KeyError, TypeError, ValueError) as exc:
+        raise DataError(f"cannot read {path / MANIFEST}: {exc!r}. The run directory is damaged; run it again.") from exc
+
+
+def list_runs(workspace: str | Path) -> list[dict[str, Any]]:
+    """Return the runs of a workspace in short, the newest first.
+
+    Each has run_id, title, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory without a
+    readable manifest has status ``DAMAGED`` and is listed last: a list must not fail because of one run.
+    """
+    folder = Path(workspace) / RUNS
+    if not folder.is_dir():
+        return []
+    runs = [_brief(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return sorted(runs, key=lambda run: (run["created_at"], run["run_id"]), reverse=True)
+
+
+def run_folder(workspace: str | Path, name: str | Path) -> Path:
+    """Return the directory of a run: its id, ``latest``, or the path of a run directory.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no such run; the message says which there are.
+    """
+    runs = Path(workspace) / RUNS
+    known = [run["run_id"] for run in list_runs(workspace) if run["status"] != DAMAGED]
+    if str(name) == LATEST and known:
+        return runs / str(known[0])
+    for folder in (runs / str(name), Path(name)):
+        if (folder / MANIFEST).is_file():
+            return folder
+    shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "") if known else "(none)"
+    raise DataNotFound(f"no run named {str(name)!r} in {runs}. Newest: {shown}.")
+
+
+def find_run(workspace: str | Path, name: str | Path) -> Result:
+    """Return the result of a run; `name` as in `run_folder`.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no such run.
+    DataError
+        If its directory is damaged.
+    """
+    return read_directory(run_folder(workspace, name))
+
+
+def _tables(result: Result) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
+    tables = Tables(result.record, result.info, result.ledger, result.instruments)
+    return {
+        "orders.csv": (ORDER_COLUMNS + OUTCOME_COLUMNS, list(tables.orders())),
+        "filled_orders.csv": (FILL_COLUMNS, list(tables.fills())),
+        "trades.csv": (TRADE_COLUMNS, list(tables.trades())),
+    }
+
+
+def _equity_csv(result: Result, path: Path) -> None:
+    account = result.record.account
+    below, percent = drawdowns(account.equity, result.record.initial_cash)
+    stamps = pl.Series("ts", account.ts_ns).cast(pl.Datetime("ns")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    frame = pl.DataFrame({"ts": stamps, "equity": account.equity, "drawdown": below, "drawdown_pct": percent})
+    frame.write_csv(path)
+
+
+def _brief(path: Path) -> dict[str, Any]:
+    blank = {
+        "title": "",
+        "created_at": "",
+        "synthetic": False,
+        "dataset": "",
+        "start": "",
+        "end": "",
+        "digest": "",
+        "metrics": {},
+    }
+    try:
+        data = _read_manifest(path)
+        info, result = data["info"], data["result"]
+        metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+        shown = {key: info[key] for key in ("title", "created_at", "synthetic", "dataset", "start", "end")}
+        brief = {"run_id": data["run_id"], **shown, "status": result["status"], "digest": result["digest"], "metrics": metrics}
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        return {"run_id": path.name, **blank, "synthetic": False, "metrics": {}, "status": DAMAGED, "path": str(path)}
+    return {**brief, "path": str(path)}
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise DataNotFound(f"no run directory at {path}: it holds no {MANIFEST}. List runs with `fairlead runs ls`.")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise DataError(f"cannot read {file}: {exc}. The run directory is damaged; run it again.") from exc
+    if not isinstance(data, dict):
+        raise DataError(f"cannot read {file}: it holds no mapping. The run directory is damaged; run it again.")
+    return data
+
+
+def _instrument(data: dict[str, Any]) -> Instrument:
+    return Instrument(**{**data, "asset_class": AssetClass(data["asset_class"])})
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,202 @@
+"""`SessionSettings`: the shape of a configuration file, composed of the settings that stand beside each component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from fairlead.config.live import BrokerSettings, LiveDataSettings, RealtimeClockSettings, Symbol
+from fairlead.config.rules import one_of
+from fairlead.contracts.settings import Settings
+from fairlead.core.errors import ConfigurationError
+from fairlead.core.identity import slug
+from fairlead.core.instruments import Instrument
+from fairlead.data.settings import DataSettings
+from fairlead.engine.clock import ClockSettings
+from fairlead.execution.simulated import ExecutionSettings
+from fairlead.sdk.limits import RiskLimits
+
+Mode = Literal["backtest", "replay", "paper", "live"]
+# Architecture, section 4: modes differ only in the clock, the source and the execution that are wired in.
+_WIRING: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
+    {
+        "backtest": {"clock": ("historical",), "data": ("historical",), "execution": ("simulated",)},
+        "replay": {"clock": ("historical",), "data": ("historical", "replay"), "execution": ("simulated",)},
+        "paper": {"clock": ("realtime",), "data": ("live",), "execution": ("simulated",)},
+        "live": {"clock": ("realtime",), "data": ("live",), "execution": ("broker",)},
+    }
+)
+# The upper end of `RiskLimits.max_leverage`: as a limit that only tightens, it changes nothing.
+_NO_TIGHTER_LEVERAGE: Final = 20.0
+
+
+def _tightening_only_what_is_given(value: Any) -> Any:
+    # The default of `RiskLimits` is a strategy's; here it would tighten a limit that the file never mentions.
+    if value is None:
+        value = {}
+    return {"max_leverage": _NO_TIGHTER_LEVERAGE, **value} if isinstance(value, Mapping) else value
+
+
+class StrategySettings(Settings):
+    """One strategy of a session.
+
+    Parameters
+    ----------
+    name : str
+        Names this strategy in results and orders; unique in the session.
+    strategy : str, optional
+        A registered strategy or ``package.module:Class``; `name` if not given.
+    enabled : bool
+        Whether it trades.
+    capital : float
+        Its own starting capital, in account currency.
+    params : dict
+        Values of its declared parameters.
+    risk_limits : RiskLimits
+        Limits that tighten the strategy's own; what is not given tightens nothing.
+    """
+
+    name: str = Field(min_length=1, max_length=64, pattern=r"^[^|]+$")
+    strategy: str | None = Field(default=None, min_length=1)
+    enabled: bool = True
+    capital: float = Field(gt=0, le=1e12, description="Give its starting capital, such as 100_000.")
+    params: dict[str, Any] = Field(default_factory=dict)
+    risk_limits: Annotated[RiskLimits, BeforeValidator(_tightening_only_what_is_given)] = RiskLimits(
+        max_leverage=_NO_TIGHTER_LEVERAGE
+    )
+
+    @property
+    def reference(self) -> str:
+        """What the registry looks up."""
+        return self.strategy if self.strategy is not None else self.name
+
+
+class InstrumentSettings(Settings):
+    """What differs from the default instrument, a US equity. See `Instrument` for the meaning of each field."""
+
+    tick_size: float | None = Field(default=None, gt=0, le=1e6)
+    lot_step: float = Field(default=1.0, gt=0, le=1e9)
+    min_quantity: float = Field(default=1.0, gt=0, le=1e9)
+    multiplier: float = Field(default=1.0, gt=0, le=1e9)
+    calendar: str = Field(default="XNYS", min_length=1)
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+    shortable: bool = True
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the instrument that these settings describe."""
+        return Instrument(symbol=symbol, **self.model_dump())
+
+
+class FeatureSettings(Settings):
+    """How features are computed.
+
+    Parameters
+    ----------
+    cache : bool
+        Keep computed features between runs.
+    compute_on_demand : bool
+        Compute a feature when it is first asked for. Off: refuse what is not materialised.
+    """
+
+    cache: bool = True
+    compute_on_demand: bool = True
+
+
+class ReportSettings(Settings):
+    """What a run writes beside its numbers.
+
+    Parameters
+    ----------
+    html : bool
+        The self-contained HTML report.
+    plots : bool
+        The PNG pictures of equity and drawdown.
+    """
+
+    html: bool = True
+    plots: bool = True
+
+
+def _tagged_by_type(default: str, *same: str) -> Callable[[Any], str]:
+    def tag(value: Any) -> str:
+        found = str(value.get("type", default) if isinstance(value, Mapping) else getattr(value, "type", default))
+        return default if found in same else found
+
+    return tag
+
+
+def _or_defaults(value: Any) -> Any:
+    # "clock:" with nothing after it asks for the defaults, as leaving the key out does.
+    return {} if value is None else value
+
+
+def _unique(strategies: tuple[StrategySettings, ...]) -> tuple[StrategySettings, ...]:
+    seen: set[str] = set()
+    for i, entry in enumerate(strategies):
+        # Results and orders carry the slug: "a b" and "a_b" would be one strategy there.
+        if slug(entry.name) in seen:
+            raise ConfigurationError.of(f"{i}.name", "be unique", entry.name, "Name one of the two otherwise.")
+        seen.add(slug(entry.name))
+    if not any(entry.enabled for entry in strategies):
+        raise ConfigurationError("at least one strategy must be enabled. Set enabled: true on one.")
+    return strategies
+
+
+Clock = Annotated[
+    Annotated[ClockSettings, Tag("historical")] | Annotated[RealtimeClockSettings, Tag("realtime")],
+    Discriminator(_tagged_by_type("historical")),
+]
+Data = Annotated[
+    Annotated[DataSettings, Tag("historical")] | Annotated[LiveDataSettings, Tag("live")],
+    Discriminator(_tagged_by_type("historical", "replay")),
+]
+Execution = Annotated[
+    Annotated[ExecutionSettings, Tag("simulated")] | Annotated[BrokerSettings, Tag("broker")],
+    Discriminator(_tagged_by_type("simulated")),
+]
+
+
+class SessionSettings(Settings):
+    """Everything that one session needs.
+
+    Parameters
+    ----------
+    mode : {'backtest', 'replay', 'paper', 'live'}
+        Decides which clock, data and execution fit.
+    name : str, optional
+        Title of the run.
+    seed : int
+        Root of every random stream.
+    clock, data, execution : settings of the three parts in which modes differ
+    strategies : tuple of StrategySettings
+        At least one.
+    features, report : settings
+    instruments : dict of symbol to InstrumentSettings
+        Only what differs from a US equity.
+    workspace : path, optional
+        Where results go; None lets the command line decide.
+    """
+
+    mode: Mode
+    name: str | None = Field(default=None, min_length=1, max_length=200)
+    seed: int = Field(default=42, ge=0, lt=2**63)
+    clock: Annotated[Clock, BeforeValidator(_or_defaults)] = Field(default_factory=ClockSettings)
+    data: Data
+    execution: Annotated[Execution, BeforeValidator(_or_defaults)] = Field(default_factory=ExecutionSettings)
+    strategies: Annotated[tuple[StrategySettings, ...], AfterValidator(_unique)] = Field(min_length=1)
+    features: Annotated[FeatureSettings, BeforeValidator(_or_defaults)] = FeatureSettings()
+    instruments: Annotated[dict[Symbol, InstrumentSettings], BeforeValidator(_or_defaults)] = Field(default_factory=dict)
+    report: Annotated[ReportSettings, BeforeValidator(_or_defaults)] = ReportSettings()
+    workspace: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_its_mode(self) -> Self:
+        for name, allowed in _WIRING[self.mode].items():
+            found = getattr(self, name).type
+            if found not in allowed:
+                raise ConfigurationError.of(f"{name}.type", f"be {one_of(allowed)} in mode {self.mode}", found)
+        return self

@@ -1,0 +1,116 @@
+"""Wiring: validated settings become the parts of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.config.loading import LoadedConfig
+from fairlead.config.settings import SessionSettings
+from fairlead.contracts.workspace import workspace_folder
+from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
+from fairlead.core.identity import slug
+from fairlead.data.opening import open_source
+from fairlead.data.settings import DataSettings
+from fairlead.data.source import DataSource
+from fairlead.engine.clock import ClockSettings
+from fairlead.engine.session import Allocation, SessionPlan
+from fairlead.execution.simulated import ExecutionSettings
+from fairlead.sdk.registry import find_strategy
+
+
+@dataclass(frozen=True, slots=True)
+class WiredSession:
+    """A configuration whose data has been found and whose plan can be made, as often as needed.
+
+    Attributes
+    ----------
+    loaded : LoadedConfig
+    source : DataSource
+    workspace : Path
+        Where results go.
+    """
+
+    loaded: LoadedConfig
+    source: DataSource
+    workspace: Path
+
+    @property
+    def title(self) -> str:
+        """What a person calls the run: the configuration's name, or its strategies'."""
+        settings = self.loaded.settings
+        return settings.name or " + ".join(entry.name for entry in settings.strategies if entry.enabled)
+
+    def plan(self, run_id: str = "", *, profile: bool = False) -> SessionPlan:
+        """Return a fresh plan: its strategies have seen nothing yet."""
+        settings = self.loaded.settings
+        clock, execution = settings.clock, settings.execution
+        if not isinstance(clock, ClockSettings) or not isinstance(execution, ExecutionSettings):
+            raise _refused(settings)
+        return SessionPlan(
+            run_id=run_id,
+            allocations=tuple(
+                Allocation(
+                    name=slug(entry.name),
+                    strategy=find_strategy(entry.reference)(**entry.params),
+                    capital=entry.capital,
+                    limits=entry.risk_limits,
+                )
+                for entry in settings.strategies
+                if entry.enabled
+            ),
+            source=self.source,
+            execution=execution,
+            clock=clock,
+            instruments={symbol: item.instrument(symbol) for symbol, item in settings.instruments.items()},
+            seed=settings.seed,
+            profile=profile,
+        )
+
+
+def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str | None = None) -> WiredSession:
+    """Open the data that a configuration asks for and check that its strategies can run on it.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    environ : mapping of str to str
+        ``FAIRLEAD_HOME`` names the workspace if neither `workspace` nor the configuration does.
+    workspace : path, optional
+        Wins over the configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        If the mode cannot be run yet, or data and strategies do not fit; the text names file and line.
+    """
+    settings = loaded.settings
+    data, clock = settings.data, settings.clock
+    if settings.mode != "backtest" or not isinstance(data, DataSettings) or not isinstance(clock, ClockSettings):
+        raise _refused(settings)
+    folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
+    try:
+        source = open_source(data, start=clock.start_date, end=clock.end_date, workspace=folder)
+    except DataNotFound as exc:
+        raise loaded.problem(("data",), exc) from exc
+    except UnknownName as exc:
+        raise loaded.problem(("data", "symbols"), exc) from exc
+    session = WiredSession(loaded, source, folder)
+    for i, entry in enumerate(settings.strategies):
+        if entry.enabled:
+            _check_symbols(loaded, source, i)
+    return session
+
+
+def _check_symbols(loaded: LoadedConfig, source: DataSource, index: int) -> None:
+    entry = loaded.settings.strategies[index]
+    for symbol in find_strategy(entry.reference)(**entry.params).required_symbols():
+        if symbol not in source.symbols:
+            unknown = UnknownName.among(f"symbol in dataset {source.name!r}", symbol, source.symbols)
+            raise loaded.problem(("strategies", index, "params"), unknown)
+
+
+def _refused(settings: SessionSettings) -> ConfigurationError:
+    remedy = "Replay, paper and live sessions load and validate; they cannot run yet."
+    return ConfigurationError.of("mode", "be backtest in this version", settings.mode, remedy)

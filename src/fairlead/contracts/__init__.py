@@ -1,0 +1,1 @@
+"""What crosses a border: frames, rows, files, manifests, settings."""

@@ -1,0 +1,70 @@
+"""Third-party parts: by entry point, or as ``package.module:Class``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from fairlead.contracts.settings import Settings
+from fairlead.core.errors import ConfigurationError, UnknownName
+
+PartT = TypeVar("PartT", bound=Settings)
+
+
+def find_part(kind: str, name: str, shipped: Mapping[str, type[PartT]], base: type[PartT], group: str) -> type[PartT]:
+    """Return the class that `name` stands for.
+
+    Parameters
+    ----------
+    kind : str
+        What to call it in an error, e.g. ``"slippage model"``.
+    name : str
+        A shipped name, an entry point of `group`, or ``package.module:Class``.
+    shipped : mapping of str to class
+    base : class
+        What the class must derive from.
+    group : str
+        Entry point group, e.g. ``"fairlead.slippage"``.
+
+    Raises
+    ------
+    UnknownName
+        If nothing answers to `name`.
+    ConfigurationError
+        If what answers cannot be imported or is not a `base`.
+    """
+    if name in shipped:
+        return shipped[name]
+    declared = {point.name: point.value for point in entry_points(group=group)}
+    target = declared.get(name, name)
+    if ":" not in target:
+        raise UnknownName.among(kind, name, {*shipped, *declared}, "Or give 'package.module:Class'.")
+    module_name, _, attribute = target.partition(":")
+    try:
+        part = getattr(importlib.import_module(module_name), attribute)
+    except Exception as exc:  # noqa: BLE001  importing a plug-in runs its code, which may raise anything
+        raise ConfigurationError(f"{kind} {name!r} cannot be imported: {exc}.") from exc
+    if not (isinstance(part, type) and issubclass(part, base)) or inspect.isabstract(part):
+        raise ConfigurationError.of(f"{kind} {name}", f"be a concrete subclass of {base.__name__}", part)
+    return part
+
+
+def build_part(kind: str, name: str, part: type[PartT], params: Mapping[str, Any]) -> PartT:
+    """Return `part` built from `params`.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming every parameter that is unknown or out of range.
+    """
+    try:
+        return part(**params)
+    except ValidationError as exc:
+        texts = [f"'{'.'.join(map(str, e['loc']))}': {e['msg']}, was {e.get('input')!r}" for e in exc.errors()]
+        known = ", ".join(part.model_fields) or "none"
+        raise ConfigurationError(f"{kind} {name!r} does not take these params: {'; '.join(texts)}. Known: {known}.") from exc

@@ -1,0 +1,82 @@
+"""What a contract needs to know of an exchange calendar; `fairlead.data.calendars` implements it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from fairlead.core.arrays import BoolArray, DayArray, IntArray
+
+
+class Segments(NamedTuple):
+    """Uninterrupted stretches of trading: a session, or the parts before and after its lunch break.
+
+    Attributes
+    ----------
+    session : int32 array of shape (m,)
+        Session date of each, in days since the epoch.
+    open_ns, close_ns : int64 arrays of shape (m,)
+        UTC bounds, half-open; strictly increasing and not overlapping.
+    """
+
+    session: DayArray
+    open_ns: IntArray
+    close_ns: IntArray
+
+
+class SessionCalendar(Protocol):
+    """The sessions of one exchange."""
+
+    @property
+    def name(self) -> str:
+        """The exchange's code, e.g. ``XNYS``."""
+
+    def sessions(self, first_day: int, last_day: int) -> DayArray:
+        """Return the session dates from `first_day` to `last_day`, both included, in days since the epoch.
+
+        Raises
+        ------
+        DataError
+            If the range is beyond the dates for which the calendar is known.
+        """
+
+    def segments_between(self, start_ns: int, end_ns: int) -> Segments:
+        """Return every segment that holds an instant of [start_ns, end_ns], and possibly some neighbours.
+
+        Raises
+        ------
+        DataError
+            If the range is beyond the dates for which the calendar is known.
+        """
+
+
+def find_segment(segments: Segments, label_ns: IntArray) -> tuple[BoolArray, IntArray]:
+    """Return whether each label lies in a segment, half-open, and the position of that segment.
+
+    Parameters
+    ----------
+    label_ns : int64 array of shape (n,)
+        Instants, in any order.
+
+    Returns
+    -------
+    inside : bool array of shape (n,)
+    position : int64 array of shape (n,)
+        Where `inside` is false: of the segment before, or 0. Not to be used if there are no segments.
+    """
+    if len(segments.session) == 0:
+        return np.zeros(len(label_ns), np.bool_), np.zeros(len(label_ns), np.int64)
+    position = np.maximum(np.searchsorted(segments.open_ns, label_ns, side="right") - 1, 0)
+    inside = (label_ns >= segments.open_ns[position]) & (label_ns < segments.close_ns[position])
+    return inside, position
+
+
+def grid_labels(segments: Segments, length_ns: int) -> tuple[IntArray, DayArray]:
+    """Return the label of every bar of `length_ns` that the segments can have, and its session.
+
+    Bars count from the opening of their segment; the last one of a segment may be cut short by its close.
+    """
+    counts = -((segments.open_ns - segments.close_ns) // length_ns)
+    ordinal = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.repeat(segments.open_ns, counts) + ordinal * length_ns, np.repeat(segments.session, counts)

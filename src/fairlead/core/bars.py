@@ -1,0 +1,289 @@
+"""Bars in columns: a chunk of history as time-by-symbol arrays, and the cursor that hides its future.
+
+A row is one instant. It is *labelled* by the bar's opening instant and *known* at its closing instant; rows are ordered by
+the latter. NaN in `close` means that the symbol has no bar in that row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from fairlead.core.arrays import BoolArray, DayArray, FloatArray, IntArray
+from fairlead.core.errors import DataNotFound
+from fairlead.core.events import Bar, CorporateAction
+
+
+class EffectiveAction(NamedTuple):
+    """A corporate action at the row of a block in which it takes effect."""
+
+    row: int
+    column: int
+    action: CorporateAction
+    factor: float
+    """What multiplies every price before this row to make it comparable with prices from this row on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarBlock:
+    """A contiguous chunk of history for a fixed set of symbols.
+
+    Parameters
+    ----------
+    symbols : tuple of str
+        Column order, length k.
+    label_ns, known_ns : int64 arrays of shape (n,)
+        Opening and closing instants. `known_ns` is strictly increasing.
+    session : int32 array of shape (n,)
+        Exchange-local session date, in days since the epoch.
+    open, high, low, close, volume : float64 arrays of shape (n, k)
+        Raw prices in currency and volume in units; NaN where the symbol has no bar.
+    mark : float64 array of shape (n, k)
+        The last raw close known at each row; NaN before a symbol's first bar.
+    start : int
+        First row to deliver. Rows before it are history carried over from the block before.
+    actions : tuple of EffectiveAction
+        Ordered by row; includes those of the carried rows.
+    """
+
+    symbols: tuple[str, ...]
+    label_ns: IntArray
+    known_ns: IntArray
+    session: DayArray
+    open: FloatArray
+    high: FloatArray
+    low: FloatArray
+    close: FloatArray
+    volume: FloatArray
+    mark: FloatArray
+    start: int = 0
+    actions: tuple[EffectiveAction, ...] = ()
+    columns: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", {symbol: i for i, symbol in enumerate(self.symbols)})
+
+    def __len__(self) -> int:
+        return len(self.known_ns)
+
+    def column(self, symbol: str) -> int:
+        """Return the column of `symbol`.
+
+        Raises
+        ------
+        DataNotFound
+            If the block has no such symbol.
+        """
+        try:
+            return self.columns[symbol]
+        except KeyError:
+            raise DataNotFound(f"no symbol named {symbol!r} in this run. Known: {', '.join(self.symbols)}.") from None
+
+    def bar(self, row: int, column: int) -> Bar | None:
+        """Return the bar at one cell, or None if the symbol has no bar in that row."""
+        close = float(self.close[row, column])
+        if close != close:
+            return None
+        return Bar(
+            self.symbols[column],
+            int(self.label_ns[row]),
+            int(self.known_ns[row]),
+            float(self.open[row, column]),
+            float(self.high[row, column]),
+            float(self.low[row, column]),
+            close,
+            float(self.volume[row, column]),
+        )
+
+
+class BarSlice:
+    """All bars that close at one instant: a view of one row of a `BarBlock`."""
+
+    __slots__ = ("_block", "_row")
+
+    def __init__(self, block: BarBlock, row: int) -> None:
+        self._block = block
+        self._row = row
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol of the run, in column order, with or without a bar here."""
+        return self._block.symbols
+
+    @property
+    def label_ns(self) -> int:
+        """Opening instant in nanoseconds."""
+        return int(self._block.label_ns[self._row])
+
+    @property
+    def known_ns(self) -> int:
+        """Closing instant in nanoseconds: when the slice became known."""
+        return int(self._block.known_ns[self._row])
+
+    @property
+    def open(self) -> FloatArray:
+        """Opening prices, shape (k,), NaN where there is no bar."""
+        row: FloatArray = self._block.open[self._row]
+        return row
+
+    @property
+    def high(self) -> FloatArray:
+        """Highest prices, shape (k,)."""
+        row: FloatArray = self._block.high[self._row]
+        return row
+
+    @property
+    def low(self) -> FloatArray:
+        """Lowest prices, shape (k,)."""
+        row: FloatArray = self._block.low[self._row]
+        return row
+
+    @property
+    def close(self) -> FloatArray:
+        """Closing prices, shape (k,)."""
+        row: FloatArray = self._block.close[self._row]
+        return row
+
+    @property
+    def volume(self) -> FloatArray:
+        """Volumes in units, shape (k,)."""
+        row: FloatArray = self._block.volume[self._row]
+        return row
+
+    @property
+    def present(self) -> BoolArray:
+        """Which symbols have a bar here, shape (k,)."""
+        known: BoolArray = ~np.isnan(self._block.close[self._row])
+        return known
+
+    def __contains__(self, symbol: object) -> bool:
+        column = self._block.columns.get(symbol) if isinstance(symbol, str) else None
+        return column is not None and bool(self._block.close[self._row, column] == self._block.close[self._row, column])
+
+    def __getitem__(self, symbol: str) -> Bar:
+        bar = self._block.bar(self._row, self._block.column(symbol))
+        if bar is None:
+            raise DataNotFound(f"{symbol!r} has no bar at this instant; test `symbol in slice` first.")
+        return bar
+
+    def __iter__(self) -> Iterator[Bar]:
+        for column in range(len(self._block.symbols)):
+            bar = self._block.bar(self._row, column)
+            if bar is not None:
+                yield bar
+
+    def __len__(self) -> int:
+        return int(self.present.sum())
+
+    def __repr__(self) -> str:
+        return f"BarSlice(known_ns={self.known_ns}, bars={len(self)})"
+
+
+class Cursor:
+    """Where a run stands in history: the one mutable place that clock, marks and history views read.
+
+    Views built on a cursor never look at rows beyond `row`; that is what makes them point-in-time.
+    """
+
+    __slots__ = ("block", "row")
+
+    def __init__(self, block: BarBlock, row: int = 0) -> None:
+        self.block = block
+        self.row = row
+
+    @property
+    def known_ns(self) -> int:
+        """The instant of the current row, in nanoseconds."""
+        return int(self.block.known_ns[self.row])
+
+
+class CursorMarks(Mapping[str, float]):
+    """The last known close of every symbol at a cursor; NaN before a symbol's first bar."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def __getitem__(self, symbol: str) -> float:
+        cursor = self._cursor
+        return float(cursor.block.mark[cursor.row, cursor.block.columns[symbol]])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cursor.block.symbols)
+
+    def __len__(self) -> int:
+        return len(self._cursor.block.symbols)
+
+
+def forward_fill(values: FloatArray, before: FloatArray | None = None) -> FloatArray:
+    """Return `values` with each NaN replaced by the last number above it in its column.
+
+    Parameters
+    ----------
+    values : array of shape (n, k)
+    before : array of shape (k,), optional
+        What was known before the first row.
+    """
+    if len(values) == 0:
+        return values.copy()
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    rows = np.where(missing, 0, np.arange(len(values))[:, None])
+    np.maximum.accumulate(rows, axis=0, out=rows)
+    filled: FloatArray = np.take_along_axis(values, rows, axis=0)
+    if before is not None:
+        filled = np.where(np.isnan(filled), before[None, :], filled)
+    return filled
+
+
+def effective_actions(
+    actions: Sequence[CorporateAction],
+    columns: Mapping[str, int],
+    session: DayArray,
+    mark: FloatArray,
+    *,
+    first_row: int = 0,
+    after_session: int | None = None,
+) -> tuple[EffectiveAction, ...]:
+    """Place each action at the first row whose session is at or after its ex-session.
+
+    Parameters
+    ----------
+    actions : sequence of CorporateAction
+    columns : mapping of symbol to column
+    session, mark : arrays of shape (n,) and (n, k), as in `BarBlock`
+    first_row : int
+        Rows before it are carried history, whose actions were placed before.
+    after_session : int, optional
+        The last session already placed. None at the start of history: what took effect earlier touches no position.
+    """
+    days = session[first_row:]
+    if len(days) == 0:
+        return ()
+    floor = int(days[0]) - 1 if after_session is None else after_session
+    placed: list[EffectiveAction] = []
+    for action in actions:
+        column = columns.get(action.symbol)
+        if column is None or not floor < action.ex_session <= int(days[-1]):
+            continue
+        row = first_row + int(np.searchsorted(days, action.ex_session))
+        before = float(mark[row - 1, column]) if row > 0 else float("nan")
+        placed.append(EffectiveAction(row, column, action, action.price_factor(before)))
+    placed.sort(key=lambda e: (e.row, e.column, e.action.kind))
+    return tuple(placed)
+
+
+def prelude(block: BarBlock) -> BarBlock:
+    """Return a one-row block that stands just before `block`'s first delivered row: no bar known, time at its opening.
+
+    It is what a strategy sees in `on_start`.
+    """
+    unknown = np.full((1, len(block.symbols)), np.nan)
+    row = slice(block.start, block.start + 1)
+    label = block.label_ns[row]
+    return BarBlock(block.symbols, label, label, block.session[row], unknown, unknown, unknown, unknown, unknown, unknown)

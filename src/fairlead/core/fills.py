@@ -1,0 +1,51 @@
+"""Fills: executions, with the price before costs and the price that was paid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairlead.core.orders import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution.
+
+    Parameters
+    ----------
+    quantity : float
+        Unsigned units.
+    price_ideal : float
+        Price before slippage, inside the bar's range.
+    price : float
+        Price paid or received, slippage included.
+    commission : float
+        In currency; reduces cash at the fill.
+    ts_ns : int
+        When the execution became known.
+    bar_ns : int
+        Label of the bar in which it happened.
+    """
+
+    fill_id: str
+    order_id: str
+    strategy: str
+    symbol: str
+    side: Side
+    quantity: float
+    price_ideal: float
+    price: float
+    commission: float
+    ts_ns: int
+    bar_ns: int
+    tag: str = ""
+
+    @property
+    def signed_quantity(self) -> float:
+        """Positive for a buy, negative for a sell."""
+        return self.quantity if self.side is Side.BUY else -self.quantity
+
+    @property
+    def slippage(self) -> float:
+        """Cost of slippage per unit, in currency; never negative in a simulation."""
+        return (self.price - self.price_ideal) * self.side.sign

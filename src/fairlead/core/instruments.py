@@ -1,0 +1,127 @@
+"""Instruments: what can be traded, and the grid its prices and quantities live on.
+
+Everything that rounds asks the instrument.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from fairlead.core.errors import ConfigurationError, ContractError
+
+SYMBOL_PATTERN: Final = re.compile(r"^[A-Z0-9][A-Z0-9.\-]{0,19}$")
+# A grid comparison must forgive the representation error of a decimal step such as 0.01, and nothing larger.
+GRID_TOLERANCE: Final = 1e-9
+QUOTIENT_ERROR: Final = 1e-15
+
+
+class AssetClass(StrEnum):
+    """The kind of thing an instrument is."""
+
+    EQUITY = "equity"
+    ETF = "etf"
+    FUTURE = "future"
+    FX = "fx"
+    CRYPTO = "crypto"
+    OPTION = "option"
+
+
+def check_symbol(text: str) -> str:
+    """Return `text` trimmed and in upper case.
+
+    Raises
+    ------
+    ContractError
+        If what remains is not a symbol (domain rule 1.2).
+    """
+    symbol = text.strip().upper()
+    if not SYMBOL_PATTERN.match(symbol):
+        raise ContractError.of("symbol", f"match {SYMBOL_PATTERN.pattern}", text)
+    return symbol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One tradable thing.
+
+    Parameters
+    ----------
+    symbol : str
+        Upper case, see `check_symbol`.
+    tick_size : float, optional
+        Price grid in currency. None means the US equity rule: 0.01 at or above 1.00, 0.0001 below.
+    lot_step, min_quantity : float
+        Quantity grid and smallest order, in units.
+    multiplier : float
+        Currency value of one unit at price 1 (1 for stock, 100 for a US equity option).
+    """
+
+    symbol: str
+    asset_class: AssetClass = AssetClass.EQUITY
+    calendar: str = "XNYS"
+    currency: str = "USD"
+    tick_size: float | None = None
+    lot_step: float = 1.0
+    min_quantity: float = 1.0
+    multiplier: float = 1.0
+    shortable: bool = True
+
+    def __post_init__(self) -> None:
+        check_symbol(self.symbol)
+        for name in ("lot_step", "min_quantity", "multiplier"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigurationError.of(name, "be a finite number above 0", value)
+        if self.tick_size is not None and not (math.isfinite(self.tick_size) and self.tick_size > 0):
+            raise ConfigurationError.of("tick_size", "be a finite number above 0", self.tick_size)
+
+    def tick_at(self, price: float) -> float:
+        """Return the tick size, in currency, that applies at `price`."""
+        if self.tick_size is not None:
+            return self.tick_size
+        return 0.01 if price >= 1.0 else 0.0001
+
+    def floor_price(self, price: float) -> float:
+        """Return the highest price on the tick grid that is not above `price`."""
+        tick = self.tick_at(price)
+        return _on_grid(_steps_down(price / tick), tick)
+
+    def ceil_price(self, price: float) -> float:
+        """Return the lowest price on the tick grid that is not below `price`."""
+        tick = self.tick_at(price)
+        return _on_grid(-_steps_down(-price / tick), tick)
+
+    def floor_quantity(self, quantity: float) -> float:
+        """Return |quantity| rounded down to the lot grid; never negative."""
+        size = abs(quantity)
+        if self.lot_step == 1.0:
+            return float(_steps_down(size))
+        return _on_grid(_steps_down(size / self.lot_step), self.lot_step)
+
+    def price_to_decimal(self, price: float) -> Decimal:
+        """Return `price` as an exact multiple of the tick: the form that leaves the house."""
+        tick = Decimal(repr(float(self.tick_at(price))))
+        return round(price / float(tick)) * tick
+
+    def quantity_to_decimal(self, quantity: float) -> Decimal:
+        """Return `quantity` as an exact multiple of the lot step."""
+        step = Decimal(repr(float(self.lot_step)))
+        return (round(quantity / self.lot_step) * step).normalize() + Decimal(0)
+
+
+def _steps_down(steps: float) -> int:
+    # The representation error of a quotient grows with it: at 900,000.00 in cents it is past any fixed tolerance.
+    return math.floor(steps + GRID_TOLERANCE + abs(steps) * QUOTIENT_ERROR)
+
+
+def _on_grid(steps: int, step: float) -> float:
+    # Dividing by the reciprocal keeps 0.01 grids exact in the last digit: 101 * 0.01 is 1.01 only that way.
+    per_unit = round(1.0 / step)
+    if per_unit >= 1 and abs(per_unit * step - 1.0) < GRID_TOLERANCE:
+        return steps / per_unit
+    return steps * step

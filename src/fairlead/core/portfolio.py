@@ -1,0 +1,187 @@
+"""Positions and the ledger: average cost, realised and unrealised profit, leverage, buying power (domain rule 6.14)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fairlead.core.errors import DataError
+from fairlead.core.events import PositionChange
+from fairlead.core.fills import Fill
+
+# Sums of fractional lots leave dust near 1e-16; no lot grid is this fine.
+DUST: Final = 1e-12
+
+
+class Position:
+    """A signed holding of one symbol at average cost.
+
+    Attributes
+    ----------
+    quantity : float
+        Signed units.
+    average_price : float
+        Average cost per unit in currency; 0.0 when flat.
+    realised_pnl : float
+        In currency, before commission, since the start.
+    """
+
+    __slots__ = ("average_price", "multiplier", "quantity", "realised_pnl", "symbol")
+
+    def __init__(self, symbol: str, multiplier: float = 1.0) -> None:
+        self.symbol = symbol
+        self.multiplier = multiplier
+        self.quantity = 0.0
+        self.average_price = 0.0
+        self.realised_pnl = 0.0
+
+    def trade(self, signed_quantity: float, price: float) -> float:
+        """Apply an execution and return the profit it realised, in currency.
+
+        Crossing zero closes fully, then opens the rest at `price`.
+        """
+        held = self.quantity
+        after = held + signed_quantity
+        if abs(after) < DUST:
+            after = 0.0
+        realised = 0.0
+        if held == 0.0 or (held > 0) == (signed_quantity > 0):
+            self.average_price = (self.average_price * abs(held) + price * abs(signed_quantity)) / abs(held + signed_quantity)
+        else:
+            closed = min(abs(held), abs(signed_quantity))
+            sign = 1.0 if held > 0 else -1.0
+            realised = (price - self.average_price) * closed * self.multiplier * sign
+            if after == 0.0:
+                self.average_price = 0.0
+            elif (after > 0) != (held > 0):
+                self.average_price = price
+        self.quantity = after
+        self.realised_pnl += realised
+        return realised
+
+    def split(self, ratio: float) -> None:
+        """Scale quantity up and average cost down by `ratio`, new shares per old share."""
+        self.quantity *= ratio
+        self.average_price /= ratio
+
+    def market_value(self, mark: float) -> float:
+        """Signed value at `mark`, in currency."""
+        return self.quantity * mark * self.multiplier
+
+    def unrealised_pnl(self, mark: float) -> float:
+        """Profit if closed at `mark`, in currency, before costs."""
+        return (mark - self.average_price) * self.quantity * self.multiplier
+
+    def __repr__(self) -> str:
+        return f"Position({self.symbol!r}, quantity={self.quantity}, average_price={self.average_price})"
+
+
+class Portfolio:
+    """Cash and positions of one strategy's capital, marked by whatever `marks` says now.
+
+    Parameters
+    ----------
+    cash : float
+        Starting capital in account currency.
+    marks : mapping of symbol to price
+        Read at every valuation, so it may be a live view.
+    multipliers : mapping of symbol to float, optional
+        Currency value of one unit at price 1; 1.0 where absent.
+
+    Notes
+    -----
+    The ledger identity holds at every moment: equity = cash + sum of quantity * mark * multiplier, and equity = initial cash
+    + realised + unrealised + dividends - commissions.
+    """
+
+    __slots__ = ("cash", "commissions", "dividends", "initial_cash", "marks", "multipliers", "positions", "realised_pnl")
+
+    def __init__(self, cash: float, marks: Mapping[str, float], multipliers: Mapping[str, float] | None = None) -> None:
+        self.initial_cash = cash
+        self.cash = cash
+        self.marks = marks
+        self.multipliers = multipliers or {}
+        self.positions: dict[str, Position] = {}
+        self.realised_pnl = 0.0
+        self.commissions = 0.0
+        self.dividends = 0.0
+
+    def apply(self, fill: Fill) -> PositionChange:
+        """Book an execution: cash, position, realised profit and commission move together."""
+        position = self.positions.get(fill.symbol)
+        if position is None:
+            position = self.positions[fill.symbol] = Position(fill.symbol, self.multipliers.get(fill.symbol, 1.0))
+        before = position.quantity
+        signed = fill.signed_quantity
+        realised = position.trade(signed, fill.price)
+        self.cash -= signed * fill.price * position.multiplier + fill.commission
+        self.realised_pnl += realised
+        self.commissions += fill.commission
+        return PositionChange(fill.symbol, fill.ts_ns, before, position.quantity, position.average_price, realised)
+
+    def apply_split(self, symbol: str, ratio: float, ts_ns: int) -> PositionChange | None:
+        """Scale a position by a split; None if there is no position."""
+        position = self.positions.get(symbol)
+        if position is None or position.quantity == 0.0:
+            return None
+        before = position.quantity
+        position.split(ratio)
+        return PositionChange(symbol, ts_ns, before, position.quantity, position.average_price, 0.0)
+
+    def apply_dividend(self, symbol: str, cash_per_unit: float) -> float:
+        """Credit a long and debit a short; return the cash, in currency."""
+        position = self.positions.get(symbol)
+        if position is None or position.quantity == 0.0:
+            return 0.0
+        amount = position.quantity * cash_per_unit * position.multiplier
+        self.cash += amount
+        self.dividends += amount
+        return amount
+
+    def quantity(self, symbol: str) -> float:
+        """Signed units held of `symbol`; 0.0 if none."""
+        position = self.positions.get(symbol)
+        return 0.0 if position is None else position.quantity
+
+    @property
+    def equity(self) -> float:
+        """Cash plus the market value of every position, in currency."""
+        return self.cash + self.net_exposure
+
+    @property
+    def net_exposure(self) -> float:
+        """Sum of signed market values, in currency."""
+        return sum((p.market_value(self._mark(p)) for p in self.positions.values() if p.quantity), 0.0)
+
+    @property
+    def gross_exposure(self) -> float:
+        """Sum of absolute market values, in currency."""
+        return sum((abs(p.market_value(self._mark(p))) for p in self.positions.values() if p.quantity), 0.0)
+
+    @property
+    def unrealised_pnl(self) -> float:
+        """Profit of open positions at their marks, in currency."""
+        return sum((p.unrealised_pnl(self._mark(p)) for p in self.positions.values() if p.quantity), 0.0)
+
+    @property
+    def leverage(self) -> float:
+        """Gross exposure divided by equity; infinite once equity is gone while positions remain."""
+        gross = self.gross_exposure
+        if gross == 0.0:
+            return 0.0
+        equity = self.equity
+        return gross / equity if equity > 0 else float("inf")
+
+    def buying_power(self, max_leverage: float = 1.0, working_notional: float = 0.0) -> float:
+        """Currency still available for new positions: max_leverage * equity - gross - working, at least 0."""
+        return max(0.0, max_leverage * self.equity - self.gross_exposure - working_notional)
+
+    def _mark(self, position: Position) -> float:
+        mark = self.marks[position.symbol]
+        if mark != mark:
+            raise DataError(f"no price for {position.symbol!r}, of which {position.quantity} units are held.")
+        return mark
+
+    def __repr__(self) -> str:
+        held = sum(1 for p in self.positions.values() if p.quantity)
+        return f"Portfolio(cash={self.cash:.2f}, positions={held})"

@@ -1,0 +1,313 @@
+"""The bar store: datasets as monthly Parquet files under a manifest, written as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fairlead.contracts.files import atomic_directory, atomic_write_text, canonical_json, sha256_bytes, sha256_file, write_json
+from fairlead.contracts.manifests import BAR_MANIFEST_VERSION, ActionRecord, BarFile, BarManifest, SymbolSpan
+from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound, UnknownName
+from fairlead.core.events import CorporateAction
+from fairlead.core.time import BarSize, day_to_date, to_datetime, to_ns
+from fairlead.data.calendars import ExchangeCalendar
+from fairlead.data.dataset import (
+    ACTIONS_FILE,
+    BARS_FILE,
+    BATCH_ROWS,
+    MANIFEST_FILE,
+    QUARANTINE_FILE,
+    Dataset,
+    read_manifest,
+    read_month,
+)
+from fairlead.data.fingerprint import bars_sha256, symbol_ranks
+from fairlead.data.merging import REPLACE, canonical, column_ns, merge_actions, merge_bars, session_days, split_months
+from fairlead.data.quarantine import Quarantine, merge_quarantine, quarantine_csv
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
+
+
+class BarStore:
+    """Datasets of bars under one folder.
+
+    Parameters
+    ----------
+    root : path
+        Usually ``<workspace>/data/bars``; created by the first write.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def datasets(self) -> list[BarManifest]:
+        """Return the manifest of every dataset, ordered by name and bar size.
+
+        Raises
+        ------
+        DataError
+            If a manifest cannot be read.
+        """
+        return sorted((read_manifest(folder) for folder in self._folders()), key=lambda m: (m.dataset, m.bar_size.ns))
+
+    def open(self, name: str, bar_size: BarSize | str | None = None, *, verify: bool = False) -> Dataset:
+        """Open the dataset called `name`.
+
+        Parameters
+        ----------
+        name : str
+        bar_size : BarSize or str, optional
+            May be left out if the dataset has one bar size only.
+        verify : bool
+            Compare every file with its hash.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such dataset, or it has no bars of this size.
+        ConfigurationError
+            If it has several bar sizes and none was named.
+        DataError
+            If a file was changed, is missing or cannot be read.
+        """
+        sizes: dict[str, list[str]] = {}
+        for folder in self._folders():
+            sizes.setdefault(folder.parent.name, []).append(folder.name)
+        if name not in sizes:
+            raise UnknownName.among("dataset", name, sizes, "Import one with: fairlead data import.")
+        if bar_size is None and len(sizes[name]) > 1:
+            raise ConfigurationError.of("bar_size", f"be one of {', '.join(sizes[name])} for dataset {name!r}", None)
+        wanted = sizes[name][0] if bar_size is None else BarSize.parse(bar_size).value
+        if wanted not in sizes[name]:
+            raise UnknownName.among(f"bar size in dataset {name!r}", wanted, sizes[name])
+        return Dataset.load(self.root / name / wanted, verify=verify)
+
+    def write(
+        self,
+        dataset: str,
+        table: pa.Table,
+        *,
+        bar_size: BarSize | str,
+        calendar: str,
+        actions: Sequence[CorporateAction] = (),
+        synthetic: bool = False,
+        seed: int | None = None,
+        source: str = "",
+        quarantined: Iterable[Any] = (),
+        replace: bool = False,
+    ) -> BarManifest:
+        """Add `table` to a dataset, which is created if need be; all of it or, after an error, nothing.
+
+        Rows and actions that are there already are left alone: writing the same data again touches no file.
+
+        Parameters
+        ----------
+        dataset : str
+            Letters, digits, ``_``, ``-`` and ``.``.
+        table : pyarrow Table
+            Canonical bars, sorted by (known, symbol).
+        bar_size, calendar : BarSize, str
+        actions : sequence of CorporateAction
+        synthetic, seed : bool, int
+            Whether the prices were generated, and from which seed.
+        source : str
+            Where they came from, in words.
+        quarantined : iterable of mapping, dataclass or named tuple
+            Rows that were refused on the way, kept beside the data.
+        replace : bool
+            Forget what the dataset holds, and write it anew from `table` alone.
+
+        Raises
+        ------
+        ContractError
+            If a bar or an action differs from the one that is stored, the dataset has another calendar or is synthetic where
+            these bars are not, or `table` is not canonical.
+        DataNotFound
+            If a new dataset would have no bar.
+        StorageError
+            If the disk refuses; the dataset is what it was before.
+        """
+        if not _NAME.fullmatch(dataset):
+            raise ConfigurationError.of("dataset", "be up to 64 letters, digits, '_', '-' or '.'", dataset)
+        size = BarSize.parse(bar_size)
+        folder = self.root / dataset / size.value
+        stored = None if replace or not (folder / MANIFEST_FILE).exists() else Dataset.load(folder)
+        if stored is not None:
+            _check_same_kind(stored.manifest, calendar=calendar, synthetic=synthetic, seed=seed)
+        plan = _plan(stored, canonical(table), actions, quarantined)
+        if stored is not None and not plan.changes_anything(stored.manifest):
+            return stored.manifest
+        if not plan.kept and not plan.months:
+            raise DataNotFound(f"nothing to write: dataset {dataset!r} would have no bar.")
+        with _staging(folder) as staging:
+            files = _write_bars(staging, folder, plan)
+            write_json(staging / ACTIONS_FILE, plan.action_records)
+            if plan.quarantine:
+                atomic_write_text(staging / QUARANTINE_FILE, quarantine_csv(plan.quarantine))
+            first, last = _label_span(stored, plan.added)
+            manifest = BarManifest(
+                schema_version=BAR_MANIFEST_VERSION,
+                dataset=dataset,
+                bar_size=size,
+                calendar=calendar,
+                timezone=ExchangeCalendar.get(calendar).timezone,
+                synthetic=synthetic,
+                seed=seed,
+                source=_sources(stored, source),
+                rows=sum(file.rows for file in files),
+                symbols=_symbol_spans(stored, plan.added),
+                first_label=to_datetime(first),
+                last_label=to_datetime(last),
+                files=files,
+                content_sha256=_content_sha256(files, plan.action_records),
+                actions=len(plan.actions),
+                actions_sha256=sha256_file(staging / ACTIONS_FILE),
+                quarantined=len(plan.quarantine),
+            )
+            write_json(staging / MANIFEST_FILE, manifest.model_dump(mode="json"))
+        return manifest
+
+    def _folders(self) -> list[Path]:
+        # Staging and set-aside folders start with a dot; a power cut can leave one behind.
+        found = (path.parent for path in self.root.glob(f"*/*/{MANIFEST_FILE}"))
+        return sorted(folder for folder in found if not folder.name.startswith(".") and not folder.parent.name.startswith("."))
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a write would do."""
+
+    kept: list[BarFile]
+    months: dict[str, pa.Table]
+    """Months to write, whole, by folder."""
+    added: list[pa.Table]
+    """The rows in them that are new."""
+    actions: tuple[CorporateAction, ...]
+    quarantine: Quarantine
+
+    @property
+    def action_records(self) -> list[dict[str, Any]]:
+        return [ActionRecord.of(action).model_dump(mode="json") for action in self.actions]
+
+    def changes_anything(self, stored: BarManifest) -> bool:
+        # Rows, actions and quarantined rows are only ever added, so equal counts mean equal content.
+        return bool(self.months) or len(self.actions) != stored.actions or len(self.quarantine) != stored.quarantined
+
+
+def _plan(stored: Dataset | None, table: pa.Table, actions: Sequence[CorporateAction], quarantined: Iterable[Any]) -> _Plan:
+    months: dict[str, pa.Table] = {}
+    added: list[pa.Table] = []
+    files = {} if stored is None else {file.path: file for file in stored.manifest.files}
+    for month, bars in split_months(table).items():
+        file = files.get(f"{month}/{BARS_FILE}")
+        if file is None or stored is None:
+            months[month], fresh = bars, bars
+        else:
+            stored.verify_file(file)
+            if file.content_sha256 == bars_sha256(bars):
+                continue
+            merged, fresh = merge_bars(read_month(stored.folder, file), bars)
+            if fresh.num_rows:
+                months[month] = merged
+        added.append(fresh)
+    return _Plan(
+        [file for path, file in files.items() if path.removesuffix(f"/{BARS_FILE}") not in months],
+        months,
+        added,
+        merge_actions(stored.actions if stored else (), actions),
+        merge_quarantine(stored.folder / QUARANTINE_FILE if stored else None, quarantined),
+    )
+
+
+@contextlib.contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    try:
+        with atomic_directory(folder, replace=True) as staging:
+            yield staging
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # only if it is empty: a dataset that never came to be leaves no folder
+        raise
+
+
+def _write_bars(staging: Path, folder: Path, plan: _Plan) -> tuple[BarFile, ...]:
+    files = list(plan.kept)
+    for file in plan.kept:
+        (staging / file.path).parent.mkdir(parents=True)
+        shutil.copyfile(folder / file.path, staging / file.path)
+    for month, bars in plan.months.items():
+        path = staging / month / BARS_FILE
+        path.parent.mkdir(parents=True)
+        pq.write_table(bars, path, compression="zstd", row_group_size=BATCH_ROWS, use_dictionary=["symbol"])
+        sessions = session_days(bars)
+        files.append(
+            BarFile(
+                path=f"{month}/{BARS_FILE}",
+                rows=bars.num_rows,
+                instants=1 + int(np.count_nonzero(np.diff(column_ns(bars, "known")))),
+                first_session=day_to_date(sessions[0]),
+                last_session=day_to_date(sessions[-1]),
+                sha256=sha256_file(path),
+                content_sha256=bars_sha256(bars),
+            )
+        )
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _content_sha256(files: Sequence[BarFile], actions: list[dict[str, Any]]) -> str:
+    return sha256_bytes(canonical_json({"actions": actions, "months": [file.content_sha256 for file in files]}).encode())
+
+
+def _check_same_kind(stored: BarManifest, *, calendar: str, synthetic: bool, seed: int | None) -> None:
+    # A dataset that is partly generated would pass for real, or real prices for generated ones.
+    for name, old, new in (
+        ("calendar", stored.calendar, calendar),
+        ("synthetic", stored.synthetic, synthetic),
+        ("seed", stored.seed, seed),
+    ):
+        if old != new:
+            raise ContractError.of(f"{name} of dataset {stored.dataset}", f"be {old!r} as in the stored data", new, REPLACE)
+
+
+def _symbol_spans(stored: Dataset | None, added: Sequence[pa.Table]) -> tuple[SymbolSpan, ...]:
+    spans = {} if stored is None else {span.symbol: span for span in stored.manifest.symbols}
+    for table in added:
+        names, ranks = symbol_ranks(table)
+        counts = np.bincount(ranks, minlength=len(names))
+        first, last = np.full(len(names), np.iinfo(np.int32).max), np.full(len(names), np.iinfo(np.int32).min)
+        np.minimum.at(first, ranks, session_days(table))
+        np.maximum.at(last, ranks, session_days(table))
+        for i, name in enumerate(names):
+            new = SymbolSpan(
+                symbol=name, rows=int(counts[i]), first_session=day_to_date(first[i]), last_session=day_to_date(last[i])
+            )
+            old = spans.get(name, new)
+            spans[name] = SymbolSpan(
+                symbol=name,
+                rows=new.rows if old is new else old.rows + new.rows,
+                first_session=min(old.first_session, new.first_session),
+                last_session=max(old.last_session, new.last_session),
+            )
+    return tuple(spans[name] for name in sorted(spans))
+
+
+def _label_span(stored: Dataset | None, added: Sequence[pa.Table]) -> tuple[int, int]:
+    bounds = [] if stored is None else [to_ns(stored.manifest.first_label), to_ns(stored.manifest.last_label)]
+    for table in added:
+        labels = column_ns(table, "label")
+        bounds += [int(labels.min()), int(labels.max())] if len(labels) else []
+    return min(bounds), max(bounds)
+
+
+def _sources(stored: Dataset | None, new: str) -> str:
+    old = stored.manifest.source if stored else ""
+    return old if new in old else "; ".join(part for part in (old, new) if part)

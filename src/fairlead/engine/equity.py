@@ -1,0 +1,123 @@
+"""Equity curves without per-bar work: what changes is noted, what does not is computed in blocks.
+
+Between two changes of a ledger its equity is cash plus a fixed vector of holdings times the marks, one product per segment.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fairlead.core.arrays import FloatArray
+from fairlead.core.bars import BarBlock
+from fairlead.core.portfolio import Portfolio
+from fairlead.engine.record import EquityCurve, SessionPrices
+
+
+class LedgerCurve:
+    """The curve of one ledger, built block by block."""
+
+    __slots__ = ("_chunks", "_ledger", "_segments")
+
+    def __init__(self, ledger: Portfolio) -> None:
+        self._ledger = ledger
+        self._segments: list[tuple[int, float, list[str], list[float]]] = []
+        self._chunks: list[FloatArray] = []
+
+    def note(self, row: int) -> None:
+        """Record the ledger as it stands from `row` of the current block on."""
+        held = [p for p in self._ledger.positions.values() if p.quantity]
+        if self._segments and self._segments[-1][0] == row:
+            self._segments.pop()
+        self._segments.append((row, self._ledger.cash, [p.symbol for p in held], [p.quantity * p.multiplier for p in held]))
+
+    def close_block(self, block: BarBlock) -> None:
+        """Compute the delivered rows of `block`, of which every change was noted."""
+        first, end = block.start, len(block)
+        values = np.empty((3, end - first))
+        for i, (row, cash, symbols, units) in enumerate(self._segments):
+            stop = self._segments[i + 1][0] if i + 1 < len(self._segments) else end
+            at = slice(row - first, stop - first)
+            values[0, at] = cash
+            if not symbols:
+                values[1:, at] = 0.0
+                continue
+            columns = [block.columns[s] for s in symbols]
+            marks = block.mark[row:stop, columns[0]][:, None] if len(columns) == 1 else block.mark[row:stop][:, columns]
+            holdings = np.array(units)
+            # Not `@`: the library's product may round a row differently when there are more rows.
+            values[1, at] = np.einsum("ij,j->i", marks, np.abs(holdings))
+            values[2, at] = np.einsum("ij,j->i", marks, holdings)
+        self._chunks.append(values)
+        self._segments = []
+
+    def open_block(self, block: BarBlock) -> None:
+        """Begin a block with the ledger as it stands."""
+        self.note(block.start)
+
+    def values(self) -> FloatArray:
+        """Return cash, gross and net exposure, shape (3, n)."""
+        return np.concatenate(self._chunks, axis=1) if self._chunks else np.empty((3, 0))
+
+
+class CurveRecorder:
+    """Curves of every strategy's ledger, their sum, and the prices at session ends.
+
+    Attributes
+    ----------
+    changed : set of str
+        Strategies whose ledger changed at the current instant.
+    """
+
+    def __init__(self, ledgers: dict[str, Portfolio]) -> None:
+        self._curves = {name: LedgerCurve(ledger) for name, ledger in ledgers.items()}
+        self._known: list[np.ndarray] = []
+        self._sessions: list[np.ndarray] = []
+        self._ends: dict[int, tuple[int, FloatArray]] = {}
+        self._symbols: tuple[str, ...] = ()
+        self.changed: set[str] = set()
+
+    def mark_changed(self, name: str) -> None:
+        """Remember that the ledger of strategy `name` changed at the current instant."""
+        self.changed.add(name)
+
+    def open_block(self, block: BarBlock) -> None:
+        """Begin a block."""
+        self._symbols = block.symbols
+        for curve in self._curves.values():
+            curve.open_block(block)
+
+    def note_changes(self, row: int) -> None:
+        """Record every changed ledger as it stands from `row` on."""
+        for name in sorted(self.changed):
+            self._curves[name].note(row)
+        self.changed.clear()
+
+    def close_block(self, block: BarBlock) -> None:
+        """Compute the block's part of every curve."""
+        for curve in self._curves.values():
+            curve.close_block(block)
+        delivered = slice(block.start, len(block))
+        session = block.session[delivered]
+        self._known.append(block.known_ns[delivered])
+        self._sessions.append(session)
+        last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True)) + block.start
+        for row in last_rows.tolist():
+            self._ends[int(block.session[row])] = (int(block.known_ns[row]), block.mark[row].copy())
+
+    def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
+        """Return the account's curve and each strategy's."""
+        ts = np.concatenate(self._known) if self._known else np.empty(0, np.int64)
+        session = np.concatenate(self._sessions) if self._sessions else np.empty(0, np.int32)
+        each = {name: curve.values() for name, curve in self._curves.items()}
+        by_strategy = {name: EquityCurve(ts, session, v[0] + v[2], v[0], v[1], v[2]) for name, v in each.items()}
+        if len(by_strategy) == 1:
+            return next(iter(by_strategy.values())), by_strategy
+        cash, gross, net = sum(each.values(), np.zeros((3, len(ts))))
+        return EquityCurve(ts, session, cash + net, cash, gross, net), by_strategy
+
+    def prices(self) -> SessionPrices:
+        """Return the last price of every symbol at each session's end."""
+        days = sorted(self._ends)
+        marks = np.array([self._ends[day][1] for day in days]) if days else np.empty((0, len(self._symbols)))
+        ts = np.array([self._ends[day][0] for day in days], dtype=np.int64)
+        return SessionPrices(self._symbols, np.array(days, dtype=np.int32), ts, marks)

@@ -1,0 +1,133 @@
+"""The event loop: one, synchronous, deterministic (architecture §4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fairlead.core.bars import BarBlock, Cursor
+from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.engine.clock import HistoricalClock
+from fairlead.engine.desk import OrderDesk
+from fairlead.engine.equity import CurveRecorder
+from fairlead.engine.record import AppliedAction
+from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.stages import Stage
+from fairlead.telemetry.timers import StageTimers
+
+
+class EventLoop:
+    """Walks history one instant at a time; stages happen in the order of `Stage`.
+
+    Attributes
+    ----------
+    bars : int
+        Bars delivered so far.
+    applied_actions : list of AppliedAction
+        Corporate actions that met a position.
+    market_actions : list of CorporateAction
+        All that took effect.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        clock: HistoricalClock,
+        desk: OrderDesk,
+        curves: CurveRecorder,
+        timers: StageTimers,
+    ) -> None:
+        self.bars = 0
+        self.applied_actions: list[AppliedAction] = []
+        self.market_actions: list[CorporateAction] = []
+        self._cursor = cursor
+        self._clock = clock
+        self._desk = desk
+        self._runners: Sequence[StrategyRunner] = ()
+        self._curves = curves
+        self._steps: list[Callable[[int], None]] = []
+        self._due: list[CorporateAction] = []
+        self._match = timers.wrap(Stage.EXECUTION.name.lower(), desk.execution.match)
+        self._act = timers.wrap(Stage.CORPORATE_ACTIONS.name.lower(), self._apply_actions)
+        self._record = timers.wrap(Stage.RECORD.name.lower(), curves.close_block)
+        self._wrap_step = timers.wrap
+
+    def enlist(self, runners: Sequence[StrategyRunner]) -> None:
+        """Take the strategies in; they are served in this order."""
+        self._runners = runners
+
+    def strategy_failed(self, runner: StrategyRunner) -> None:
+        """Take a failed strategy out of the loop, and its orders out of the market. Its positions stay."""
+        self._desk.cancel_all(runner.name, "strategy_failed")
+        self._refresh_steps()
+
+    def run_block(self, block: BarBlock) -> None:
+        """Deliver every row of a block from its `start` on."""
+        cursor = self._cursor
+        cursor.block = block
+        cursor.row = block.start
+        for runner in self._runners:
+            runner.enter(block)
+        self._refresh_steps()
+        self._curves.open_block(block)
+        self.bars += int((block.close[block.start :] == block.close[block.start :]).sum())
+        effective = _by_row(block)
+        action_rows = sorted(effective, reverse=True)
+        next_action = action_rows.pop() if action_rows else -1
+        due = self._due
+        working, changed, steps = self._desk.execution.working, self._curves.changed, self._steps
+        match, note_changes = self._match, self._curves.note_changes
+        for row in self._clock.rows(block):
+            cursor.row = row
+            if row == next_action:
+                due += effective[row]
+                next_action = action_rows.pop() if action_rows else -1
+            if due:
+                self._act(block, row)
+            if working:
+                match(block, row)
+            if changed:
+                note_changes(row)
+            for step in steps:
+                step(row)
+        self._record(block)
+
+    def _refresh_steps(self) -> None:
+        # In place, and never shorter: a strategy may fail while the loop walks the list, and its neighbour must not be skipped.
+        self._steps[:] = [
+            self._wrap_step(f"{Stage.MARKET.name.lower()}:{runner.name}", runner.step) for runner in self._runners
+        ]
+
+    def _apply_actions(self, block: BarBlock, row: int) -> None:
+        now = int(block.known_ns[row])
+        # Until the symbol trades again its mark is the price before the action, and so must the holding be.
+        waiting = [a for a in self._due if not block.close[row, block.columns[a.symbol]] > 0]
+        ready = [a for a in self._due if a not in waiting] if waiting else list(self._due)
+        self._due[:] = waiting
+        for action in ready:
+            self.market_actions.append(action)
+            self._desk.execution.apply_split(action, now)
+            for runner in self._runners:
+                self._apply_to(runner, action, now)
+                runner.tell_action(action)
+
+    def _apply_to(self, runner: StrategyRunner, action: CorporateAction, now: int) -> None:
+        ledger = runner.ledger
+        before = ledger.quantity(action.symbol)
+        if before == 0.0:
+            return
+        cash = 0.0
+        if action.kind is ActionKind.SPLIT:
+            ledger.apply_split(action.symbol, action.value, now)
+        else:
+            cash = ledger.apply_dividend(action.symbol, action.value)
+        self._curves.mark_changed(runner.name)
+        after = ledger.quantity(action.symbol)
+        self.applied_actions.append(AppliedAction(now, runner.name, action, before, after, cash))
+
+
+def _by_row(block: BarBlock) -> dict[int, list[CorporateAction]]:
+    effective: dict[int, list[CorporateAction]] = {}
+    for e in block.actions:
+        if e.row >= block.start:
+            effective.setdefault(e.row, []).append(e.action)
+    return effective

@@ -1,0 +1,114 @@
+"""What a run leaves behind in memory: the raw material of results, reports and comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fairlead.core.arrays import DayArray, FloatArray, IntArray
+from fairlead.core.events import CorporateAction, OrderUpdate
+from fairlead.core.fills import Fill
+from fairlead.core.orders import Order
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EquityCurve:
+    """Account values at every instant of a run; arrays of shape (n,), currency.
+
+    Attributes
+    ----------
+    ts_ns : int64
+        The instants, strictly increasing.
+    session : int32
+        Exchange-local session date of each, in days since the epoch.
+    equity, cash, gross, net : float64
+        Equity, cash, gross and net exposure after the fills of the instant, marked at its closes.
+    """
+
+    ts_ns: IntArray
+    session: DayArray
+    equity: FloatArray
+    cash: FloatArray
+    gross: FloatArray
+    net: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionPrices:
+    """Last raw price of each symbol at the end of every session, for benchmarks and charts.
+
+    Attributes
+    ----------
+    session : int32 array of shape (s,)
+    ts_ns : int64 array of shape (s,)
+        The last instant of each session.
+    mark : float64 array of shape (s, k)
+        NaN before a symbol's first bar.
+    """
+
+    symbols: tuple[str, ...]
+    session: DayArray
+    ts_ns: IntArray
+    mark: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedAction:
+    """A corporate action as it met one strategy's position."""
+
+    ts_ns: int
+    strategy: str
+    action: CorporateAction
+    quantity_before: float
+    quantity_after: float
+    cash: float
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyOutcome:
+    """One strategy of a run: what it was, and how it ended."""
+
+    name: str
+    version: str
+    params: dict[str, object]
+    capital: float
+    status: Literal["completed", "stopped"]
+    error: str = ""
+    """Empty, or the exception that stopped it, with the line of the strategy that raised."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """Everything that happened in a run, in order.
+
+    Attributes
+    ----------
+    account : EquityCurve
+        All strategies together.
+    by_strategy : dict of str to EquityCurve
+    applied_actions : list of AppliedAction
+        Those that met a position.
+    market_actions : list of CorporateAction
+        All that took effect in the run's data.
+    bars : int
+        Bars delivered.
+    stage_seconds : dict of str to float
+        Seconds per stage of the loop, when timed; empty otherwise.
+    digest : str
+        Hash of the ordered decisions, orders and fills.
+    """
+
+    run_id: str
+    initial_cash: float
+    strategies: tuple[StrategyOutcome, ...]
+    account: EquityCurve
+    by_strategy: dict[str, EquityCurve]
+    prices: SessionPrices
+    orders: list[Order]
+    updates: list[OrderUpdate]
+    fills: list[Fill]
+    applied_actions: list[AppliedAction]
+    market_actions: list[CorporateAction]
+    bars: int
+    digest: str
+    stage_seconds: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,219 @@
+"""A session: the parts of a run, put together and driven from the first instant to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fairlead.core.bars import BarBlock, Cursor, CursorMarks, prelude
+from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
+from fairlead.core.identity import random_stream
+from fairlead.core.instruments import Instrument
+from fairlead.core.portfolio import Portfolio
+from fairlead.data.source import DataSource
+from fairlead.engine.clock import ClockSettings, HistoricalClock
+from fairlead.engine.desk import OrderDesk
+from fairlead.engine.digest import run_digest
+from fairlead.engine.equity import CurveRecorder
+from fairlead.engine.loop import EventLoop
+from fairlead.engine.record import RunRecord
+from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.latency import Latency
+from fairlead.execution.simulated import ExecutionSettings
+from fairlead.sdk.context import Context, PortfolioView
+from fairlead.sdk.history import MIN_HISTORY, HistoricalData
+from fairlead.sdk.limits import RiskLimits
+from fairlead.sdk.strategy import Strategy
+from fairlead.telemetry.timers import StageTimers
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """A strategy and the capital it may use.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the session.
+    capital : float
+        Starting cash of its own ledger, in account currency.
+    limits : RiskLimits
+        They tighten those the strategy declares.
+    """
+
+    name: str
+    strategy: Strategy
+    capital: float
+    limits: RiskLimits = field(default_factory=lambda: RiskLimits(max_leverage=20))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionPlan:
+    """Everything that decides what a run does.
+
+    Parameters
+    ----------
+    run_id : str
+        Part of every order's identity; not of the digest.
+    instruments : mapping of str to Instrument
+        Those that differ from the default: a US equity on the dataset's calendar.
+    seed : int
+        Root of every random stream.
+    profile : bool
+        Time the stages of the loop.
+    """
+
+    run_id: str
+    allocations: Sequence[Allocation]
+    source: DataSource
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    clock: ClockSettings = field(default_factory=ClockSettings)
+    instruments: Mapping[str, Instrument] = field(default_factory=dict)
+    seed: int = 42
+    profile: bool = False
+
+
+def run_session(plan: SessionPlan, progress: Progress | None = None) -> RunRecord:
+    """Run a session to its end and return its record.
+
+    Parameters
+    ----------
+    plan : SessionPlan
+    progress : callable, optional
+        Told after every block how many instants have passed.
+
+    Raises
+    ------
+    ConfigurationError
+        If the plan does not hold together: no strategy, a name twice, a symbol that the data does not have.
+    DataNotFound
+        If the source holds no bar.
+    """
+    _check(plan)
+    carry = max(MIN_HISTORY, *(a.strategy.lookback() for a in plan.allocations)) + 1
+    blocks = iter(plan.source.blocks(carry=carry))
+    first = next(blocks, None)
+    if first is None:
+        raise DataNotFound(f"dataset {plan.source.name!r} holds no bar in the chosen dates.")
+    session = _Session(plan, first, carry)
+    session.start()
+    block: BarBlock | None = first
+    done = 0
+    while block is not None:
+        session.loop.run_block(block)
+        done += len(block) - block.start
+        if progress is not None:
+            progress(done)
+        block = next(blocks, None)
+    return session.finish()
+
+
+class _Session:
+    """The wired parts of one run."""
+
+    def __init__(self, plan: SessionPlan, first: BarBlock, carry: int) -> None:
+        self._plan = plan
+        self._timers = StageTimers(enabled=plan.profile)
+        cursor = Cursor(prelude(first))
+        self._clock = HistoricalClock(cursor, plan.clock)
+        instruments = {
+            symbol: plan.instruments.get(symbol) or Instrument(symbol=symbol, calendar=plan.source.calendar)
+            for symbol in plan.source.symbols
+        }
+        multipliers = {symbol: i.multiplier for symbol, i in instruments.items() if i.multiplier != 1.0}
+        ledgers = {a.name: Portfolio(a.capital, CursorMarks(cursor), multipliers) for a in plan.allocations}
+        self._curves = CurveRecorder(ledgers)
+        latency = Latency(plan.execution.latency, lambda name: random_stream(plan.seed, f"execution.latency.{name}"))
+        self._desk = OrderDesk(
+            plan.run_id,
+            cursor,
+            instruments,
+            plan.execution,
+            latency,
+            self._curves.mark_changed,
+            one_bar_sessions=not plan.source.bar_size.is_intraday,
+        )
+        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, self._timers)
+        history = HistoricalData(cursor, carry - 1)
+        self._runners = [self._runner(a, ledgers[a.name], history, cursor) for a in plan.allocations]
+        self._desk.enlist(self._runners)
+        self.loop.enlist(self._runners)
+
+    def _runner(self, allocation: Allocation, ledger: Portfolio, history: HistoricalData, cursor: Cursor) -> StrategyRunner:
+        limits = allocation.strategy.risk_limits.tightened_by(allocation.limits)
+        context = Context(
+            portfolio=PortfolioView(ledger),
+            historical_data=history,
+            now_ns=lambda: cursor.known_ns,
+            symbols=self._plan.source.symbols,
+            risk_limits=limits,
+            random=random_stream(self._plan.seed, f"strategy.{allocation.name}"),
+            open_orders=lambda: self._desk.working(allocation.name),
+        )
+        return StrategyRunner(
+            allocation.name,
+            allocation.strategy,
+            ledger,
+            context,
+            limits,
+            submit=self._desk.take,
+            failed=self.loop.strategy_failed,
+        )
+
+    def start(self) -> None:
+        """Let every strategy prepare."""
+        for runner in self._runners:
+            runner.start()
+
+    def finish(self) -> RunRecord:
+        """Take the orders back, stop the strategies and return the record."""
+        plan = self._plan
+        self._clock.finish()
+        for runner in self._runners:
+            self._desk.cancel_all(runner.name, "end_of_run")
+            runner.stop()
+        account, by_strategy = self._curves.curves()
+        capital = {a.name: a.capital for a in plan.allocations}
+        return RunRecord(
+            run_id=plan.run_id,
+            initial_cash=sum(capital.values()),
+            strategies=tuple(runner.outcome(capital[runner.name]) for runner in self._runners),
+            account=account,
+            by_strategy=by_strategy,
+            prices=self._curves.prices(),
+            orders=self._desk.orders,
+            updates=self._desk.updates,
+            fills=self._desk.fills,
+            applied_actions=self.loop.applied_actions,
+            market_actions=self.loop.market_actions,
+            bars=self.loop.bars,
+            digest=run_digest(self._desk.orders, self._desk.updates, self._desk.fills),
+            stage_seconds=self._timers.seconds,
+        )
+
+
+def _check(plan: SessionPlan) -> None:
+    if not plan.allocations:
+        raise ConfigurationError.of("strategies", "hold at least one enabled strategy", [])
+    names = [a.name for a in plan.allocations]
+    for kind, text in [("run_id", plan.run_id), *(("strategies", name) for name in names)]:
+        if "|" in text:
+            raise ConfigurationError.of(kind, "not contain '|', which separates the fields of an order's identity", text)
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError.of("strategies", "have unique names", name, "Give one of them another name.")
+    for allocation in plan.allocations:
+        if not 0 < allocation.capital < float("inf"):
+            raise ConfigurationError.of(f"{allocation.name} capital", "be a finite amount above 0", allocation.capital)
+        for symbol in allocation.strategy.required_symbols():
+            if symbol not in plan.source.symbols:
+                raise UnknownName.among(
+                    f"symbol for strategy {allocation.name!r} in dataset {plan.source.name!r}", symbol, plan.source.symbols
+                )
+    for symbol in plan.instruments:
+        if plan.instruments[symbol].currency != "USD":
+            raise ConfigurationError.of(
+                f"instruments.{symbol}.currency", "be USD", plan.instruments[symbol].currency, "There is no FX rate to convert."
+            )

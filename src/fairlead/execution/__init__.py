@@ -1,0 +1,1 @@
+"""How orders meet the market: fill rules, slippage, commission, latency, and the simulated venue."""

@@ -1,0 +1,79 @@
+"""Sizing: the only place where a quantity is computed from money, a weight or a target."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from fairlead.core.errors import ContractError
+from fairlead.core.instruments import Instrument
+from fairlead.core.orders import AmountKind, OrderIntent
+from fairlead.sdk.limits import RiskLimits
+
+
+class Sized(NamedTuple):
+    """A signed quantity on the lot grid, and what was done to get it."""
+
+    quantity: float
+    """Signed units; 0.0 if nothing is to be traded."""
+    note: str = ""
+    """Empty, ``clipped_max_position_size`` or ``below_min_qty``."""
+
+
+def units_for(notional: float, price: float, instrument: Instrument) -> float:
+    """Return the largest quantity on the lot grid that `notional` pays for at `price`.
+
+    Parameters
+    ----------
+    notional : float
+        Currency; its sign is ignored.
+    price : float
+        Currency per unit at multiplier 1.
+    """
+    if not (math.isfinite(notional) and price > 0):
+        raise ContractError.of(f"{instrument.symbol} sizing", "have a finite notional and a price above 0", (notional, price))
+    return instrument.floor_quantity(abs(notional) / (price * instrument.multiplier))
+
+
+def size_intent(
+    intent: OrderIntent, instrument: Instrument, *, price: float, equity: float, held: float, limits: RiskLimits
+) -> Sized:
+    """Return the signed quantity that `intent` asks for.
+
+    Parameters
+    ----------
+    price : float
+        Last known price, in currency.
+    equity : float
+        Of the strategy, in currency.
+    held : float
+        Signed units held, market orders under way included: a target is not chased twice.
+    limits : RiskLimits
+        Targets are clipped to `max_position_size`; explicit quantities are left to the checks that reject.
+    """
+    kind = intent.amount_kind
+    if kind is AmountKind.QUANTITY:
+        return _at_least_minimum(math.copysign(instrument.floor_quantity(intent.amount), intent.amount), instrument)
+    if kind is AmountKind.NOTIONAL:
+        return _at_least_minimum(math.copysign(units_for(intent.amount, price, instrument), intent.amount), instrument)
+    note = ""
+    if kind is AmountKind.TARGET_WEIGHT:
+        target = math.copysign(units_for(intent.amount * max(equity, 0.0), price, instrument), intent.amount)
+    else:
+        target = math.copysign(instrument.floor_quantity(intent.amount), intent.amount)
+    if limits.max_position_size is not None:
+        cap = units_for(limits.max_position_size * max(equity, 0.0), price, instrument)
+        if abs(target) > cap:
+            target, note = math.copysign(cap, target), "clipped_max_position_size"
+    change = target - held
+    if target != 0.0:
+        # Closing may sell an odd remainder (after a split, say); everything else stays on the grid.
+        change = math.copysign(instrument.floor_quantity(change), change)
+        if abs(change) < instrument.min_quantity:
+            return Sized(0.0, note)
+    return Sized(change, note)
+
+
+def _at_least_minimum(quantity: float, instrument: Instrument) -> Sized:
+    # Raising a too small order to the minimum would break the budget it was computed from.
+    return Sized(quantity) if abs(quantity) >= instrument.min_quantity else Sized(0.0, "below_min_qty")

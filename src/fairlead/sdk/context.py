@@ -1,0 +1,173 @@
+"""`Context`: a strategy's only window on the world."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+
+from fairlead.core.errors import StrategyError
+from fairlead.core.orders import Order
+from fairlead.core.portfolio import Portfolio, Position
+from fairlead.core.time import to_datetime
+from fairlead.sdk.history import HistoricalData
+from fairlead.sdk.limits import RiskLimits
+
+
+class PortfolioView:
+    """A strategy's own capital and positions, read only."""
+
+    __slots__ = ("_ledger",)
+
+    def __init__(self, ledger: Portfolio) -> None:
+        self._ledger = ledger
+
+    @property
+    def cash(self) -> float:
+        """Cash in account currency."""
+        return self._ledger.cash
+
+    @property
+    def equity(self) -> float:
+        """Cash plus positions at their last known prices."""
+        return self._ledger.equity
+
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """Open positions by symbol."""
+        return MappingProxyType({s: p for s, p in self._ledger.positions.items() if p.quantity})
+
+    def quantity(self, symbol: str) -> float:
+        """Signed units held of `symbol`; 0.0 if none."""
+        return self._ledger.quantity(symbol)
+
+    def weight(self, symbol: str) -> float:
+        """Signed value held of `symbol` as a fraction of equity; 0.0 if none."""
+        position = self._ledger.positions.get(symbol)
+        if position is None or position.quantity == 0.0:
+            return 0.0
+        return position.market_value(self._ledger.marks[symbol]) / self._ledger.equity
+
+    @property
+    def gross_exposure(self) -> float:
+        """Sum of absolute market values, in currency."""
+        return self._ledger.gross_exposure
+
+    @property
+    def net_exposure(self) -> float:
+        """Sum of signed market values, in currency."""
+        return self._ledger.net_exposure
+
+    @property
+    def leverage(self) -> float:
+        """Gross exposure divided by equity."""
+        return self._ledger.leverage
+
+    @property
+    def realised_pnl(self) -> float:
+        """Realised profit before commissions, in currency."""
+        return self._ledger.realised_pnl
+
+    @property
+    def unrealised_pnl(self) -> float:
+        """Profit of open positions at their last known prices, in currency."""
+        return self._ledger.unrealised_pnl
+
+    def buying_power(self, max_leverage: float = 1.0) -> float:
+        """Currency still available for new positions."""
+        return self._ledger.buying_power(max_leverage)
+
+    def __repr__(self) -> str:
+        return repr(self._ledger).replace("Portfolio", "PortfolioView")
+
+
+class FeatureView(Protocol):
+    """Current feature values; implemented by the feature store."""
+
+    def get(self, name: str, symbol: str) -> float:
+        """Return the value of feature `name` for `symbol` at the current instant."""
+
+
+class NoFeatures:
+    """The feature view of a run without a feature store: it explains itself."""
+
+    def get(self, name: str, symbol: str) -> float:
+        """Raise: there is no feature store in this run."""
+        raise StrategyError(
+            f"no feature store is attached, so {name!r} of {symbol!r} is unknown. Compute it from historical_data."
+        )
+
+
+class Context:
+    """What a strategy may know and use at one instant.
+
+    Attributes
+    ----------
+    portfolio : PortfolioView
+        Its own capital and positions.
+    historical_data : HistoricalData
+        Closed bars up to now.
+    features : FeatureView
+        Current feature values.
+    metadata : dict
+        The strategy's own notes, JSON-able; checkpoints carry them.
+    risk_limits : RiskLimits
+        The limits in force.
+    random : numpy.random.Generator
+        The only randomness it may use: seeded, and its own.
+    symbols : tuple of str
+        Every symbol of the run.
+    """
+
+    __slots__ = (
+        "_now_ns",
+        "_orders",
+        "features",
+        "historical_data",
+        "metadata",
+        "portfolio",
+        "random",
+        "risk_limits",
+        "symbols",
+    )
+
+    def __init__(
+        self,
+        *,
+        portfolio: PortfolioView,
+        historical_data: HistoricalData,
+        now_ns: Callable[[], int],
+        symbols: Sequence[str],
+        risk_limits: RiskLimits,
+        random: np.random.Generator,
+        open_orders: Callable[[], Sequence[Order]],
+        features: FeatureView | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.portfolio = portfolio
+        self.historical_data = historical_data
+        self.features = features if features is not None else NoFeatures()
+        self.metadata = metadata if metadata is not None else {}
+        self.risk_limits = risk_limits
+        self.random = random
+        self.symbols = tuple(symbols)
+        self._now_ns = now_ns
+        self._orders = open_orders
+
+    @property
+    def current_time(self) -> dt.datetime:
+        """The instant of the current event, UTC."""
+        return to_datetime(self._now_ns())
+
+    @property
+    def current_ns(self) -> int:
+        """The instant of the current event, in nanoseconds."""
+        return self._now_ns()
+
+    @property
+    def open_orders(self) -> Sequence[Order]:
+        """The strategy's working orders, oldest first. Read them; return a `CancelIntent` to take one back."""
+        return self._orders()

@@ -1,0 +1,123 @@
+"""The past, as far as the clock allows: `context.historical_data`."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import numpy as np
+
+from fairlead.core.arrays import FloatArray
+from fairlead.core.bars import Cursor
+from fairlead.core.errors import ConfigurationError, StrategyError
+from fairlead.core.events import ActionKind, Bar
+
+Field = Literal["open", "high", "low", "close", "volume"]
+FIELDS: Final = ("open", "high", "low", "close", "volume")
+MIN_HISTORY: Final = 1000
+
+
+class HistoricalData:
+    """Closed bars up to and including the current instant, and nothing later.
+
+    Everything returned is a copy, so that no array leads back to the future.
+
+    Parameters
+    ----------
+    cursor : Cursor
+        Where the run stands.
+    limit : int
+        How many bars back it can reach.
+    """
+
+    __slots__ = ("_cursor", "_limit")
+
+    def __init__(self, cursor: Cursor, limit: int = MIN_HISTORY) -> None:
+        self._cursor = cursor
+        self._limit = max(limit, MIN_HISTORY)
+
+    def closes(self, symbol: str, n: int, *, adjusted: bool = True) -> FloatArray:
+        """Return the last `n` closing prices of `symbol`, oldest first; fewer while history is short."""
+        return self.values(symbol, n, "close", adjusted=adjusted)
+
+    def values(self, symbol: str, n: int, field: Field = "close", *, adjusted: bool = True) -> FloatArray:
+        """Return one field of the last `n` bars of `symbol`, oldest first.
+
+        Parameters
+        ----------
+        symbol : str
+        n : int
+            At most what `Strategy.lookback` asked for, or 1000.
+        field : {'open', 'high', 'low', 'close', 'volume'}
+        adjusted : bool
+            Scale earlier prices by the splits and dividends known by now, so that a split is not a crash. The newest value
+            is always the raw one.
+
+        Returns
+        -------
+        array of shape (m,), m <= n
+            Bars that do not exist are left out, not filled.
+        """
+        self._check(n, field)
+        block, row = self._cursor.block, self._cursor.row
+        column = block.column(symbol)
+        source: FloatArray = getattr(block, field)[: row + 1, column]
+        first = max(0, row + 1 - n)
+        window = source[first:]
+        keep = ~np.isnan(window)
+        if keep.all():
+            return self._adjusted(window.copy(), first, column, field) if adjusted else window.copy()
+        first = max(0, row + 1 - self._limit)
+        window = source[first:].copy()
+        if adjusted:
+            window = self._adjusted(window, first, column, field)
+        return window[~np.isnan(window)][-n:]
+
+    def panel(self, n: int, field: Field = "close", *, adjusted: bool = True) -> FloatArray:
+        """Return one field of the last `n` instants for every symbol.
+
+        Returns
+        -------
+        array of shape (m, k), m <= n
+            Column order is that of `BarSlice.symbols`; NaN where a symbol has no bar.
+        """
+        self._check(n, field)
+        block, row = self._cursor.block, self._cursor.row
+        first = max(0, row + 1 - n)
+        window: FloatArray = getattr(block, field)[first : row + 1].copy()
+        if adjusted:
+            for column in {e.column for e in block.actions if first < e.row <= row}:
+                window[:, column] = self._adjusted(window[:, column], first, column, field)
+        return window
+
+    def bars(self, symbol: str, n: int) -> list[Bar]:
+        """Return the last `n` raw bars of `symbol`, oldest first."""
+        self._check(n, "close")
+        block, row = self._cursor.block, self._cursor.row
+        column = block.column(symbol)
+        found: list[Bar] = []
+        for r in range(row, max(-1, row - self._limit), -1):
+            bar = block.bar(r, column)
+            if bar is not None:
+                found.append(bar)
+            if len(found) == n:
+                break
+        return found[::-1]
+
+    def _adjusted(self, window: FloatArray, first: int, column: int, field: Field) -> FloatArray:
+        block, row = self._cursor.block, self._cursor.row
+        for e in block.actions:
+            if e.column != column or not first < e.row <= row:
+                continue
+            if field != "volume":
+                window[: e.row - first] *= e.factor
+            elif e.action.kind is ActionKind.SPLIT:
+                window[: e.row - first] /= e.factor
+        return window
+
+    def _check(self, n: int, field: str) -> None:
+        if field not in FIELDS:
+            raise ConfigurationError.of("field", f"be one of {', '.join(FIELDS)}", field)
+        if not 1 <= n <= self._limit:
+            raise StrategyError.of(
+                "n", f"be from 1 to {self._limit} bars", n, "Override Strategy.lookback() to reach further back."
+            )

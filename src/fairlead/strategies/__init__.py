@@ -1,0 +1,1 @@
+"""The strategies that ship: small, tested against closed forms, and written only with `fairlead.sdk`."""

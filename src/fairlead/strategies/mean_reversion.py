@@ -1,0 +1,47 @@
+"""Mean reversion on a z-score: buy what fell unusually far, sell when it is back."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from fairlead.sdk import Bar, ConfigurationError, Context, Intents, OrderIntent, Strategy, parameter
+
+
+class MeanReversion(Strategy):
+    """Long below -entry standard deviations from the mean, out again above -exit.
+
+    z = (P - mean_n) / std_n over the last n adjusted closes, the current one included, ddof 1.
+    """
+
+    name: ClassVar[str] = "mean_reversion"
+
+    window: int = parameter(20, ge=3, le=999, doc="Bars in mean and deviation.")
+    entry: float = parameter(2.0, gt=0, le=10, doc="Deviations below the mean at which to buy.")
+    exit: float = parameter(0.5, ge=0, le=10, doc="Deviations below the mean at which to sell; smaller than entry.")
+    weight: float = parameter(0.95, gt=0, le=1, doc="Share of equity to invest when every symbol is held.")
+
+    def validate(self) -> None:
+        """Check that the exit lies nearer to the mean than the entry."""
+        if self.exit >= self.entry:
+            raise ConfigurationError.of("exit", f"be smaller than entry ({self.entry})", self.exit)
+
+    def on_start(self, context: Context) -> None:
+        """Begin with no view."""
+        context.metadata["z"] = {}
+
+    def on_market_event(self, event: Bar, context: Context) -> None:
+        """Compute the z-score."""
+        closes = context.historical_data.closes(event.symbol, self.window)
+        deviation = closes.std(ddof=1) if len(closes) == self.window else 0.0
+        context.metadata["z"][event.symbol] = (closes[-1] - closes.mean()) / deviation if deviation > 0 else 0.0
+
+    def generate_orders(self, context: Context) -> Intents:
+        """Enter what is stretched, leave what is back."""
+        intents = []
+        for symbol, z in context.metadata["z"].items():
+            held = context.portfolio.quantity(symbol) > 0
+            if not held and z < -self.entry:
+                intents.append(OrderIntent.target_weight(symbol, self.weight / len(context.symbols), tag="stretched"))
+            elif held and z > -self.exit:
+                intents.append(OrderIntent.target_position(symbol, 0, tag="reverted"))
+        return intents
