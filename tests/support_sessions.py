@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fairlead.core.bars import BarBlock, BarSlice, effective_actions, forward_fill
-from fairlead.core.events import ActionKind, CorporateAction, OrderUpdate
+from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.identity import random_stream
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import CancelIntent, Order, OrderIntent, OrderType, Side, TimeInForce
+from fairlead.core.orders import CancelIntent, Order, OrderIntent, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, BarSize
 from fairlead.engine.record import RunRecord
 from fairlead.engine.session import Allocation, SessionPlan, run_session
@@ -119,16 +119,16 @@ Row = tuple[float, ...] | None
 """(open, high, low, close) or with a volume; None where there is no bar."""
 
 
-def minutes(bars: Mapping[str, Sequence[Row]], *, per_session: int = 390, first_day: int = FIRST_DAY, **kwargs: Any) -> ArraySource:
+def minutes(
+    bars: Mapping[str, Sequence[Row]], *, per_session: int = 390, first_day: int = FIRST_DAY, **kwargs: Any
+) -> ArraySource:
     """Return one-minute history from rows by symbol; sessions of `per_session` bars open at 14:30 UTC."""
     symbols = sorted(bars)
     n = len(bars[symbols[0]])
     step = np.arange(n, dtype=np.int64)
     session = first_day + step // per_session
     label = session * NS_PER_DAY + (870 + step % per_session) * NS_PER_MINUTE
-    return ArraySource(
-        symbols, columns_of(bars), session=session, label_ns=label, known_ns=label + NS_PER_MINUTE, **kwargs
-    )
+    return ArraySource(symbols, columns_of(bars), session=session, label_ns=label, known_ns=label + NS_PER_MINUTE, **kwargs)
 
 
 def days(bars: Mapping[str, Sequence[Row]], *, first_day: int = FIRST_DAY, **kwargs: Any) -> ArraySource:
@@ -343,31 +343,34 @@ def with_tif(intent: OrderIntent, tif: TimeInForce, expires_at: Any = None) -> O
     return dataclasses.replace(intent, time_in_force=tif, expires_at=expires_at)
 
 
-def random_intents(random: np.random.Generator, symbols: Sequence[str], marks: Mapping[str, float], open_orders: Sequence[Order]):
+def random_intents(
+    random: np.random.Generator, symbols: Sequence[str], marks: Mapping[str, float], open_orders: Sequence[Order]
+) -> list[OrderIntent | CancelIntent]:
     """Return up to three intents of any type, amount and time in force, and now and then a cancel."""
     wanted: list[OrderIntent | CancelIntent] = []
     if len(open_orders) and random.random() < 0.2:
         wanted.append(CancelIntent(open_orders[int(random.integers(len(open_orders)))].order_id))
     for _ in range(int(random.integers(0, 4))):
         symbol = str(random.choice(list(symbols)))
-        mark = marks[symbol]
-        if not mark > 0:
-            continue
-        sign = 1 if random.random() < 0.5 else -1
-        quantity = sign * float(random.integers(1, 300))
-        near = round(mark * (1 + random.normal(0, 0.02)), 2)
-        far = round(near * (1 + random.normal(0, 0.02)), 2)
-        tif = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)[int(random.integers(4))]
-        wanted.append(
-            (
-                lambda: OrderIntent.market(symbol, quantity, time_in_force=tif),
-                lambda: OrderIntent.limit(symbol, quantity, near, time_in_force=tif),
-                lambda: OrderIntent.stop(symbol, quantity, near, time_in_force=tif),
-                lambda: OrderIntent.stop_limit(symbol, quantity, near, far, time_in_force=tif),
-                lambda: OrderIntent.notional(symbol, sign * float(random.integers(100, 20_000))),
-                lambda: OrderIntent.target_position(symbol, quantity),
-                lambda: OrderIntent.target_weight(symbol, sign * random.random()),
-            )[int(random.integers(7))]()
-        )
+        if marks[symbol] > 0:
+            wanted.append(random_intent(random, symbol, marks[symbol]))
     return wanted
 
+
+def random_intent(random: np.random.Generator, symbol: str, mark: float) -> OrderIntent:
+    """Return one intent with prices near `mark`."""
+    sign = 1 if random.random() < 0.5 else -1
+    quantity = sign * float(random.integers(1, 300))
+    near = max(0.01, round(mark * (1 + random.normal(0, 0.02)), 2))
+    far = max(0.01, round(near * (1 + random.normal(0, 0.02)), 2))
+    tif = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)[int(random.integers(4))]
+    intents = (
+        OrderIntent.market(symbol, quantity, time_in_force=tif),
+        OrderIntent.limit(symbol, quantity, near, time_in_force=tif),
+        OrderIntent.stop(symbol, quantity, near, time_in_force=tif),
+        OrderIntent.stop_limit(symbol, quantity, near, far, time_in_force=tif),
+        OrderIntent.notional(symbol, sign * float(random.integers(100, 20_000))),
+        OrderIntent.target_position(symbol, quantity),
+        OrderIntent.target_weight(symbol, sign * random.random()),
+    )
+    return intents[int(random.integers(len(intents)))]

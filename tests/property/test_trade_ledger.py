@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support_records import Ask, Market, dividend, simulate, split, weekdays
 
 from fairlead.backtest.scorecard import score
 from fairlead.backtest.trades import ledger_of
+from support_records import Ask, Market, dividend, simulate, split, weekdays
 
 COUNT = 12
 prices = st.lists(st.floats(1.0, 500.0), min_size=COUNT, max_size=COUNT)
@@ -29,7 +29,7 @@ actions = st.lists(
 @settings(max_examples=120, deadline=None)
 @given(a=prices, b=prices, orders=asks, events=actions)
 def test_profit_of_trades_and_dividends_is_the_change_of_equity(a, b, orders, events):
-    """sum(net_pnl of closed and open trades) + dividends = final equity - initial cash, through splits and crossings of zero."""
+    """sum(net_pnl of closed and open trades) + dividends = final equity - initial cash, through splits and crossings."""
     days = weekdays("2024-01-02", COUNT)
     effective = tuple((split if is_split else dividend)(symbol, days[row], value) for symbol, row, is_split, value in events)
     record = simulate(
@@ -50,7 +50,8 @@ def test_profit_of_trades_and_dividends_is_the_change_of_equity(a, b, orders, ev
 @given(a=prices, b=prices, orders=asks)
 def test_every_metric_is_a_finite_number_or_none(a, b, orders):
     """No metric is NaN or infinite, even when equity falls below zero."""
-    record = simulate(Market({"AAA": a, "BBB": b}, weekdays("2024-01-02", COUNT)), orders, strategies=("alpha", "beta"), cash=5e3)
+    record = simulate(
+        Market({"AAA": a, "BBB": b}, weekdays("2024-01-02", COUNT)), orders, strategies=("alpha", "beta"), cash=5e3
+    )
     for name, value in score(record, ledger_of(record)).items():
         assert value is None or np.isfinite(value), name
-

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pytest
-from support_records import dividend, split, weekdays
 
 from fairlead.backtest.benchmark import buy_and_hold, split_adjustment
 from fairlead.backtest.curves import thin
 from fairlead.core.time import NS_PER_DAY
 from fairlead.engine.record import SessionPrices
+from support_records import dividend, split, weekdays
 
 DAYS = weekdays("2024-01-02", 4)
 NAN = float("nan")
 
 
 def prices(**marks):
-    return SessionPrices(tuple(marks), DAYS, DAYS.astype(np.int64) * NS_PER_DAY, np.column_stack(list(marks.values())).astype(float))
+    return SessionPrices(
+        tuple(marks), DAYS, DAYS.astype(np.int64) * NS_PER_DAY, np.column_stack(list(marks.values())).astype(float)
+    )
 
 
 def test_equal_weights_are_bought_at_the_first_close_and_held():

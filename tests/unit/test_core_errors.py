@@ -60,7 +60,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_known():
 
 
 def test_no_guess_is_made_when_nothing_is_near():
-    assert str(UnknownName.among("symbol", "QQQ", ["b", "a"])) == "no symbol named 'QQQ' Known: a, b."
+    assert str(UnknownName.among("symbol", "QQQ", ["b", "a"])) == "no symbol named 'QQQ'. Known: a, b."
 
 
 def test_an_empty_registry_says_so():

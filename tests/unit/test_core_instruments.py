@@ -17,6 +17,8 @@ TICKS = st.sampled_from([0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 LOTS = st.sampled_from([1e-8, 1e-6, 0.001, 0.01, 0.1, 0.25, 1.0, 10.0, 100.0])
 # As fine as the grid comparison: an excess of this share of a tick is representation error.
 SLACK = 2e-9
+# The quotient is forgiven 1e-15 of itself; dividing, adding and storing the result round by 1.1e-16 each.
+RELATIVE = 2e-15
 
 
 @pytest.mark.parametrize("text", ["AAPL", " aapl ", "BRK.B", "BF-B", "0700", "A" * 20])
@@ -72,7 +74,7 @@ def test_a_future_rounds_to_its_quarter_and_a_bond_to_its_thirty_second():
 def test_floor_and_ceil_enclose_the_price_within_one_tick(price, tick):
     thing = Instrument(symbol="X", tick_size=tick)
     floor, ceil = thing.floor_price(price), thing.ceil_price(price)
-    slack = tick * SLACK + price * 1e-15
+    slack = tick * SLACK + price * RELATIVE
     assert floor - slack <= price <= ceil + slack
     assert ceil - floor <= tick + slack
 
@@ -104,8 +106,8 @@ def test_quantities_round_down_and_lose_their_sign(quantity, lot, rounded):
 def test_a_floored_quantity_is_on_its_grid_and_not_more_than_was_asked(quantity, lot):
     thing = Instrument(symbol="X", lot_step=lot)
     rounded = thing.floor_quantity(quantity)
-    assert 0 <= rounded <= abs(quantity) + lot * SLACK + abs(quantity) * 1e-15
-    assert abs(quantity) - rounded < lot * (1 + SLACK) + abs(quantity) * 1e-15
+    assert 0 <= rounded <= abs(quantity) + lot * SLACK + abs(quantity) * RELATIVE
+    assert abs(quantity) - rounded < lot * (1 + SLACK) + abs(quantity) * RELATIVE
     assert thing.floor_quantity(rounded) == rounded
 
 

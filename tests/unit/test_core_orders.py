@@ -235,12 +235,13 @@ def test_partial_fills_average_their_prices_and_add_their_commissions():
     assert (order.commission, last.seq, last.ts_ns) == (3.0, 2, 6)
 
 
-def test_sums_of_fractional_lots_complete_an_order():
-    """0.1 + 0.2 is not 0.3 to a computer."""
-    order = an_order(quantity=0.3)
-    order.record_fill(0.1, 10.0, 0.0, 0)
-    order.record_fill(0.2, 10.0, 0.0, 0)
-    assert (order.status, order.filled_quantity) == (S.FILLED, 0.3)
+@pytest.mark.parametrize(("quantity", "parts"), [(0.3, [0.1, 0.2]), (0.9, [0.7, 0.1, 0.1])], ids=["above", "below"])
+def test_sums_of_fractional_lots_complete_an_order(quantity, parts):
+    """To a computer 0.1 + 0.2 is more than 0.3, and 0.7 + 0.1 + 0.1 is less than 0.9."""
+    order = an_order(quantity=quantity)
+    for part in parts:
+        order.record_fill(part, 10.0, 0.0, 0)
+    assert (order.status, order.filled_quantity) == (S.FILLED, quantity)
 
 
 @pytest.mark.parametrize("quantity", [101.0, 0.0, -1.0, math.nan])

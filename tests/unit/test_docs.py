@@ -193,6 +193,17 @@ def test_strategies_have_a_page(name):
     assert f"({name}.md)" in (DOCS / "strategies" / "index.md").read_text()
 
 
+def test_reasons_are_listed():
+    """The page on orders names every reason that risk, the venue and the desk write into an order."""
+    folders = (ROOT / "src/fairlead/risk", ROOT / "src/fairlead/execution", ROOT / "src/fairlead/engine")
+    source = "".join(path.read_text() for folder in folders for path in sorted(folder.glob("*.py")))
+    written = set(re.findall(r'Rejection\(\s*"(\w+)"', source))
+    written |= set(re.findall(r'(?:_end|cancel_all|cancel)\([^()]*(?:\([^()]*\)[^()]*)*"(\w+)"\)', source))
+    text = (DOCS / "concepts" / "orders-and-fills.md").read_text()
+    assert {"insufficient_buying_power", "day_end", "end_of_run"} <= written
+    assert [reason for reason in sorted(written) if f"`{reason}`" not in text] == []
+
+
 def test_decisions_are_listed():
     """The index of decisions links every decision, and each has a status."""
     index = (DOCS / "adr" / "index.md").read_text()
@@ -204,7 +215,7 @@ def test_decisions_are_listed():
 def test_site_builds_strictly(tmp_path):
     """The documentation site builds without a warning."""
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
         cwd=ROOT,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,

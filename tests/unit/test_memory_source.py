@@ -96,6 +96,19 @@ def test_typical_spacing_is_the_lower_quartile():
     assert typical_spacing(np.array([5, 5, 5])) is None
 
 
+def test_of_several_frames_the_one_at_fault_is_named():
+    """Frames of one form are read together; the message is still about the frame and its own row."""
+    frames = {"A": frame(), "B": frame(), "C": frame()}
+    frames["B"].iloc[3, 1] = 0.0
+    with pytest.raises(ContractError, match=r"frame 'B' row 3 \(B 2024-01-05"):
+        source_from_frames(frames)
+    assert source_from_frames({name: df.assign(ticker=name) for name, df in frames.items() if name != "B"}).symbols == (
+        "A",
+        "C",
+    )
+    assert source_from_frames({"A": frame(), "C": frame().rename(columns=str.lower)}).symbols == ("A", "C")
+
+
 def test_bad_frames_are_refused():
     bad = frame()
     bad.iloc[3, 1] = 0.0

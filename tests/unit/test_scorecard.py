@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from support_records import Ask, Market, constant_market, simulate, weekdays
 
 from fairlead.backtest.scorecard import score
 from fairlead.backtest.trades import ledger_of
 from fairlead.core.orders import OrderStatus, OrderType
+from support_records import Ask, Market, constant_market, simulate, weekdays
 
 
 def scored(record, **kwargs):
@@ -30,7 +30,14 @@ def test_a_run_without_trades_has_the_neutral_values_of_the_domain():
 def test_trade_statistics():
     """Two winners of 100 and 300 and a loser of 100: win rate 2/3, profit factor 4, 100 per trade."""
     market = Market({"AAA": [10, 10, 11, 11, 10, 10, 13]}, weekdays("2024-01-02", 7))
-    asks = [Ask(0, "AAA", 100), Ask(1, "AAA", -100), Ask(2, "AAA", 100), Ask(3, "AAA", -100), Ask(4, "AAA", 100), Ask(5, "AAA", -100)]
+    asks = [
+        Ask(0, "AAA", 100),
+        Ask(1, "AAA", -100),
+        Ask(2, "AAA", 100),
+        Ask(3, "AAA", -100),
+        Ask(4, "AAA", 100),
+        Ask(5, "AAA", -100),
+    ]
     k = scored(free(market, asks))
     assert (k["num_trades"], k["open_trades"]) == (3, 0)
     assert k["net_pnl"] == k["gross_pnl"] == pytest.approx(300.0)
@@ -41,7 +48,7 @@ def test_trade_statistics():
     assert k["profit_factor"] == pytest.approx(4.0)
     assert k["avg_trade"] == pytest.approx((0.1 - 1 / 11 + 0.3) / 3)
     assert k["turnover"] == pytest.approx((2100 + 2100 + 2300) / 100_000)
-    assert k["avg_holding_minutes"] == pytest.approx((1440 + 1440 + 1440) / 3)
+    assert k["avg_holding_minutes"] == pytest.approx((1 + 3 + 1) * 1440 / 3)  # the second over a weekend
 
 
 def test_profit_factor_without_losers_is_null():

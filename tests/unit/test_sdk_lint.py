@@ -280,6 +280,14 @@ def test_a_finding_prints_place_code_reason_and_remedy():
     assert [str(f) for f in found] == [f"my/strategy.py:3:9: {expected}"]
 
 
+def test_a_name_declared_global_is_no_local_one():
+    assert codes("SEEN = []\ndef f():\n    global SEEN\n    SEEN = [0]\n    SEEN.append(1)") == [(1, "FL006"), (3, "FL006")]
+
+
+def test_imports_of_a_block_that_never_runs_give_no_names():
+    assert codes("if __name__ == '__main__':\n    from time import time\ndef time(): ...\nX = time()") == []
+
+
 def test_findings_are_ordered_by_line():
     assert codes("x = []\nopen('x')\nimport socket\ny = {}") == [(1, "FL006"), (2, "FL003"), (3, "FL002"), (4, "FL006")]
 

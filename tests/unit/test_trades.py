@@ -1,7 +1,6 @@
 """Round trips at average cost."""
 
 import pytest
-from support_records import Ask, Market, constant_market, dividend, simulate, split, weekdays
 
 from fairlead.backtest.trades import build_ledger, ledger_of
 from fairlead.core.errors import DataError
@@ -9,6 +8,7 @@ from fairlead.core.fills import Fill
 from fairlead.core.identity import short_hash
 from fairlead.core.orders import OrderType, Side
 from fairlead.core.time import NS_PER_MINUTE, format_utc
+from support_records import Ask, Market, constant_market, dividend, simulate, split, weekdays
 
 
 def fill(n, side, quantity, ideal, *, paid=None, commission=0.0, order=None, tag="", strategy="alpha"):
@@ -91,9 +91,7 @@ def test_dividends_stand_beside_the_trades():
 
 def test_multipliers_scale_profit_and_slippage():
     """A contract worth 50 per point turns a profit of 2 points into 100."""
-    (trade,) = ledger(
-        fill(1, Side.BUY, 1, 10.0, paid=10.5), fill(2, Side.SELL, 1, 12.0), multipliers={"AAA": 50.0}
-    ).trades
+    (trade,) = ledger(fill(1, Side.BUY, 1, 10.0, paid=10.5), fill(2, Side.SELL, 1, 12.0), multipliers={"AAA": 50.0}).trades
     assert (trade.gross_pnl, trade.slippage_cost) == (100.0, 25.0)
 
 
@@ -109,7 +107,9 @@ def test_exit_reasons_stay_in_the_closed_list():
     ask = Ask(1, "AAA", -1, order_type=OrderType.STOP, price=90.0)
     by_stop = ledger_of(simulate(constant_market(), [Ask(0, "AAA", 1), ask])).trades[0]
     assert by_stop.exit_reason == "stop_loss"
-    assert ledger(fill(1, Side.BUY, 1, 1.0), fill(2, Side.SELL, 1, 1.0, tag="take_profit")).trades[0].exit_reason == "take_profit"
+    assert (
+        ledger(fill(1, Side.BUY, 1, 1.0), fill(2, Side.SELL, 1, 1.0, tag="take_profit")).trades[0].exit_reason == "take_profit"
+    )
     assert ledger(fill(1, Side.BUY, 1, 1.0), fill(2, Side.SELL, 1, 1.0, tag="whim")).trades[0].exit_reason == "manual"
     assert ledger(fill(1, Side.BUY, 1, 1.0)).trades[0].exit_reason == ""
 

@@ -194,8 +194,10 @@ def _execution(execution: ExecutionSettings | None, commission: Cost, slippage: 
 
 
 def _cost(name: str, cost: Cost, model_of_number: str) -> Any:
-    if isinstance(cost, bool) or not isinstance(cost, (int, float)):
-        return {"model": cost} if isinstance(cost, str) else cost
+    if isinstance(cost, str):
+        return {"model": cost}
+    if not isinstance(cost, (int, float)):
+        return cost
     if 0 < cost < _SMALLEST_BPS:
         raise ConfigurationError.of(
             name, f"be in basis points, 0 or at least {_SMALLEST_BPS}", cost, f"Did you mean {cost * 1e4:g}?"

@@ -1,57 +1,102 @@
-"""The runs of a workspace: finding one, and naming a new one."""
+"""The runs of a workspace: listing them, finding one, and naming a new one."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from fairlead.backtest.manifest import MANIFEST
 from fairlead.backtest.result import Result
-from fairlead.backtest.rundir import MANIFEST, RUNS, list_runs, read_directory
-from fairlead.core.errors import DataNotFound
+from fairlead.backtest.rundir import RUNS, read_directory, read_manifest
+from fairlead.core.errors import DataError, DataNotFound
 
 LATEST: Final = "latest"
+DAMAGED: Final = "DAMAGED"
+_SHOWN: Final = 5
 
 
-def run_folder(workspace: Path, run: str) -> Path:
+def list_runs(workspace: str | Path) -> list[dict[str, Any]]:
+    """Return the runs of a workspace in short, the newest first.
+
+    Each has run_id, title, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory without a
+    readable manifest has status ``DAMAGED`` and is listed last: a list must not fail because of one run.
+    """
+    folder = Path(workspace) / RUNS
+    if not folder.is_dir():
+        return []
+    runs = [_brief(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return sorted(runs, key=lambda run: (run["created_at"], run["run_id"]), reverse=True)
+
+
+def run_folder(workspace: str | Path, name: str | Path) -> Path:
     """Return the directory of a run.
 
     Parameters
     ----------
-    workspace : Path
-    run : str
+    name : str or Path
         A run id, the beginning of exactly one, ``latest``, or the path of a run directory.
 
     Raises
     ------
     DataNotFound
-        If there is no such run, or the beginning fits several; the message names the newest.
+        If there is no such run, or the beginning fits several; the message says which there are.
     """
-    if (Path(run) / MANIFEST).is_file():
-        return Path(run)
-    known = [str(item["run_id"]) for item in list_runs(workspace)]
-    if run == LATEST and known:
-        return workspace / RUNS / known[0]
-    if run in known:
-        return workspace / RUNS / run
-    fitting = [name for name in known if name.startswith(run)]
+    runs, text = Path(workspace) / RUNS, str(name)
+    known = [str(run["run_id"]) for run in list_runs(workspace) if run["status"] != DAMAGED]
+    if text == LATEST and known:
+        return runs / known[0]
+    for folder in (runs / text, Path(name)):
+        if (folder / MANIFEST).is_file():
+            return folder
+    fitting = [run_id for run_id in known if text and run_id.startswith(text)]
     if len(fitting) == 1:
-        return workspace / RUNS / fitting[0]
-    shown = ", ".join((fitting or known)[:5]) or "(none)"
+        return runs / fitting[0]
+    candidates = fitting or known
+    shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "") if candidates else "(none)"
     what = "several runs begin with" if fitting else "no run named"
-    raise DataNotFound(f"{what} {run!r} in {workspace / RUNS}. Newest: {shown}. List them with `fairlead runs ls`.")
+    raise DataNotFound(f"{what} {text!r} in {runs}. Newest: {shown}.")
 
 
-def find_run(workspace: Path, run: str) -> Result:
-    """Return a finished run; see `run_folder` for how it may be named."""
-    return read_directory(run_folder(workspace, run))
+def find_run(workspace: str | Path, name: str | Path) -> Result:
+    """Return the result of a run; `name` as in `run_folder`.
+
+    Raises
+    ------
+    DataNotFound
+        If there is no such run.
+    DataError
+        If its directory is damaged.
+    """
+    return read_directory(run_folder(workspace, name))
 
 
-def free_run_id(workspace: Path, wanted: str) -> str:
-    """Return `wanted`, or the first of ``wanted_2``, ``wanted_3``, ... that no run has: two runs may start in one second."""
-    taken = workspace / RUNS
-    if not (taken / wanted).exists():
-        return wanted
-    ordinal = 2
-    while (taken / f"{wanted}_{ordinal}").exists():
+def free_run_id(workspace: str | Path, run_id: str) -> str:
+    """Return `run_id`, or with ``_2``, ``_3``, ... if the workspace has a run of that name: two may start in one second."""
+    folder, name, ordinal = Path(workspace) / RUNS, run_id, 1
+    while (folder / name).exists():
         ordinal += 1
-    return f"{wanted}_{ordinal}"
+        name = f"{run_id}_{ordinal}"
+    return name
+
+
+def _brief(path: Path) -> dict[str, Any]:
+    blank = {
+        "title": "",
+        "created_at": "",
+        "synthetic": False,
+        "dataset": "",
+        "start": "",
+        "end": "",
+        "digest": "",
+        "metrics": {},
+    }
+    try:
+        data = read_manifest(path)
+        info, result = data["info"], data["result"]
+        metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+        shown = {key: info[key] for key in ("title", "created_at", "synthetic", "dataset", "start", "end")}
+        brief = {"run_id": data["run_id"], **shown, "status": result["status"], "digest": result["digest"], "metrics": metrics}
+    except (DataError, OSError, ValueError, KeyError, TypeError):
+        return {"run_id": path.name, **blank, "synthetic": False, "metrics": {}, "status": DAMAGED, "path": str(path)}
+    return {**brief, "path": str(path)}

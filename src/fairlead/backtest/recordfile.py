@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fairlead.core.errors import DataError
-from fairlead.core.events import ActionKind, CorporateAction, OrderUpdate
+from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
-from fairlead.core.orders import Order, OrderStatus, OrderType, Side, TimeInForce
+from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.engine.record import AppliedAction, EquityCurve, RunRecord, SessionPrices, StrategyOutcome
 
 EQUITY: Final = "equity.parquet"

@@ -22,17 +22,6 @@ from fairlead.core.errors import DataError, DataNotFound
 from fairlead.core.instruments import AssetClass, Instrument
 
 RUNS: Final = "runs"
-LATEST: Final = "latest"
-DAMAGED: Final = "DAMAGED"
-
-
-def free_run_id(workspace: str | Path, run_id: str) -> str:
-    """Return `run_id`, or with ``_2``, ``_3``, ... if the workspace has a run of that name: two may start in one second."""
-    folder, name, ordinal = Path(workspace) / RUNS, run_id, 1
-    while (folder / name).exists():
-        ordinal += 1
-        name = f"{run_id}_{ordinal}"
-    return name
 
 
 def write_run(result: Result, workspace: str | Path, *, report: bool = True) -> Path:
@@ -87,7 +76,7 @@ def read_directory(path: Path) -> Result:
     DataError
         If the manifest or a table is damaged.
     """
-    data = _read_manifest(path)
+    data = read_manifest(path)
     try:
         info = RunInfo.from_dict(data["info"])
         instruments = {item["symbol"]: _instrument(item) for item in data["instruments"]}
@@ -95,51 +84,6 @@ def read_directory(path: Path) -> Result:
         return Result(record, info, instruments=instruments, risk_free=float(data["risk_free"]))
     except (KeyError, TypeError, ValueError) as exc:
         raise DataError(f"cannot read {path / MANIFEST}: {exc!r}. The run directory is damaged; run it again.") from exc
-
-
-def list_runs(workspace: str | Path) -> list[dict[str, Any]]:
-    """Return the runs of a workspace in short, the newest first.
-
-    Each has run_id, title, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory without a
-    readable manifest has status ``DAMAGED`` and is listed last: a list must not fail because of one run.
-    """
-    folder = Path(workspace) / RUNS
-    if not folder.is_dir():
-        return []
-    runs = [_brief(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
-    return sorted(runs, key=lambda run: (run["created_at"], run["run_id"]), reverse=True)
-
-
-def run_folder(workspace: str | Path, name: str | Path) -> Path:
-    """Return the directory of a run: its id, ``latest``, or the path of a run directory.
-
-    Raises
-    ------
-    DataNotFound
-        If there is no such run; the message says which there are.
-    """
-    runs = Path(workspace) / RUNS
-    known = [run["run_id"] for run in list_runs(workspace) if run["status"] != DAMAGED]
-    if str(name) == LATEST and known:
-        return runs / str(known[0])
-    for folder in (runs / str(name), Path(name)):
-        if (folder / MANIFEST).is_file():
-            return folder
-    shown = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "") if known else "(none)"
-    raise DataNotFound(f"no run named {str(name)!r} in {runs}. Newest: {shown}.")
-
-
-def find_run(workspace: str | Path, name: str | Path) -> Result:
-    """Return the result of a run; `name` as in `run_folder`.
-
-    Raises
-    ------
-    DataNotFound
-        If there is no such run.
-    DataError
-        If its directory is damaged.
-    """
-    return read_directory(run_folder(workspace, name))
 
 
 def _tables(result: Result) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
@@ -159,29 +103,16 @@ def _equity_csv(result: Result, path: Path) -> None:
     frame.write_csv(path)
 
 
-def _brief(path: Path) -> dict[str, Any]:
-    blank = {
-        "title": "",
-        "created_at": "",
-        "synthetic": False,
-        "dataset": "",
-        "start": "",
-        "end": "",
-        "digest": "",
-        "metrics": {},
-    }
-    try:
-        data = _read_manifest(path)
-        info, result = data["info"], data["result"]
-        metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
-        shown = {key: info[key] for key in ("title", "created_at", "synthetic", "dataset", "start", "end")}
-        brief = {"run_id": data["run_id"], **shown, "status": result["status"], "digest": result["digest"], "metrics": metrics}
-    except (DataError, OSError, ValueError, KeyError, TypeError):
-        return {"run_id": path.name, **blank, "synthetic": False, "metrics": {}, "status": DAMAGED, "path": str(path)}
-    return {**brief, "path": str(path)}
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of the run directory `path`.
 
-
-def _read_manifest(path: Path) -> dict[str, Any]:
+    Raises
+    ------
+    DataNotFound
+        If there is none.
+    DataError
+        If it is damaged.
+    """
     file = path / MANIFEST
     if not file.is_file():
         raise DataNotFound(f"no run directory at {path}: it holds no {MANIFEST}. List runs with `fairlead runs ls`.")

@@ -10,9 +10,8 @@ from typing import Final, TypeAlias
 
 from fairlead.backtest.info import RunInfo
 from fairlead.backtest.trades import FillLeg, Ledger, RoundTrip
-from fairlead.core.events import OrderUpdate
 from fairlead.core.instruments import GRID_TOLERANCE, Instrument
-from fairlead.core.orders import Order, OrderStatus, TimeInForce
+from fairlead.core.orders import Order, OrderStatus, OrderUpdate, TimeInForce
 from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, format_utc
 from fairlead.engine.record import RunRecord
 

@@ -16,7 +16,7 @@ RunArgument = Annotated[str, typer.Argument(help="Run id, 'latest', or a run dir
 @app.command("ls")
 def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
     """List the runs of the workspace, the newest first."""
-    from fairlead.backtest.rundir import list_runs
+    from fairlead.backtest.library import list_runs
 
     runs = list_runs(workspace_of(workspace))
     if json:

@@ -88,7 +88,7 @@ def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str
     settings = loaded.settings
     data, clock = settings.data, settings.clock
     if settings.mode != "backtest" or not isinstance(data, DataSettings) or not isinstance(clock, ClockSettings):
-        raise _refused(settings)
+        raise loaded.problem(("mode",), _refused(settings))
     folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
     try:
         source = open_source(data, start=clock.start_date, end=clock.end_date, workspace=folder)

@@ -47,7 +47,7 @@ def find_part(kind: str, name: str, shipped: Mapping[str, type[PartT]], base: ty
     module_name, _, attribute = target.partition(":")
     try:
         part = getattr(importlib.import_module(module_name), attribute)
-    except Exception as exc:  # noqa: BLE001  importing a plug-in runs its code, which may raise anything
+    except Exception as exc:  # importing runs the plug-in's code, which may raise anything
         raise ConfigurationError(f"{kind} {name!r} cannot be imported: {exc}.") from exc
     if not (isinstance(part, type) and issubclass(part, base)) or inspect.isabstract(part):
         raise ConfigurationError.of(f"{kind} {name}", f"be a concrete subclass of {base.__name__}", part)

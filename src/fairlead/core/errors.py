@@ -74,8 +74,7 @@ class UnknownName(ConfigurationError):
         near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1)
         guess = next((n for n in names if near and n.lower() == near[0]), None)
         text = f"no {kind} named {name!r}"
-        if guess is not None:
-            text += f"; did you mean {guess!r}?"
+        text += f"; did you mean {guess!r}?" if guess is not None else "."
         text += f" Known: {', '.join(names) if names else '(none)'}."
         return cls(f"{text} {remedy}".rstrip())
 

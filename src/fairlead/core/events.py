@@ -8,13 +8,10 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from fairlead.core.errors import ContractError
 from fairlead.core.time import to_datetime
-
-if TYPE_CHECKING:
-    from fairlead.core.orders import OrderStatus
 
 
 class Bar(NamedTuple):
@@ -118,20 +115,6 @@ class CorporateAction:
         if not close_before > self.value:
             return 1.0
         return 1.0 - self.value / close_before
-
-
-@dataclass(frozen=True, slots=True)
-class OrderUpdate:
-    """One change of an order's status, as a fact."""
-
-    order_id: str
-    seq: int
-    ts_ns: int
-    previous: OrderStatus
-    status: OrderStatus
-    filled_quantity: float
-    average_price: float | None
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

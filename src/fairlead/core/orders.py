@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Final
 
 from fairlead.core.errors import ContractError, InvalidTransition
-from fairlead.core.events import OrderUpdate
 from fairlead.core.instruments import check_symbol
 from fairlead.core.time import to_ns
 
@@ -252,6 +251,20 @@ class CancelIntent:
     """A strategy's wish to take a working order back. Return it from `generate_orders` like any other intent."""
 
     order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """One change of an order's status, as a fact."""
+
+    order_id: str
+    seq: int
+    ts_ns: int
+    previous: OrderStatus
+    status: OrderStatus
+    filled_quantity: float
+    average_price: float | None
+    reason: str = ""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from fairlead.core.errors import ContractError, UnknownName
+from fairlead.core.errors import UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import BarSize
 from fairlead.data.adjustments import derive_actions
@@ -54,26 +54,30 @@ def ensure_bundled(store: BarStore) -> Dataset:
     Raises
     ------
     ContractError
-        If another dataset has this name.
+        If another dataset has this name and other prices.
     StorageError
         If the disk refuses.
     """
     try:
         dataset = store.open(BUNDLED_DATASET, BarSize.D1)
     except UnknownName:
-        table, actions = bundled_bars()
-        store.write(
-            BUNDLED_DATASET,
-            table,
-            bar_size=BarSize.D1,
-            calendar=BUNDLED_CALENDAR,
-            actions=actions,
-            source=BUNDLED_SOURCE,
-        )
-        return store.open(BUNDLED_DATASET, BarSize.D1)
-    if dataset.manifest.source != BUNDLED_SOURCE:
+        dataset = None
+    if dataset is not None and dataset.manifest.source == BUNDLED_SOURCE:
+        return dataset
+    table, actions = bundled_bars()
+    if dataset is not None and (dataset.symbols, dataset.manifest.rows) != (BUNDLED_SYMBOLS, table.num_rows):
         raise ContractError(
             f"dataset {BUNDLED_DATASET!r} in {store.root} is not the bundled one: its source is {dataset.manifest.source!r}. "
             "Rename or remove it, or name it in the configuration as a dataset of its own."
         )
-    return dataset
+    # Another release may have described the same prices in other words; writing them again changes nothing then, and is
+    # refused if a price differs.
+    store.write(
+        BUNDLED_DATASET,
+        table,
+        bar_size=BarSize.D1,
+        calendar=BUNDLED_CALENDAR,
+        actions=actions,
+        source=BUNDLED_SOURCE,
+    )
+    return store.open(BUNDLED_DATASET, BarSize.D1)

@@ -197,7 +197,6 @@ def source_from_frames(
         symbol = "ASSET"
     size = infer_bar_size(data, symbol=symbol, timezone=timezone) if bar_size is None else BarSize.parse(bar_size)
 
-
     def checked(source: Any) -> pa.Table:
         return import_bars(source, bar_size=size, calendar=calendar, timezone=timezone, symbol=symbol).table
 
@@ -215,16 +214,20 @@ def _stacked(frames: Mapping[Any, Any]) -> Any | None:
     """Return frames of one kind and one set of columns as a single long one; None if they differ."""
     names = sorted(frames)
     parts = [frames[name] for name in names]
-    if len(parts) < 2 or any(library_of(part) != "pandas" or _names_its_symbols(part) for part in parts):
+    if len({str(name) for name in names}) < 2 or any(library_of(part) != "pandas" for part in parts):
         return None
     first = parts[0]
-    if any(not part.columns.equals(first.columns) or part.index.dtype != first.index.dtype for part in parts):
+    same = all(
+        part.columns.equals(first.columns) and part.index.names == first.index.names and part.index.dtype == first.index.dtype
+        for part in parts
+    )
+    if not same or _names_its_symbols(first):
         return None
     import pandas as pd  # noqa: PLC0415  heavy, and here only if the caller uses it
 
     long = pd.concat(parts)
-    codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    return long.assign(symbol=pd.Categorical.from_codes(codes, [str(name) for name in names]))
+    symbols = pd.array([str(name) for name in names], dtype="string")
+    return long.assign(symbol=symbols.take(np.repeat(np.arange(len(parts)), [len(part) for part in parts])))
 
 
 def _names_its_symbols(data: Any) -> bool:

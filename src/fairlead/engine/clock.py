@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Final, Literal, Protocol
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, model_validator
 
 from fairlead.contracts.settings import Settings
 from fairlead.core.bars import BarBlock, Cursor
+from fairlead.core.errors import ConfigurationError
 from fairlead.core.time import NS_PER_SECOND, to_datetime
 
 MAX_SPEED: Final = 0.0
+_SPEED_RULE: Final = "be 'max' or a multiple of real time such as '1x' or '10x'"
 
 
 class Clock(Protocol):
@@ -32,19 +34,25 @@ class Clock(Protocol):
 
 
 def _parse_speed(value: Any) -> Any:
-    if isinstance(value, str):
-        text = value.strip().lower()
-        if text == "max":
-            return MAX_SPEED
-        return text.removesuffix("x")
-    return value
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    if text == "max":
+        return MAX_SPEED
+    try:
+        return float(text.removesuffix("x"))
+    except ValueError as exc:
+        raise ConfigurationError.of("speed", _SPEED_RULE, value) from exc
 
 
 def _check_speed(value: float) -> float:
     if value != MAX_SPEED and not 0 < value <= 1_000_000:
-        msg = "must be 'max' or a multiple of real time such as 1x or 10x"
-        raise ValueError(msg)
+        raise ConfigurationError.of("speed", _SPEED_RULE, value)
     return value
+
+
+def _speed_text(value: float) -> str:
+    return "max" if value == MAX_SPEED else f"{value:g}x"
 
 
 class ClockSettings(Settings):
@@ -63,15 +71,15 @@ class ClockSettings(Settings):
     type: Literal["historical"] = "historical"
     start_date: dt.date | None = None
     end_date: dt.date | None = None
-    speed: Annotated[float, BeforeValidator(_parse_speed)] = MAX_SPEED
+    speed: Annotated[
+        float, BeforeValidator(_parse_speed), AfterValidator(_check_speed), PlainSerializer(_speed_text, return_type=str)
+    ] = MAX_SPEED
     hours: Literal["market", "24/7"] = "market"
 
     @model_validator(mode="after")
     def _ordered(self) -> ClockSettings:
-        _check_speed(self.speed)
         if self.start_date and self.end_date and self.start_date > self.end_date:
-            msg = f"start_date {self.start_date} must not be after end_date {self.end_date}"
-            raise ValueError(msg)
+            raise ConfigurationError.of("end_date", f"not be before start_date ({self.start_date})", str(self.end_date))
         return self
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fairlead.core.bars import Cursor
 from fairlead.core.errors import ContractError
-from fairlead.core.events import OrderUpdate
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id, idempotency_key, order_id
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import AmountKind, CancelIntent, Order, OrderIntent, OrderStatus, OrderType, Side
+from fairlead.core.orders import AmountKind, CancelIntent, Order, OrderIntent, OrderStatus, OrderType, OrderUpdate, Side
 from fairlead.core.time import to_ns
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.latency import Latency
@@ -72,7 +71,7 @@ class OrderDesk:
                 self._cancel(runner, intent, now)
             else:
                 wanted.append(intent)
-        if not wanted or not runner.is_running:
+        if not wanted:
             return
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name))
         sized = self._size(runner, wanted, exposure)
@@ -89,9 +88,6 @@ class OrderDesk:
                 quantity = resized
             ordinals[symbol] = ordinal + 1
             self._submit(runner, intent, quantity, group_id(symbol, now, ordinal), exposure)
-            # Hearing of one order may make the strategy fail: then it sends no more.
-            if not runner.is_running:
-                return
 
     def _size(
         self, runner: StrategyRunner, wanted: list[OrderIntent], exposure: ProjectedExposure
@@ -108,9 +104,7 @@ class OrderDesk:
             sized.append((intent, quantity))
         return sized
 
-    def _quantity(
-        self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, held: float
-    ) -> float | None:
+    def _quantity(self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, held: float) -> float | None:
         """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do."""
         instrument = self._instruments.get(intent.symbol)
         price = runner.ledger.marks[intent.symbol] if instrument is not None else float("nan")
@@ -129,6 +123,9 @@ class OrderDesk:
     def _submit(
         self, runner: StrategyRunner, intent: OrderIntent, quantity: float, group: str, exposure: ProjectedExposure
     ) -> None:
+        if not runner.is_running:
+            # Hearing of an order, or of a cancel, made it fail.
+            return
         symbol = intent.symbol
         price = runner.ledger.marks[symbol] if symbol in self._instruments else float("nan")
         rejection = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from fairlead.core.events import OrderUpdate
 from fairlead.core.fills import Fill
-from fairlead.core.orders import TERMINAL, Order
+from fairlead.core.orders import TERMINAL, Order, OrderUpdate
 
 
 def run_digest(orders: Iterable[Order], updates: Iterable[OrderUpdate], fills: Iterable[Fill]) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fairlead.core.arrays import DayArray, FloatArray, IntArray
-from fairlead.core.events import CorporateAction, OrderUpdate
+from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill
-from fairlead.core.orders import Order
+from fairlead.core.orders import Order, OrderUpdate
 
 
 @dataclass(frozen=True, slots=True, eq=False)

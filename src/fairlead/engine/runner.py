@@ -212,10 +212,10 @@ def _no_step(_row: int) -> None:
     """Stand in for the step of a strategy that has stopped."""
 
 
-def _wanted(intents: Iterable[OrderIntent | CancelIntent]) -> list[OrderIntent | CancelIntent]:
+def _wanted(intents: Any) -> list[OrderIntent | CancelIntent]:
     # Inside the boundary: a generator runs the strategy's code, and what is not an intent is the strategy's fault.
-    wanted = [intents] if isinstance(intents, OrderIntent | CancelIntent) else list(intents)
-    if wanted[:1] == [intents] or not all(isinstance(intent, OrderIntent | CancelIntent) for intent in wanted):
+    wanted: list[Any] = list(intents) if isinstance(intents, Iterable) else [None]
+    if not all(isinstance(intent, OrderIntent | CancelIntent) for intent in wanted):
         raise StrategyError.of("generate_orders", "return a list of OrderIntent and CancelIntent", intents)
     return wanted
 

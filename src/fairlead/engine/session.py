@@ -197,13 +197,7 @@ class _Session:
 def _check(plan: SessionPlan) -> None:
     if not plan.allocations:
         raise ConfigurationError.of("strategies", "hold at least one enabled strategy", [])
-    names = [a.name for a in plan.allocations]
-    for kind, text in [("run_id", plan.run_id), *(("strategies", name) for name in names)]:
-        if "|" in text:
-            raise ConfigurationError.of(kind, "not contain '|', which separates the fields of an order's identity", text)
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError.of("strategies", "have unique names", name, "Give one of them another name.")
+    _check_names(plan.run_id, [a.name for a in plan.allocations])
     for allocation in plan.allocations:
         if not 0 < allocation.capital < float("inf"):
             raise ConfigurationError.of(f"{allocation.name} capital", "be a finite amount above 0", allocation.capital)
@@ -217,3 +211,12 @@ def _check(plan: SessionPlan) -> None:
             raise ConfigurationError.of(
                 f"instruments.{symbol}.currency", "be USD", plan.instruments[symbol].currency, "There is no FX rate to convert."
             )
+
+
+def _check_names(run_id: str, names: Sequence[str]) -> None:
+    for kind, text in [("run_id", run_id), *(("strategies", name) for name in names)]:
+        if "|" in text:
+            raise ConfigurationError.of(kind, "not contain '|', which separates the fields of an order's identity", text)
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError.of("strategies", "have unique names", name, "Give one of them another name.")

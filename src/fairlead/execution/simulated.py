@@ -10,11 +10,11 @@ from pydantic import Field
 from fairlead.contracts.settings import Settings
 from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
-from fairlead.core.events import ActionKind, CorporateAction, OrderUpdate
+from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.identity import short_hash
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import Order, OrderStatus, OrderType, Side, TimeInForce
+from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.fills import BarFillModel, FillPrice
 from fairlead.execution.latency import Latency, LatencySettings

@@ -108,9 +108,10 @@ class SlippageSettings(Settings):
     @classmethod
     def _fit(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         model = info.data.get("model")
-        if model is not None:
-            build_part("slippage model", model, _part(model), value)
-        return value
+        if model is None:
+            return value
+        # With the model's defaults filled in: what a run used must be readable from its configuration.
+        return build_part("slippage model", model, _part(model), value).model_dump(mode="json")
 
     def build(self) -> SlippageModel:
         """Return the model."""

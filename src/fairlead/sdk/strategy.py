@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from fairlead.core.bars import BarSlice
+from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import Bar, CorporateAction
 from fairlead.core.identity import slug
 from fairlead.core.orders import CancelIntent, Order, OrderIntent
@@ -54,6 +55,9 @@ class Strategy:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
+        for name in vars(cls):
+            if name in cls.parameters and name not in own:
+                raise ConfigurationError.of(f"{cls.__name__}.{name}", "be declared with parameter(...)", vars(cls)[name])
         cls.parameters = {**cls.parameters, **own}
         if "name" not in vars(cls):
             words = "".join(f" {c}" if c.isupper() else c for c in cls.__name__)

@@ -6,6 +6,7 @@ A colour that starts with ``@`` names a variable of the page's style sheet, so t
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -123,7 +124,7 @@ def distribution(result: Result) -> Figure:
                 "type": "bar",
                 "x": np.round(middle, 6).tolist(),
                 "y": counts.tolist(),
-                "marker": {"color": [_side_of_zero(*pair) for pair in zip(edges[:-1], edges[1:], strict=True)]},
+                "marker": {"color": [_side_of_zero(*pair) for pair in pairwise(edges.tolist())]},
                 "hovertemplate": "%{x:.2%}: %{y} sessions<extra></extra>",
             }
         ],

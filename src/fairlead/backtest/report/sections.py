@@ -51,6 +51,8 @@ METRIC_GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, _Format], ...]], ...
     (
         "Sessions",
         (
+            ("sessions", "Sessions", w.whole),
+            ("bars", "Bars", w.whole),
             ("best_day", "Best day", w.percent),
             ("worst_day", "Worst day", w.percent),
             ("best_month", "Best month", w.percent),
@@ -86,6 +88,8 @@ METRIC_GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, _Format], ...]], ...
             ("exposure", "Holding time / span of trades", w.percent),
             ("avg_leverage", "Average leverage", w.ratio),
             ("max_leverage", "Largest leverage", w.ratio),
+            ("avg_exposure", "Average net exposure", w.percent),
+            ("max_exposure", "Largest net exposure", w.percent),
             ("turnover", "Turnover / initial cash", w.ratio),
             ("total_fees", "Commission", w.money),
             ("total_slippage", "Slippage", w.money),
