@@ -242,7 +242,8 @@ class ScriptedSlices(Scripted):
 
 def allocate(strategy: Strategy, name: str = "alpha", capital: float = 100_000.0, **limits: Any) -> Allocation:
     """Return an allocation whose limits do not bite unless given."""
-    type(strategy).risk_limits = RiskLimits(max_leverage=20)
+    # On the instance: the class may be `Strategy` itself, which every other test shares.
+    strategy.risk_limits = RiskLimits(max_leverage=20)  # type: ignore[misc]
     return Allocation(name=name, strategy=strategy, capital=capital, limits=RiskLimits(**{"max_leverage": 20, **limits}))
 
 

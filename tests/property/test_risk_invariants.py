@@ -105,9 +105,7 @@ def test_accepted_orders_stay_within_leverage_whichever_of_them_rest(held, batch
     accepted = []
     exits_beside_resting = False
     for symbol, units, kind in batch:
-        refused = check_order(
-            symbol, units, kind, exposure=exposure, limits=limits, instruments=known, price=marks[symbol]
-        )
+        refused = check_order(symbol, units, kind, exposure=exposure, limits=limits, instruments=known, price=marks[symbol])
         if refused is None:
             # A market exit may always leave, also beside resting orders that would then turn the position round.
             exits_beside_resting |= kind is OrderType.MARKET and exposure.reduces(symbol, units)

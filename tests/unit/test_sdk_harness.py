@@ -405,12 +405,14 @@ def test_no_later_bar_can_be_reached_from_an_earlier_window():
     ],
 )
 def test_a_new_strategy_runs_lints_and_passes_its_own_test(tmp_path, name, cls, registered):
-    file = tmp_path / f"{registered}.py"
+    for folder in ("strategies", "tests"):
+        (tmp_path / folder).mkdir()
+    file = tmp_path / "strategies" / f"{registered}.py"
     file.write_text(new_strategy_source(name))
     made = find_strategy(str(file))
     assert (made.__name__, made.name) == (cls, registered)
     assert lint_strategy(made) == []
-    test_file = tmp_path / f"test_{registered}.py"
+    test_file = tmp_path / "tests" / f"test_{registered}.py"
     test_file.write_text(new_strategy_test_source(name))
     tests = [value for key, value in runpy.run_path(str(test_file)).items() if key.startswith("test_")]
     assert len(tests) == 2

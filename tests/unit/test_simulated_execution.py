@@ -322,7 +322,7 @@ def test_what_is_not_working_cannot_be_cancelled():
     venue = Venue(minutes({"A": steady(3)}))
     order = venue.submit("A", 5)
     venue.step()
-    with pytest.raises(UnknownName, match="no working order named 'o1'.*It may have been filled already"):
+    with pytest.raises(UnknownName, match=r"no working order named 'o1'.*It may have been filled already"):
         venue.execution.cancel(order.order_id, 0)
 
 

@@ -17,9 +17,7 @@ I = OrderIntent  # noqa: E741  a table reads better with a short name
 
 
 def size(intent, instrument=STOCK, *, price=100.0, equity=10_000.0, held=0.0, cap=None):
-    return size_intent(
-        intent, instrument, price=price, equity=equity, held=held, limits=RiskLimits(max_position_size=cap)
-    )
+    return size_intent(intent, instrument, price=price, equity=equity, held=held, limits=RiskLimits(max_position_size=cap))
 
 
 @pytest.mark.parametrize(

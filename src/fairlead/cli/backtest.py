@@ -7,16 +7,32 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fairlead.cli.console import EXIT_RUN_FAILED, JsonFlag, WorkspaceOption, environ, print_json, progress, stderr
+from fairlead.cli.console import (
+    EXIT_RUN_FAILED,
+    JsonFlag,
+    OpenFlag,
+    WorkspaceOption,
+    environ,
+    existing_file,
+    note,
+    open_in_browser,
+    print_json,
+    progress,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from fairlead.backtest.result import Result
     from fairlead.config.wire import WiredSession
 
-ConfigArgument = Annotated[Path, typer.Argument(help="YAML or JSON file.", show_default=False)]
-ProfileOption = Annotated[str | None, typer.Option("--profile", "-p", help="A profile of the file.", show_default=False)]
+ConfigArgument = Annotated[Path, typer.Argument(help="YAML or JSON file.", metavar="CONFIG", show_default=False)]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", "-p", help="Use this section of the file's profiles.", metavar="NAME", show_default=False),
+]
 OverrideOption = Annotated[
-    list[str] | None, typer.Option("--override", "-o", help="a.b=value; may be repeated.", show_default=False)
+    list[str] | None,
+    typer.Option("--override", "-o", help="Set a value of the file; may be repeated.", metavar="KEY=VALUE", show_default=False),
 ]
 
 
@@ -26,29 +42,20 @@ def backtest(
     profile: ProfileOption = None,
     override: OverrideOption = None,
     workspace: WorkspaceOption = None,
-    open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
-    timed: Annotated[bool, typer.Option("--profile-stages", help="Time the stages of the loop.")] = False,
+    open_report: OpenFlag = False,
+    timed: Annotated[
+        bool, typer.Option("--profile-stages", help="Time the stages of the loop (diagnostics.json).", metavar="")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Run a configuration over history and write its run directory.
 
-    Example: fairlead backtest configs/environments/backtest.yaml -o strategies.0.capital=50000
+    Example: fairlead backtest configs/environments/backtest.yaml -o seed=7
     """
     session = load_session(config, profile, override, workspace)
     result, folder = run_and_write(session, quiet=json, timed=timed, command=f"fairlead backtest {config.as_posix()}")
-    if json:
-        print_json({**result.summary(), "path": str(folder), "report": str(folder / "report.html")})
-    else:
-        from fairlead.cli.summary import print_summary
-
-        print_summary(result, folder)
-    if open_report:
-        typer.launch(str(folder / "report.html"))
-    if result.status == "stopped":
-        for outcome in result.record.strategies:
-            if outcome.error:
-                stderr().print(f"[bold red]error:[/] strategy {outcome.name!r} was stopped: {outcome.error}", markup=True)
-        raise typer.Exit(EXIT_RUN_FAILED)
+    show(result, folder, json=json, open_report=open_report)
+    fail_if_stopped(result)
 
 
 def load_session(config: Path, profile: str | None, override: list[str] | None, workspace: Path | None) -> WiredSession:
@@ -56,8 +63,10 @@ def load_session(config: Path, profile: str | None, override: list[str] | None, 
     from fairlead.config.loading import load_settings
     from fairlead.config.wire import wire
 
+    existing_file(config, "configuration file", "Make some to start from with: fairlead init DIR")
     loaded = load_settings(config, environ=environ(), profile=profile, overrides=tuple(override or ()))
-    return wire(loaded, environ(), workspace)
+    chosen = workspace if workspace is not None else loaded.settings.workspace
+    return wire(loaded, environ(), workspace_of(chosen))
 
 
 def run_and_write(session: WiredSession, *, quiet: bool, command: str, timed: bool = False) -> tuple[Result, Path]:
@@ -80,3 +89,30 @@ def run_and_write(session: WiredSession, *, quiet: bool, command: str, timed: bo
             progress=tell,
         )
     return result, write_run(result, session.workspace)
+
+
+def show(result: Result, folder: Path, *, json: bool, open_report: bool) -> None:
+    """Print a run that was just written, and open its report if that was asked for."""
+    report = folder / "report.html"
+    written = report.is_file()
+    if json:
+        print_json({**result.summary(), "path": str(folder), "report": str(report) if written else None})
+    else:
+        from fairlead.cli.summary import print_summary
+
+        print_summary(result, folder)
+    if open_report and written:
+        open_in_browser(report)
+    elif open_report:
+        note("[yellow]![/] there is no report to open: the configuration says report.html: false.")
+
+
+def fail_if_stopped(result: Result) -> None:
+    """Name each strategy that failed on standard error and exit with 1, if there is one."""
+    if result.status != "stopped":
+        return
+    for outcome in result.record.strategies:
+        if outcome.status == "stopped":
+            text = "[bold red]error:[/] strategy {name} was stopped: {error}"
+            note(text, name=repr(outcome.name), error=outcome.error)
+    raise typer.Exit(EXIT_RUN_FAILED)

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from fairlead.cli.backtest import ConfigArgument, OverrideOption, ProfileOption, load_session
-from fairlead.cli.console import EXIT_RUN_FAILED, JsonFlag, WorkspaceOption, print_json, progress, stdout
+from fairlead.cli.console import EXIT_RUN_FAILED, JsonFlag, WorkspaceOption, print_json, progress, say
 
-app = typer.Typer(help="Prove things about a configuration.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()
@@ -24,10 +24,13 @@ def lookahead(
     profile: ProfileOption = None,
     override: OverrideOption = None,
     workspace: WorkspaceOption = None,
-    cuts: Annotated[int, typer.Option("--cuts", help="How many truncated runs.", min=1, max=1000)] = 12,
+    cuts: Annotated[int, typer.Option("--cuts", help="How many truncated runs.", min=1, max=1000, metavar="N")] = 12,
     json: JsonFlag = False,
 ) -> None:
-    """Run on truncated data and prove that no earlier decision changes."""
+    """Run on truncated data and prove that no earlier decision changes; exit 1 if one does.
+
+    Example: fairlead check lookahead configs/environments/backtest.yaml --cuts 24
+    """
     from fairlead.core.time import format_utc
     from fairlead.evidence.lookahead import check_lookahead
 
@@ -45,14 +48,17 @@ def lookahead(
             }
         )
     elif report.passed:
-        stdout().print(
+        say(
             f"[green]passed[/] {len(report.cuts)} cuts, {report.orders:,} orders and {report.fills:,} fills compared: "
             "no decision changed when the future was taken away."
         )
+        if report.orders == 0:
+            say("  [yellow]![/] no order was compared, so this proves little: the strategy traded too late, or not at all.")
     else:
-        console = stdout()
-        console.print(f"[bold red]failed[/] {len(report.divergences)} of {len(report.cuts)} cuts changed the past:")
+        say(f"[bold red]failed[/] {len(report.divergences)} of {len(report.cuts)} cuts changed the past:")
         for divergence in report.divergences[:10]:
-            console.print(f"  - {divergence}", soft_wrap=True, markup=False)
+            say("  - {divergence}", divergence=divergence)
+        if len(report.divergences) > 10:
+            say(f"  ... and {len(report.divergences) - 10} more; --json lists them all")
     if not report.passed:
         raise typer.Exit(EXIT_RUN_FAILED)

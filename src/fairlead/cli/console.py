@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import sys
@@ -13,22 +14,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from fairlead.core.errors import ConfigurationError, ContractError, DataError, FairleadError
+from fairlead.core.errors import ConfigurationError, ContractError, DataError, DataNotFound, FairleadError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 EXIT_RUN_FAILED: Final = 1
 EXIT_BAD_INPUT: Final = 2
 # Progress appears only once the work has shown that it is long.
 PROGRESS_AFTER_S: Final = 2.0
 PIPE_COLUMNS: Final = 160
+SYNTHETIC: Final = "[black on yellow] SYNTHETIC [/]"
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of text.", metavar="")]
+OpenFlag = Annotated[bool, typer.Option("--open", help="Open the report in a browser.", metavar="")]
 WorkspaceOption = Annotated[
     Path | None,
     typer.Option(
-        "--workspace", "-w", help="Folder of data and runs. Default: $FAIRLEAD_HOME, else ./artifacts.", show_default=False
+        "--workspace",
+        "-w",
+        help="Folder of data and runs. Default: $FAIRLEAD_HOME, else ./artifacts.",
+        metavar="DIR",
+        show_default=False,
     ),
 ]
 
@@ -38,19 +46,31 @@ def stdout() -> Console:
     from rich.console import Console
 
     # A pipe has no width of its own; 80 columns would fold every table that a script reads.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    own_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, emoji=False, width=None if own_width else PIPE_COLUMNS)
 
 
 def stderr() -> Console:
     """Return the console for errors and progress."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def say(template: str = "", /, **values: object) -> None:
+    """Print a line of markup on standard output; `values` are text, whatever brackets they hold."""
+    stdout().print(_filled(template, values), soft_wrap=True)
+
+
+def note(template: str, /, **values: object) -> None:
+    """Print a line of markup on standard error; `values` as in `say`."""
+    stderr().print(_filled(template, values), soft_wrap=True)
 
 
 def fail(exc: FairleadError) -> int:
     """Print an error and return its exit code: 2 for what the user gave, 1 for what went wrong in a run."""
-    stderr().print(f"[bold red]error:[/] {_escaped(str(exc))}", soft_wrap=True)
+    # Several mistakes of one file are one error: the lines after the first stand under it.
+    note("[bold red]error:[/] {text}", text=str(exc).replace("\n", f"\n{' ' * len('error: ')}"))
     bad_input = isinstance(exc, (ConfigurationError, ContractError, DataError))
     return EXIT_BAD_INPUT if bad_input else EXIT_RUN_FAILED
 
@@ -62,17 +82,53 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(json.loads(canonical_json(value)), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
-    """Print rows as a table; columns named in `right` are aligned to the right."""
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Print rows as a table. A `rich.text.Text` cell keeps its style.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of str
+    rows : iterable of cells
+    right : sequence of str
+        Columns that are aligned to the right.
+    whole : sequence of str
+        Columns that are never folded, such as names to copy.
+    """
+    from rich.text import Text
+
+    table = new_table(title)
+    for column in columns:
+        is_number = column in right
+        table.add_column(
+            column, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number or column in whole
+        )
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    stdout().print(table)
+
+
+def new_table(title: str = "") -> Table:
+    """Return an empty table in the one style of the command line."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(_escaped(str(cell)) for cell in row))
-    stdout().print(table)
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
 
 
 def environ() -> dict[str, str]:
@@ -81,10 +137,42 @@ def environ() -> dict[str, str]:
 
 
 def workspace_of(chosen: Path | None) -> Path:
-    """Return the workspace: the option, else the environment, else ./artifacts."""
+    """Return the workspace: the option, else the environment, else ./artifacts.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is a file of that name.
+    """
     from fairlead.contracts.workspace import workspace_folder
 
-    return workspace_folder(environ(), chosen)
+    folder = workspace_folder(environ(), chosen)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigurationError.of("workspace", "be a folder", str(folder), "Name another with --workspace or FAIRLEAD_HOME.")
+    return folder
+
+
+def existing_file(path: Path, what: str, remedy: str) -> Path:
+    """Return `path`.
+
+    Raises
+    ------
+    DataNotFound
+        If it is no file; the message offers the nearest name in its folder.
+    """
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise DataNotFound(f"{path} is a folder, not a {what}. Name a file in it.")
+    names = [item.name for item in path.parent.iterdir() if item.is_file()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1)
+    raise DataNotFound(f"there is no {what} {path}. {f'Did you mean {path.parent / near[0]}?' if near else remedy}")
+
+
+def open_in_browser(path: Path) -> None:
+    """Open a file with the program that the machine has for it; say so if there is none."""
+    if typer.launch(str(path.absolute())) != 0:
+        note("[yellow]![/] no browser could be started. Open it yourself: {path}", path=path.absolute())
 
 
 @contextmanager
@@ -118,7 +206,7 @@ def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
             bar.stop()
 
 
-def _escaped(text: str) -> str:
+def _filled(template: str, values: dict[str, object]) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return template.format(**{name: escape(str(value)) for name, value in values.items()})

@@ -4,55 +4,79 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from fairlead.cli.console import (
     EXIT_RUN_FAILED,
+    SYNTHETIC,
     JsonFlag,
     WorkspaceOption,
     print_json,
     print_table,
     progress,
-    stdout,
+    say,
     workspace_of,
 )
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from fairlead.contracts.manifests import BarManifest
 
-app = typer.Typer(help="Import, list, check and generate market data.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
-BarSizeOption = Annotated[str, typer.Option("--bar-size", "-b", help="1min, 5min, 15min, 30min, 1h, 4h or 1d.")]
-CalendarOption = Annotated[str, typer.Option("--calendar", help="Exchange calendar, such as XNYS, XLON or 24/7.")]
+_SHOWN_ROWS: Final = 10
+
+DatasetArgument = Annotated[str, typer.Argument(help="Name of a dataset.", metavar="DATASET", show_default=False)]
+BarSizeOption = Annotated[str, typer.Option("--bar-size", "-b", help="1min, 5min, 15min, 30min, 1h, 4h or 1d.", metavar="SIZE")]
+CalendarOption = Annotated[
+    str, typer.Option("--calendar", help="Exchange calendar, such as XNYS, XLON or 24/7.", metavar="NAME")
+]
+ReplaceFlag = Annotated[bool, typer.Option("--replace", help="Forget what the dataset held.", metavar="")]
+
+
+@app.callback()
+def _group() -> None:
+    """Import, list, check and generate market data."""
 
 
 @app.command("import")
 def import_(
-    source: Annotated[Path, typer.Argument(help="CSV or Parquet file, or a folder of them.", show_default=False)],
+    source: Annotated[
+        Path, typer.Argument(help="CSV or Parquet file, or a folder of them.", metavar="SOURCE", show_default=False)
+    ],
     *,
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Name to store it under.", show_default=False)],
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Name to store it under.", metavar="NAME", show_default=False)
+    ],
     bar_size: BarSizeOption,
     timezone: Annotated[
-        str | None, typer.Option("--timezone", "-t", help="Zone of stamps that carry none, such as America/New_York.")
+        str | None,
+        typer.Option("--timezone", "-t", help="Zone of stamps that carry none, such as America/New_York.", metavar="ZONE"),
     ] = None,
     calendar: CalendarOption = "XNYS",
-    symbol: Annotated[str | None, typer.Option("--symbol", "-s", help="Symbol, if file and columns do not say.")] = None,
+    symbol: Annotated[
+        str | None, typer.Option("--symbol", "-s", help="Symbol, if neither column nor file name says it.", metavar="SYMBOL")
+    ] = None,
     quarantine: Annotated[
-        bool, typer.Option("--quarantine", help="Put bad rows aside with their reasons instead of refusing the import.")
+        bool, typer.Option("--quarantine", help="Put bad rows aside with their reasons instead of refusing all.", metavar="")
     ] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Forget what the dataset held.")] = False,
+    replace: ReplaceFlag = False,
     workspace: WorkspaceOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Import bars of any vendor, checked at the door. Importing the same data again changes nothing.
 
-    Example: fairlead data import prices.csv -d prices -b 1d
+    Example: fairlead data import prices.csv --dataset prices --bar-size 1d
     """
     from fairlead.data.ingest import import_bars
     from fairlead.data.opening import store_of
+    from fairlead.data.store import check_dataset_name
 
+    check_dataset_name(dataset)
+    folder = workspace_of(workspace)
     result = import_bars(
         source,
         bar_size=bar_size,
@@ -61,7 +85,7 @@ def import_(
         symbol=symbol,
         on_bad="quarantine" if quarantine else "refuse",
     )
-    manifest = store_of(workspace_of(workspace)).write(
+    manifest = store_of(folder).write(
         dataset,
         result.table,
         bar_size=bar_size,
@@ -73,53 +97,79 @@ def import_(
     if json:
         print_json({**_brief(manifest), "rows_in": result.rows_in, "rows_ok": result.rows_ok})
         return
-    console = stdout()
-    console.print(f"[green]ok[/] {result.rows_ok:,} of {result.rows_in:,} rows into dataset [bold]{manifest.dataset}[/]")
-    for row in result.quarantined[:10]:
-        console.print(f"  [yellow]![/] put aside: {row}", soft_wrap=True, markup=True)
-    if len(result.quarantined) > 10:
-        console.print(f"  ... and {len(result.quarantined) - 10:,} more in quarantine.csv")
+    say(
+        "[green]ok[/] {ok} of {all} rows into dataset [bold]{name}[/], which holds {rows}",
+        ok=f"{result.rows_ok:,}",
+        all=f"{result.rows_in:,}",
+        name=manifest.dataset,
+        rows=f"{manifest.rows:,}",
+    )
+    for row in result.quarantined[:_SHOWN_ROWS]:
+        say(
+            "  [yellow]![/] put aside: {place} ({symbol} {ts}) {reason}",
+            place=f"{row.origin}:{row.line}",
+            symbol=row.symbol,
+            ts=row.ts,
+            reason=row.reason,
+        )
+    if len(result.quarantined) > _SHOWN_ROWS:
+        say(f"  ... and {len(result.quarantined) - _SHOWN_ROWS:,} more")
+    if result.quarantined:
+        path = store_of(folder).root / manifest.dataset / manifest.bar_size.value / "quarantine.csv"
+        say("  All are kept in {path}", path=path)
 
 
 @app.command("ls")
 def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
-    """List the datasets of the workspace."""
+    """List the datasets of the workspace.
+
+    Example: fairlead data ls
+    """
     from fairlead.data.opening import store_of
 
-    manifests = store_of(workspace_of(workspace)).datasets()
+    folder = workspace_of(workspace)
+    manifests = store_of(folder).datasets()
     if json:
         print_json([_brief(m) for m in manifests])
         return
     if not manifests:
-        stdout().print("No datasets yet. Make one: fairlead data import, fairlead data synth, or fairlead demo")
+        commands = "[bold]fairlead data import[/], [bold]fairlead data synth[/] or [bold]fairlead demo[/]"
+        say(f"No datasets yet in {{folder}}. Make one: {commands}", folder=folder)
         return
+    # What most datasets do not have would only take room.
+    counts = {"Actions": [m.actions for m in manifests], "Put aside": [m.quarantined for m in manifests]}
+    shown = {title: values for title, values in counts.items() if any(values)}
     rows = [
         (
-            ("SYNTHETIC " if m.synthetic else "") + m.dataset,
+            _name(m),
             m.bar_size.value,
             len(m.symbols),
             f"{m.rows:,}",
-            f"{m.first_label:%Y-%m-%d} to {m.last_label:%Y-%m-%d}",
+            f"{m.first_label:%Y-%m-%d} {m.last_label:%Y-%m-%d}",
             m.calendar,
-            m.actions,
-            m.quarantined,
+            *(f"{values[i]:,}" for values in shown.values()),
             m.content_sha256[:8],
         )
-        for m in manifests
+        for i, m in enumerate(manifests)
     ]
-    columns = ("Dataset", "Bars", "Symbols", "Rows", "Span", "Calendar", "Actions", "Quarantined", "Hash")
-    print_table("", columns, rows, right=("Symbols", "Rows", "Actions", "Quarantined"))
+    columns = ("Dataset", "Bars", "Symbols", "Rows", "From, to", "Calendar", *shown, "Hash")
+    print_table("", columns, rows, right=("Symbols", "Rows", *shown), whole=("Dataset", "From, to", "Hash"))
 
 
 @app.command("check")
 def check(
-    dataset: Annotated[str, typer.Argument(help="Name of a dataset.", show_default=False)],
+    dataset: DatasetArgument,
     *,
-    bar_size: Annotated[str | None, typer.Option("--bar-size", "-b", help="If the dataset has several.")] = None,
+    bar_size: Annotated[
+        str | None, typer.Option("--bar-size", "-b", help="If the dataset has several.", metavar="SIZE")
+    ] = None,
     workspace: WorkspaceOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a dataset's files with their hashes and its bars with the rules; exit 1 if a rule is broken."""
+    """Compare a dataset's files with their hashes and its bars with the rules; exit 1 if a rule is broken.
+
+    Example: fairlead data check us_equities
+    """
     from fairlead.data.checking import check_dataset
     from fairlead.data.opening import store_of
 
@@ -144,22 +194,25 @@ def check(
         print_table(f"{dataset}: rules broken", ("Symbol", "Month", "Code", "Count", "What"), rows, right=("Count",))
     else:
         bars, files = sum(c.bars for c in checks), len(opened.manifest.files)
-        stdout().print(f"[green]ok[/] {files} files match their hashes, {bars:,} bars pass every rule.")
+        label = f"{SYNTHETIC} " if opened.manifest.synthetic else ""
+        say(f"{label}[green]ok[/] {files} files match their hashes, {bars:,} bars pass every rule.")
     if broken:
         raise typer.Exit(EXIT_RUN_FAILED)
 
 
 @app.command("synth")
 def synth(
-    dataset: Annotated[str, typer.Argument(help="Name to store it under.", show_default=False)],
+    dataset: Annotated[str, typer.Argument(help="Name to store it under.", metavar="DATASET", show_default=False)],
     *,
-    symbols: Annotated[str, typer.Option("--symbols", "-n", help="How many, or names separated by commas.")] = "5",
+    symbols: Annotated[
+        str, typer.Option("--symbols", "-n", help="How many, or names separated by commas.", metavar="N|NAMES")
+    ] = "5",
     bar_size: BarSizeOption = "1min",
-    start: Annotated[str, typer.Option("--start", help="First day.")] = "2024-01-02",
-    end: Annotated[str, typer.Option("--end", help="Last day.")] = "2024-03-28",
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same prices.", min=0)] = 42,
+    start: Annotated[str, typer.Option("--start", help="First day.", metavar="DATE")] = "2024-01-02",
+    end: Annotated[str, typer.Option("--end", help="Last day.", metavar="DATE")] = "2024-03-28",
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same prices.", min=0, metavar="N")] = 42,
     calendar: CalendarOption = "XNYS",
-    replace: Annotated[bool, typer.Option("--replace", help="Forget what the dataset held.")] = False,
+    replace: ReplaceFlag = False,
     workspace: WorkspaceOption = None,
     json: JsonFlag = False,
 ) -> None:
@@ -167,14 +220,13 @@ def synth(
 
     Example: fairlead data synth toy --symbols 10 --bar-size 5min --start 2024-01-02 --end 2024-06-28
     """
-    from fairlead.data.calendars import ExchangeCalendar
+    from fairlead.data.generation import generate_dataset, months_of
     from fairlead.data.opening import store_of
-    from fairlead.data.synthetic import SyntheticSettings, describe, generate_bar_batches
+    from fairlead.data.synthetic import SyntheticSettings
 
-    names: int | tuple[str, ...] = int(symbols) if symbols.isdigit() else tuple(s.strip() for s in symbols.split(","))
     settings = validated(
         SyntheticSettings,
-        symbols=names,
+        symbols=_symbols(symbols),
         bar_size=bar_size,
         calendar=calendar,
         start=_date("--start", start),
@@ -182,43 +234,46 @@ def synth(
         seed=seed,
     )
     store = store_of(workspace_of(workspace))
-    manifest: BarManifest | None = None
-    months = (settings.end.year - settings.start.year) * 12 + settings.end.month - settings.start.month + 1
-    with progress("generate", months, quiet=json) as tell:
-        for done, table in enumerate(generate_bar_batches(settings, ExchangeCalendar.get(calendar)), start=1):
-            manifest = store.write(
-                dataset,
-                table,
-                bar_size=settings.bar_size,
-                calendar=calendar,
-                synthetic=True,
-                seed=seed,
-                source=describe(settings),
-                replace=replace and done == 1,
-            )
-            tell(min(done, months))
-    assert manifest is not None  # a span without sessions has raised
+    with progress("generate", months_of(settings), quiet=json) as tell:
+        manifest = generate_dataset(store, dataset, settings, replace=replace, progress=tell)
     if json:
         print_json(_brief(manifest))
-    else:
-        stdout().print(f"[black on yellow] SYNTHETIC [/] {manifest.rows:,} bars into dataset [bold]{dataset}[/]")
+        return
+    say(f"{SYNTHETIC} {{rows}} bars in dataset [bold]{{name}}[/]", rows=f"{manifest.rows:,}", name=dataset)
+    say("  Use it: [bold]data: {{type: historical, source: synthetic, dataset: {name}}}[/]", name=dataset)
 
 
 def validated(settings: type[Any], **values: Any) -> Any:
     """Return settings built from options; what is wrong with them becomes one error that names the options."""
     from pydantic import ValidationError
 
+    from fairlead.config.rules import rule_of
     from fairlead.core.errors import ConfigurationError
 
     try:
         return settings(**values)
     except ValidationError as exc:
-        texts = [f"--{_option(e['loc'])}: {e['msg']}, was {e['input']!r}" for e in exc.errors()]
-        raise ConfigurationError("; ".join(texts)) from exc
+        texts: dict[str, str] = {}
+        for error in exc.errors():
+            option = "--" + str(error["loc"][0]).replace("_", "-") if error["loc"] else ""
+            if "error" in error.get("ctx", {}):
+                found = str(error["ctx"]["error"])
+                text = found if found.startswith("'") or not option else f"{option}: {found}"
+            else:
+                rule, remedy = rule_of(error, settings.model_fields.get(str(error["loc"][0])))
+                text = str(ConfigurationError.of(option, rule, error["input"], remedy))
+            # A setting that may be one of two things is reported for each: the first is what was meant.
+            texts.setdefault(option, text)
+        raise ConfigurationError("\n".join(texts.values())) from exc
 
 
-def _option(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)).replace("_", "-")
+def _symbols(text: str) -> int | tuple[str, ...]:
+    from fairlead.core.errors import ConfigurationError
+
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names or text.strip() == "0":
+        raise ConfigurationError.of("--symbols", "be a count from 1, or names separated by commas", text)
+    return int(text) if text.strip().isdecimal() else names
 
 
 def _date(option: str, text: str) -> dt.date:
@@ -228,6 +283,14 @@ def _date(option: str, text: str) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError as exc:
         raise ConfigurationError.of(option, "be a date like 2024-01-31", text) from exc
+
+
+def _name(manifest: BarManifest) -> Text:
+    from rich.text import Text
+
+    return (
+        Text.assemble(("SYNTHETIC", "black on yellow"), " ", manifest.dataset) if manifest.synthetic else Text(manifest.dataset)
+    )
 
 
 def _brief(manifest: BarManifest) -> dict[str, Any]:

@@ -7,22 +7,28 @@ from typing import Annotated
 
 import typer
 
-from fairlead.cli.console import JsonFlag, print_json, stdout
+from fairlead.cli.console import JsonFlag, print_json, say
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR", show_default=False)],
     *,
     json: JsonFlag = False,
 ) -> None:
-    """Make a folder with configurations for backtest, paper and live, a strategy of your own, and its test."""
-    from fairlead.config.project import write_project
+    """Make a folder with configurations, a strategy of your own, and its test.
+
+    Example: fairlead init my-desk
+    """
+    from fairlead.config.project import STRATEGY, write_project
 
     files = write_project(folder)
     if json:
         print_json({"folder": str(folder), "files": [str(path) for path in files]})
         return
-    console = stdout()
     for path in files:
-        console.print(f"  [green]+[/] {path}", soft_wrap=True)
-    console.print(f"\n  Next: [bold]cd {folder}[/], then [bold]fairlead backtest configs/my_strategy.yaml[/]", soft_wrap=True)
+        say("  [green]+[/] {path}", path=path)
+    say("\n  Next:")
+    if folder.resolve() != Path.cwd():
+        say("    [bold]cd {folder}[/]", folder=folder)
+    say("    [bold]fairlead backtest configs/{name}.yaml[/]   run it", name=STRATEGY)
+    say("    [bold]$EDITOR strategies/{name}.py[/]            make it yours", name=STRATEGY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,27 +17,44 @@ from fairlead.cli.init import init
 from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
 from fairlead.cli.strategy import app as strategy
-from fairlead.cli.version import version
+from fairlead.cli.version import print_version, version
 from fairlead.core.errors import FairleadError
 
 app = typer.Typer(
     name="fairlead",
-    help="Research, backtest, paper and live trading on one code path.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.command("demo")(demo)
-app.command("init")(init)
-app.command("backtest")(backtest)
-app.command("report")(report)
-app.add_typer(data, name="data")
-app.add_typer(runs, name="runs")
-app.add_typer(strategy, name="strategy")
-app.add_typer(check, name="check")
-app.command("doctor")(doctor)
-app.command("version")(version)
+_START, _RUN, _STORE = "Start here", "Run and look", "Data and strategies"
+app.command("demo", rich_help_panel=_START)(demo)
+app.command("init", rich_help_panel=_START)(init)
+app.command("doctor", rich_help_panel=_START)(doctor)
+app.command("version", rich_help_panel=_START)(version)
+app.command("backtest", rich_help_panel=_RUN)(backtest)
+app.command("report", rich_help_panel=_RUN)(report)
+app.add_typer(runs, name="runs", rich_help_panel=_RUN)
+app.add_typer(check, name="check", rich_help_panel=_RUN)
+app.add_typer(data, name="data", rich_help_panel=_STORE)
+app.add_typer(strategy, name="strategy", rich_help_panel=_STORE)
+
+
+@app.callback()
+def _fairlead(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", metavar="", is_eager=True)
+    ] = False,
+) -> None:
+    """Research, backtest, paper and live trading on one code path.
+
+    New here? Run: fairlead demo
+    """
+    if show_version:
+        print_version()
+        raise typer.Exit
 
 
 def main() -> None:

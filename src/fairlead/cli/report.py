@@ -7,25 +7,44 @@ from typing import Annotated
 
 import typer
 
-from fairlead.cli.console import JsonFlag, WorkspaceOption, print_json, stdout, workspace_of
+from fairlead.cli.console import (
+    SYNTHETIC,
+    JsonFlag,
+    OpenFlag,
+    WorkspaceOption,
+    note,
+    open_in_browser,
+    print_json,
+    say,
+    workspace_of,
+)
+from fairlead.cli.runs import RunArgument
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="Run id, 'latest', or a run directory.", show_default=False)],
+    run: RunArgument,
     *,
-    output: Annotated[Path | None, typer.Option("--output", "-O", help="Where to write it. Default: RUN.html here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-O", help="Where to write it. Default: RUN.html here.", metavar="FILE")
+    ] = None,
     workspace: WorkspaceOption = None,
-    open_report: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    open_report: OpenFlag = False,
     json: JsonFlag = False,
 ) -> None:
-    """Write the self-contained HTML report of a finished run."""
+    """Write the self-contained HTML report of a finished run.
+
+    Example: fairlead report latest -O report.html --open
+    """
     from fairlead.backtest.library import find_run
 
     result = find_run(workspace_of(workspace), run)
-    path = Path(result.to_html(output or Path(f"{result.run_id}.html")))
+    target = output or Path(f"{result.run_id}.html")
+    path = Path(result.to_html(target / f"{result.run_id}.html" if target.is_dir() else target))
     if json:
-        print_json({"run_id": result.run_id, "report": str(path)})
+        print_json({"run_id": result.run_id, "synthetic": result.info.synthetic, "report": str(path)})
     else:
-        stdout().print(str(path), soft_wrap=True)
+        if result.info.synthetic:
+            note(f"{SYNTHETIC} nothing in this report is evidence about a market.")
+        say("{path}", path=path)
     if open_report:
-        typer.launch(str(path))
+        open_in_browser(path)

@@ -2,72 +2,123 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fairlead.cli.console import JsonFlag, WorkspaceOption, print_json, print_table, stdout, workspace_of
+from fairlead.cli.console import (
+    SYNTHETIC,
+    JsonFlag,
+    WorkspaceOption,
+    new_table,
+    open_in_browser,
+    print_json,
+    print_table,
+    say,
+    stdout,
+    workspace_of,
+)
 
-app = typer.Typer(help="List, show and open finished runs.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from rich.text import Text
 
-RunArgument = Annotated[str, typer.Argument(help="Run id, 'latest', or a run directory.", show_default=False)]
+    from fairlead.backtest.result import Result
+
+app = typer.Typer(no_args_is_help=True)
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Run id or its beginning, 'latest', or a run directory.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+
+
+@app.callback()
+def _group() -> None:
+    """List, show and open finished runs."""
 
 
 @app.command("ls")
 def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
-    """List the runs of the workspace, the newest first."""
+    """List the runs of the workspace, the newest first.
+
+    The short names are enough wherever a run is asked for; --json has the full ones.
+
+    Example: fairlead runs ls
+    """
     from fairlead.backtest.library import list_runs
 
-    runs = list_runs(workspace_of(workspace))
+    folder = workspace_of(workspace)
+    runs = list_runs(folder)
     if json:
         print_json(runs)
         return
     if not runs:
-        stdout().print("No runs yet. Make one: fairlead demo")
+        say("No runs yet in {folder}. Make one: [bold]fairlead demo[/]", folder=folder)
         return
+    names = short_names([str(run["run_id"]) for run in runs])
     rows = [
         (
-            run["run_id"],
-            ("SYNTHETIC " if run["synthetic"] else "") + str(run["title"]),
-            run["status"],
-            f"{run['start']} to {run['end']}",
-            _number(run["metrics"].get("total_return"), "{:+.1%}"),
+            names[i],
+            _title(run),
+            f"{run['start']} {run['end']}",
+            _number(run["metrics"].get("total_return"), "{:+,.1%}"),
             _number(run["metrics"].get("sharpe"), "{:.2f}"),
-            _number(run["metrics"].get("max_drawdown_pct"), "{:.1f} %"),
+            _number(run["metrics"].get("max_drawdown_pct"), "{:.1f}%"),
             str(run["digest"])[:8],
         )
-        for run in runs
+        for i, run in enumerate(runs)
     ]
-    columns = ("Run", "Title", "Status", "Span", "Return", "Sharpe", "Drawdown", "Digest")
-    print_table("", columns, rows, right=("Return", "Sharpe", "Drawdown"))
+    columns = ("Run", "Title", "From, to", "Return", "Sharpe", "Drawdown", "Digest")
+    print_table("", columns, rows, right=("Return", "Sharpe", "Drawdown"), whole=("Run", "From, to", "Digest"))
 
 
 @app.command("show")
 def show(run: RunArgument, *, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
-    """Show one run: every metric, its strategies and where it came from."""
+    """Show one run: every metric, its strategies and where it came from.
+
+    Example: fairlead runs show latest
+    """
+    from rich.columns import Columns
+
     from fairlead.backtest.library import find_run
+    from fairlead.backtest.report.sections import METRIC_GROUPS
 
     result = find_run(workspace_of(workspace), run)
     if json:
         print_json({**result.summary(), "info": result.info.to_dict()})
         return
-    rows = [(name, "n/a" if value is None else f"{value:,.6g}") for name, value in result.metrics.items()]
-    print_table(f"{result.info.title} ({result.run_id})", ("Metric", "Value"), rows, right=("Value",))
-    info = result.info
-    origin = [
-        ("dataset", info.dataset + (" (SYNTHETIC)" if info.synthetic else "")),
-        ("span", f"{info.start} to {info.end}"),
-        ("digest", result.digest),
-        ("config", info.config_hash),
-        ("code", info.code_hash),
-        ("data", info.dataset_hash),
-    ]
-    print_table("Provenance", ("What", "Value"), origin)
+    label = f"{SYNTHETIC} " if result.info.synthetic else ""
+    say(f"{label}[bold]{{title}}[/] [dim]{{run}}[/]\n", title=result.info.title, run=result.run_id)
+    tables = []
+    for title, entries in METRIC_GROUPS:
+        table = new_table(title)
+        table.show_header = False
+        table.add_column(style="dim", min_width=29)
+        table.add_column(justify="right", min_width=14)
+        for key, name, shown in entries:
+            table.add_row(name, shown(result.metrics[key]))
+        tables.append(table)
+    console = stdout()
+    for left, right in zip(tables[::2], tables[1::2], strict=True):
+        console.print(Columns((left, right), padding=(0, 4)))
+        say()
+    _print_strategies(result)
+    _print_origin(result)
+    for warning in result.warnings:
+        say("[yellow]![/] {warning}", warning=warning)
 
 
 @app.command("open")
 def open_run(run: RunArgument, *, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
-    """Open a run's report in a browser; print where it is."""
+    """Open a run's report in a browser; print where it is.
+
+    Example: fairlead runs open latest
+    """
     from fairlead.backtest.library import run_folder
     from fairlead.core.errors import DataNotFound
 
@@ -76,9 +127,65 @@ def open_run(run: RunArgument, *, workspace: WorkspaceOption = None, json: JsonF
         raise DataNotFound(f"no report at {path}. Make one: fairlead report {run}")
     if json:
         print_json({"report": str(path)})
-        return
-    stdout().print(str(path), soft_wrap=True)
-    typer.launch(str(path))
+    else:
+        say("{path}", path=path)
+    open_in_browser(path)
+
+
+def short_names(run_ids: Sequence[str]) -> list[str]:
+    """Return for each run what is enough to name it: kind and time, or all of it where two began in one second."""
+    heads = ["_".join(run_id.split("_")[:2]) for run_id in run_ids]
+    return [head if sum(other.startswith(head) for other in run_ids) == 1 else run_ids[i] for i, head in enumerate(heads)]
+
+
+def _print_strategies(result: Result) -> None:
+    rows = [
+        (
+            s.name,
+            s.version,
+            f"{s.capital:,.2f}",
+            ", ".join(f"{key}={value}" for key, value in s.params.items()),
+            _status("SUCCESS" if s.status == "completed" else "ERROR"),
+        )
+        for s in result.record.strategies
+    ]
+    print_table("Strategies", ("Name", "Version", "Capital", "Parameters", ""), rows, right=("Capital",))
+    say()
+
+
+def _print_origin(result: Result) -> None:
+    info = result.info
+    rows = [
+        (
+            "dataset",
+            f"{info.dataset}{' (SYNTHETIC)' if info.synthetic else ''}, {len(info.symbols)} symbols of {info.bar_size}",
+        ),
+        ("span", f"{info.start} to {info.end}"),
+        ("made", f"{info.created_at}, seed {info.seed}"),
+        ("digest", result.digest),
+        ("config", info.config_hash),
+        ("code", info.code_hash),
+        ("data", info.dataset_hash),
+    ]
+    print_table("Where it came from", ("What", "Value"), rows)
+    say()
+
+
+def _title(run: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    title = Text()
+    if run["status"] != "SUCCESS":
+        title.append(f"{run['status']} ", "bold red")
+    if run["synthetic"]:
+        title.append("SYNTHETIC", "black on yellow").append(" ")
+    return title.append(str(run["title"]))
+
+
+def _status(status: str) -> Text:
+    from rich.text import Text
+
+    return Text("ok", "green") if status == "SUCCESS" else Text(status, "bold red")
 
 
 def _number(value: Any, pattern: str) -> str:

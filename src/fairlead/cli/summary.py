@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fairlead.cli.console import stdout
+from fairlead.cli.console import say, stdout
 
 if TYPE_CHECKING:
     from fairlead.backtest.metrics import Metric
     from fairlead.backtest.result import Result
 
 _LEFT: Final = (
-    ("Total return", "total_return", "{:+.1%}"),
-    ("Return per year", "annualised_return", "{:+.2%}"),
+    ("Total return", "total_return", "{:+,.1%}"),
+    ("Return per year", "annualised_return", "{:+,.2%}"),
     ("Volatility per year", "annualised_vol", "{:.2%}"),
     ("Sharpe", "sharpe", "{:.2f}"),
     ("Sortino", "sortino", "{:.2f}"),
-    ("Max drawdown", "max_drawdown_pct", "{:.1f} %"),
+    ("Max drawdown", "max_drawdown_pct", "{:.1f}%"),
 )
 _RIGHT: Final = (
     ("Final equity", "final_cash", "{:,.2f}"),
@@ -27,6 +27,7 @@ _RIGHT: Final = (
     ("Commission", "total_fees", "{:,.2f}"),
     ("Slippage", "total_slippage", "{:,.2f}"),
 )
+_COLOURED: Final = ("total_return", "annualised_return")
 
 
 def print_summary(result: Result, folder: Path) -> None:
@@ -36,16 +37,17 @@ def print_summary(result: Result, folder: Path) -> None:
     from rich.panel import Panel
     from rich.table import Table
 
-    console, info = stdout(), result.info
+    console, info, metrics = stdout(), result.info, result.metrics
     table = Table.grid(padding=(0, 3))
     for justify in ("left", "right", "left", "right"):
         table.add_column(justify=justify)
     for (left, left_key, left_form), (right, right_key, right_form) in zip(_LEFT, _RIGHT, strict=True):
         table.add_row(
             f"[dim]{left}[/]",
-            _shown(result.metrics.get(left_key), left_form),
+            _toned(left_key, metrics.get(left_key), left_form),
             f"[dim]{right}[/]",
-            _shown(result.metrics.get(right_key), right_form),
+            # Without a trade there is nothing to win.
+            _toned(right_key, metrics.get(right_key) if right != "Win rate" or metrics["num_trades"] else None, right_form),
         )
     subtitle = f"{info.dataset}, {info.start} to {info.end}, {result.record.bars:,} bars of {info.bar_size}"
     label = "[black on yellow] SYNTHETIC DATA [/] " if info.synthetic else ""
@@ -55,18 +57,31 @@ def print_summary(result: Result, folder: Path) -> None:
             title=f"{label}[bold]{escape(info.title)}[/]",
             subtitle=f"[dim]{escape(subtitle)}[/]",
             box=ROUNDED,
+            border_style="red" if result.status == "stopped" else "dim",
             expand=False,
         )
     )
+    # A strategy that was stopped is an error, and is named on standard error.
+    stopped = {outcome.error for outcome in result.record.strategies if outcome.status == "stopped"}
     for warning in result.warnings:
-        console.print(f"  [yellow]![/] {escape(warning)}", soft_wrap=True)
-    console.print(f"  run     {escape(result.run_id)}", soft_wrap=True)
-    console.print(f"  digest  {result.digest[:16]}")
+        if not any(error in warning for error in stopped):
+            say("  [yellow]![/] {warning}", warning=warning)
+    say("  [dim]run[/]     {run}", run=result.run_id)
+    say("  [dim]digest[/]  {digest}", digest=result.digest[:16])
     if (folder / "report.html").is_file():
-        console.print(f"  report  {escape(str(folder / 'report.html'))}", soft_wrap=True)
+        say(
+            "  [dim]report[/]  [link={uri}]{path}[/link]",
+            uri=(folder / "report.html").absolute().as_uri(),
+            path=folder / "report.html",
+        )
     else:
-        console.print(f"  folder  {escape(str(folder))}", soft_wrap=True)
+        say("  [dim]folder[/]  {path}", path=folder)
 
 
-def _shown(value: Metric, pattern: str) -> str:
-    return "n/a" if value is None else pattern.format(value)
+def _toned(key: str, value: Metric, pattern: str) -> str:
+    if value is None:
+        return "[dim]n/a[/]"
+    text = pattern.format(value)
+    if key not in _COLOURED or value == 0:
+        return text
+    return f"[{'green' if value > 0 else 'red'}]{text}[/]"

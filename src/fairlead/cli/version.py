@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from fairlead.cli.console import JsonFlag, print_json, stdout
+from fairlead.cli.console import JsonFlag, print_json, say
 
 
 def version(*, json: JsonFlag = False) -> None:
-    """Print the versions of Fairlead and Python."""
+    """Print the versions of Fairlead and Python.
+
+    Example: fairlead version --json
+    """
+    print_version(json=json)
+
+
+def print_version(*, json: bool = False) -> None:
+    """Print the versions, for people or for machines."""
     import platform
 
     import fairlead
@@ -14,4 +22,4 @@ def version(*, json: JsonFlag = False) -> None:
     if json:
         print_json({"fairlead": fairlead.__version__, "python": platform.python_version(), "platform": platform.platform()})
     else:
-        stdout().print(f"fairlead {fairlead.__version__} (Python {platform.python_version()})")
+        say("fairlead {version} (Python {python})", version=fairlead.__version__, python=platform.python_version())

@@ -89,13 +89,19 @@ def _prices() -> str:
 
 
 def _writable(workspace: Path) -> str:
-    existing = next(folder for folder in (workspace, *workspace.absolute().parents) if folder.is_dir())
+    existing = _existing(workspace)
     with tempfile.NamedTemporaryFile(dir=existing):
-        return str(workspace)
+        return f"{workspace.absolute()}{'' if workspace.is_dir() else ' (will be made)'}"
 
 
 def _space(workspace: Path) -> Finding:
-    existing = next(folder for folder in (workspace, *workspace.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(next(path for path in (workspace, *workspace.absolute().parents) if path.exists())).free
     ok = free >= _NEEDED_FREE
     return Finding("free disk", ok, f"{free / 1e9:.1f} GB", "" if ok else "Free at least 1 GB.")
+
+
+def _existing(workspace: Path) -> Path:
+    found = next(path for path in (workspace, *workspace.absolute().parents) if path.exists())
+    if not found.is_dir():
+        raise NotADirectoryError(f"{found} is a file, not a folder")
+    return found

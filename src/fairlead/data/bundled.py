@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from fairlead.core.errors import UnknownName
+from fairlead.core.errors import ContractError, UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import BarSize
 from fairlead.data.adjustments import derive_actions

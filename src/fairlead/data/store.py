@@ -136,8 +136,7 @@ class BarStore:
         StorageError
             If the disk refuses; the dataset is what it was before.
         """
-        if not _NAME.fullmatch(dataset):
-            raise ConfigurationError.of("dataset", "be up to 64 letters, digits, '_', '-' or '.'", dataset)
+        check_dataset_name(dataset)
         size = BarSize.parse(bar_size)
         folder = self.root / dataset / size.value
         stored = None if replace or not (folder / MANIFEST_FILE).exists() else Dataset.load(folder)
@@ -180,6 +179,18 @@ class BarStore:
         # Staging and set-aside folders start with a dot; a power cut can leave one behind.
         found = (path.parent for path in self.root.glob(f"*/*/{MANIFEST_FILE}"))
         return sorted(folder for folder in found if not folder.name.startswith(".") and not folder.parent.name.startswith("."))
+
+
+def check_dataset_name(name: str) -> None:
+    """Refuse a name that could not be a folder's.
+
+    Raises
+    ------
+    ConfigurationError
+        If `name` is not up to 64 letters, digits, ``_``, ``-`` and ``.``.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError.of("dataset", "be up to 64 letters, digits, '_', '-' or '.'", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,12 +41,14 @@ class LedgerCurve:
             if not symbols:
                 values[1:, at] = 0.0
                 continue
-            columns = [block.columns[s] for s in symbols]
-            marks = block.mark[row:stop, columns[0]][:, None] if len(columns) == 1 else block.mark[row:stop][:, columns]
-            holdings = np.array(units)
-            # Not `@`: the library's product may round a row differently when there are more rows.
-            values[1, at] = np.einsum("ij,j->i", marks, np.abs(holdings))
-            values[2, at] = np.einsum("ij,j->i", marks, holdings)
+            if len(symbols) == 1:
+                np.multiply(block.mark[row:stop, block.columns[symbols[0]]], units[0], out=values[2, at])
+                np.abs(values[2, at], out=values[1, at])
+                continue
+            worth = block.mark[row:stop][:, [block.columns[s] for s in symbols]] * np.array(units)
+            # Summed from left to right: a product (`@`, `einsum`) may round a row differently when there are more rows.
+            values[1, at] = np.add.accumulate(np.abs(worth), axis=1)[:, -1]
+            values[2, at] = np.add.accumulate(worth, axis=1)[:, -1]
         self._chunks.append(values)
         self._segments = []
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from fairlead.core.bars import BarBlock, Cursor
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.engine.clock import HistoricalClock
@@ -100,7 +102,7 @@ class EventLoop:
     def _apply_actions(self, block: BarBlock, row: int) -> None:
         now = int(block.known_ns[row])
         # Until the symbol trades again its mark is the price before the action, and so must the holding be.
-        waiting = [a for a in self._due if not block.close[row, block.columns[a.symbol]] > 0]
+        waiting = [a for a in self._due if np.isnan(block.close[row, block.columns[a.symbol]])]
         ready = [a for a in self._due if a not in waiting] if waiting else list(self._due)
         self._due[:] = waiting
         for action in ready:

@@ -36,7 +36,8 @@ from pathlib import Path
 
 from fairlead.sdk import OrderIntent, StrategyHarness, find_strategy, lint_strategy
 
-{cls} = find_strategy(f"{{Path(__file__).with_name('{slug}.py')}}:{cls}")
+SOURCE = Path(__file__).parents[1] / "strategies" / "{slug}.py"
+{cls} = find_strategy(f"{{SOURCE}}:{cls}")
 
 
 def test_buys_above_the_average_and_sells_below_it():
@@ -72,7 +73,7 @@ def new_strategy_source(name: str) -> str:
 
 
 def new_strategy_test_source(name: str) -> str:
-    """Return the source of its test: a file to put beside it.
+    """Return the source of its test: a file for the folder ``tests`` beside the strategy's folder ``strategies``.
 
     Raises
     ------
@@ -81,6 +82,17 @@ def new_strategy_test_source(name: str) -> str:
     """
     stem, cls = _names(name)
     return _TEST.format(cls=cls, slug=stem)
+
+
+def strategy_stem(name: str) -> str:
+    """Return the name of the file that a strategy called `name` belongs in, without ``.py``: ``MyCross`` gives ``my_cross``.
+
+    Raises
+    ------
+    ConfigurationError
+        If no class can be called so.
+    """
+    return _names(name)[0]
 
 
 def _names(name: str) -> tuple[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from fairlead.sdk import Bar, ConfigurationError, Context, Intents, OrderIntent, Strategy, parameter
+
+# Equal prices deviate from their mean in the last bits; that is no deviation.
+_ROUNDING: Final = 1e-12
 
 
 class MeanReversion(Strategy):
@@ -32,8 +35,10 @@ class MeanReversion(Strategy):
     def on_market_event(self, event: Bar, context: Context) -> None:
         """Compute the z-score."""
         closes = context.historical_data.closes(event.symbol, self.window)
+        mean = closes.mean()
         deviation = closes.std(ddof=1) if len(closes) == self.window else 0.0
-        context.metadata["z"][event.symbol] = (closes[-1] - closes.mean()) / deviation if deviation > 0 else 0.0
+        moves = deviation > _ROUNDING * mean
+        context.metadata["z"][event.symbol] = (closes[-1] - mean) / deviation if moves else 0.0
 
     def generate_orders(self, context: Context) -> Intents:
         """Enter what is stretched, leave what is back."""

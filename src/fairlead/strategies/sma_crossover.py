@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from fairlead.sdk import Bar, ConfigurationError, Context, Intents, OrderIntent, Strategy, parameter
+
+# Two averages of the same cents differ in the last bits; only a difference beyond them is a crossing.
+_ROUNDING: Final = 1e-13
 
 
 class SmaCrossover(Strategy):
@@ -35,7 +38,7 @@ class SmaCrossover(Strategy):
         closes = context.historical_data.closes(event.symbol, self.slow)
         if len(closes) < self.slow:
             return
-        is_up = bool(closes[-self.fast :].mean() > closes.mean())
+        is_up = bool(closes[-self.fast :].mean() > closes.mean() * (1.0 + _ROUNDING))
         share = self.weight / len(context.symbols) if is_up else 0.0
         wanted = context.metadata["wanted"]
         context.metadata["crossed"] |= share != wanted.get(event.symbol, 0.0)
