@@ -368,6 +368,13 @@ def test_a_target_after_an_order_of_the_same_batch_counts_it_if_it_was_accepted(
     assert [f.signed_quantity for f in record.fills] == [30, 20]
 
 
+def test_orders_of_one_symbol_keep_the_strategys_order():
+    """Buy fifty more, then to nothing: a hundred are sold, after the purchase."""
+    strategy = Scripted({0: [market("A", 50)], 2: [market("A", 50), target("A", 0)]})
+    record = run(minutes({"A": steady(5)}), strategy)
+    assert [f.signed_quantity for f in record.fills] == [50, 50, -100]
+
+
 def test_a_target_after_a_refused_order_of_the_same_batch_does_not_count_it():
     strategy = Scripted({0: [market("A", 100), target("A", 10)]})
     record = run(minutes({"A": steady(5)}), allocate(strategy, capital=10_000, max_position_size=0.95))
@@ -377,9 +384,18 @@ def test_a_target_after_a_refused_order_of_the_same_batch_does_not_count_it():
     ]
 
 
+def test_a_target_that_a_refused_order_of_the_batch_would_have_reached_is_an_order():
+    """The purchase is refused by its size; the target of the same size is clipped."""
+    strategy = Scripted({0: [market("A", 100), target("A", 100)]})
+    record = run(minutes({"A": steady(5)}), allocate(strategy, capital=10_000, max_position_size=0.95))
+    assert [(str(o.status), o.quantity) for o in record.orders] == [("REJECTED", 100), ("FILLED", 95)]
+
+
 def test_a_target_that_an_earlier_order_of_the_batch_reached_is_no_order():
     strategy = Scripted({0: [market("A", 50), target("A", 50)]})
     assert len(run(minutes({"A": steady(5)}), strategy).orders) == 1
+    strategy = Scripted({0: [market("A", 50)], 2: [market("A", -20), target("A", 30)]})
+    assert len(run(minutes({"A": steady(5)}), strategy).orders) == 2
 
 
 def test_refused_orders_are_recorded_with_their_reason():
@@ -455,6 +471,7 @@ def test_every_order_has_an_identity_of_its_own():
     other = Scripted({i: [market("A", 1)] for i in range(3)})
     record = run(minutes({"A": steady(5)}), allocate(strategy, "a"), allocate(other, "b"))
     assert len({o.order_id for o in record.orders}) == len({o.idempotency_key for o in record.orders}) == 12
+    assert [o.group_id for o in record.orders[:3]] == ["A_20240102_143100", "A_20240102_143100_1", "A_20240102_143100_2"]
     assert len({f.fill_id for f in record.fills}) == 12
 
 
@@ -559,6 +576,22 @@ def test_a_strategy_that_raises_stops_alone(hook, place, rows):
         assert {o.reason for o in record.orders if o.strategy == "failing" and o.order_type == "LIMIT"} == {"strategy_failed"}
         # The position stays, and is still marked.
         assert record.by_strategy["failing"].gross[-1] > 0
+
+
+@pytest.mark.parametrize("rows", [None, 2])
+def test_a_strategy_that_raised_is_never_called_again(rows):
+    class RaisesOnce(Scripted):
+        def generate_orders(self, context):
+            if super().generate_orders(context) is None:
+                raise RuntimeError("once")
+            return ()
+
+    strategy = RaisesOnce({1: None})
+    actions = [split("A", 1, 2.0)]
+    run(
+        minutes({"A": steady(6)}, per_session=4, actions=actions, rows=rows), allocate(Scripted(), "a"), allocate(strategy, "b")
+    )
+    assert strategy.heard == [("start",), ("bar", "A", 100.0), ("bar", "A", 100.0)]
 
 
 def test_a_strategy_that_fails_on_hearing_of_an_order_sends_no_more():

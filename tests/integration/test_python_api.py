@@ -188,7 +188,26 @@ def test_a_naive_index_is_refused_with_the_line_that_mends_it(backtest):
         ({"symbols": ["ASET"]}, UnknownName, "did you mean 'ASSET'?"),
         ({"params": {"shars": 1}}, UnknownName, "no parameter of UpDown named 'shars'; did you mean 'shares'?"),
         ({"params": {"shares": 0}}, ConfigurationError, "'shares' must be >= 1, was 0. How many."),
-        ({"cash": 0}, ConfigurationError, "must be a finite amount above 0, was 0.0"),
+        ({"cash": 0}, ConfigurationError, "'cash' must be a finite amount above 0, was 0"),
+        ({"cash": "a"}, ConfigurationError, "'cash' must be a finite amount above 0, was 'a'"),
+        ({"cash": float("nan")}, ConfigurationError, "'cash' must be a finite amount above 0, was nan"),
+        (
+            {"commission": -1},
+            ConfigurationError,
+            "these params: 'bps': Input should be greater than or equal to 0",
+        ),
+        (
+            {"commission": "free"},
+            ConfigurationError,
+            "no commission model named 'free'. Known: bps, none, per_order",
+        ),
+        ({"slippage": {"modle": 1}}, ConfigurationError, "slippage: 'modle': Extra inputs are not permitted, was 1."),
+        (
+            {"risk_limits": {"max_leverage": 0}},
+            ConfigurationError,
+            "risk_limits: 'max_leverage': Input should be greater",
+        ),
+        ({"symbols": "AAPL"}, ConfigurationError, r"'symbols' must be a sequence of names, was 'AAPL'. Write ['AAPL']."),
         ({"params": {"symbol": "X"}, "strategy": BuyAndHold}, UnknownName, "no parameter of BuyAndHold named 'symbol'"),
         ({"strategy": BuyAndHold}, UnknownName, "no symbol for strategy 'buy_and_hold' in dataset 'memory' named 'AAPL'"),
         ({"strategy": "sma_crosover"}, UnknownName, "no strategy named 'sma_crosover'; did you mean 'sma_crossover'?"),
@@ -269,7 +288,7 @@ def test_the_strategy_of_fifteen_lines_runs(backtest, tmp_path):
     [
         (None, {"model": "bps", "params": {"bps": 2.0}}),
         (0, {"model": "none", "params": {}}),
-        (0.01, {"model": "bps", "params": {"bps": 0.01}}),
+        (0.1, {"model": "bps", "params": {"bps": 0.1}}),
         (5, {"model": "bps", "params": {"bps": 5.0}}),
         ("per_share", {"model": "per_share", "params": {"per_share": 0.005, "minimum": 1.0, "max_frac": 0.01}}),
         ({"model": "per_order", "params": {"amount": 3}}, {"model": "per_order", "params": {"amount": 3.0}}),
@@ -313,7 +332,7 @@ def test_a_fraction_is_not_taken_for_basis_points(backtest, name, cost, meant):
     """0.001 means 0.1 % to most people, and a thousandth of a basis point to this argument: ask."""
     with pytest.raises(ConfigurationError) as caught:
         backtest(UpDown, daily(), **{name: cost})
-    assert str(caught.value) == (f"'{name}' must be in basis points, 0 or at least 0.01, was {cost}. Did you mean {meant}?")
+    assert str(caught.value) == (f"'{name}' must be in basis points, 0 or at least 0.1, was {cost}. Did you mean {meant}?")
 
 
 def test_commission_and_slippage_change_nothing_else_of_the_execution(backtest):
@@ -328,12 +347,38 @@ def test_commission_and_slippage_change_nothing_else_of_the_execution(backtest):
 
 
 @pytest.mark.parametrize("limits", [{"max_position_size": 0.02}, RiskLimits(max_position_size=0.02)], ids=["mapping", "limits"])
-def test_risk_limits_only_tighten(backtest, limits):
-    """Two per cent of 100,000 is less than 100 shares at 50; a mapping says nothing of leverage and so leaves it alone."""
-    wide = backtest(BuyAndHold(symbols=("ASSET",)), daily(), risk_limits={"max_leverage": 5})
-    assert wide.record.orders[0].quantity == backtest(BuyAndHold(symbols=("ASSET",)), daily()).record.orders[0].quantity
-    tight = backtest(BuyAndHold(symbols=("ASSET",)), daily(), risk_limits=limits)
-    assert tight.record.orders[0].quantity == np.floor(0.02 * 1e5 / daily()["Close"].iloc[0])
+def test_risk_limits_tighten(backtest, limits):
+    """Two per cent of 100,000 is less than the strategy wants."""
+    result = backtest(BuyAndHold(symbols=("ASSET",)), daily(), risk_limits=limits)
+    assert result.record.orders[0].quantity == np.floor(0.02 * 1e5 / daily()["Close"].iloc[0])
+
+
+class Geared(Strategy):
+    """Designed for two times its equity, and holds one and a half."""
+
+    risk_limits = RiskLimits(max_leverage=2)
+
+    def generate_orders(self, context):
+        return [] if context.portfolio.quantity("ASSET") else [OrderIntent.target_weight("ASSET", 1.5)]
+
+
+@pytest.mark.parametrize(
+    ("limits", "is_filled"),
+    [
+        (None, True),
+        ({"max_position_size": 5}, True),  # says nothing of leverage, and so leaves it as declared
+        ({"max_leverage": 5}, True),  # cannot widen, and does not narrow
+        ({"max_leverage": 1}, False),
+        (RiskLimits(max_position_size=5), False),  # says 1, by default
+    ],
+    ids=str,
+)
+def test_a_mapping_tightens_only_the_limits_it_names(backtest, limits, is_filled):
+    first = backtest(Geared, daily(), risk_limits=limits, end="2024-01-10").record.orders[0]
+    assert (first.status == "FILLED", first.reason.partition(":")[0]) == (
+        is_filled,
+        "" if is_filled else "insufficient_buying_power",
+    )
 
 
 def test_instruments_seed_and_title_reach_the_run(backtest):
@@ -522,3 +567,45 @@ def test_the_package_has_no_other_doors():
     assert dir(fairlead) == sorted(fairlead.__all__) == ["Result", "__version__", "backtest"]
     with pytest.raises(AttributeError, match="module 'fairlead' has no attribute 'backtests'"):
         _ = fairlead.backtests
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "text"),
+    [
+        ("bundled", {"bar_size": "1d"}, "'bar_size' must not be given with a dataset, which brings its own, was '1d'"),
+        ("bundled", {"calendar": "XLON"}, "'calendar' must not be given with a dataset, which brings its own, was 'XLON'"),
+        ("source", {"symbols": ["ASSET"]}, r"'symbols' must not be given with a DataSource, which brings its own"),
+        ("source", {"start": "2024-01-02"}, r"'start' must not be given with a DataSource, which brings its own"),
+    ],
+)
+def test_an_argument_that_would_be_ignored_is_refused(backtest, data, given, text):
+    """Running on something else than was asked for is worse than an error."""
+    chosen = source_from_frames(daily()) if data == "source" else data
+    with pytest.raises(ConfigurationError, match=text):
+        backtest(UpDown, chosen, **given)
+
+
+def test_a_run_is_named_in_utc_whatever_the_zone_of_its_clock():
+    new_york = dt.timezone(dt.timedelta(hours=-5))
+    assert run_id(dt.datetime(2024, 1, 1, 0, 0, tzinfo=new_york), "x", "0badcafe").startswith("bt_20240101T050000Z_x_")
+
+
+def test_the_latest_run_is_found_wherever_its_directory_is_called(backtest, tmp_path):
+    """A run saved under a name of one's own keeps its id in the manifest."""
+    result = backtest(UpDown, daily())
+    result.save(tmp_path / "runs" / "mine")
+    assert run_folder(tmp_path, "latest") == tmp_path / "runs" / "mine"
+    assert run_folder(tmp_path, result.run_id[:12]) == tmp_path / "runs" / "mine"
+
+
+def test_code_that_a_strategy_derives_from_is_part_of_its_hash():
+    class Below(UpDown):
+        pass
+
+    class Other(UpDown):
+        def lookback(self):
+            return 7
+
+    hashes = {code_hash([UpDown]), code_hash([Below]), code_hash([Other])}
+    assert len(hashes) == 3
+    assert code_hash([Below]) == code_hash([Below])

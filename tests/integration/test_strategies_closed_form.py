@@ -263,6 +263,18 @@ def test_fixed_weights_equal_their_closed_form(run, weights, every, commission, 
     assert_same_path(result, replay(market(symbols), every_so_many(every, weights), 1e5, commission, slippage))
 
 
+def test_fixed_weights_wait_until_every_symbol_trades(run):
+    """GOOG is listed on 2004-08-19: that close is the first to rebalance on, and the count of 21 bars begins there."""
+    m = market(("AAPL", "GOOG"), "2004-06-01", "2006-06-30")
+    listed = int(np.argmax(~np.isnan(m.close[:, 1])))
+    assert f"{m.dates[listed]:%Y-%m-%d}" == "2004-08-19"
+    params = {"symbols": ("AAPL", "GOOG"), "weights": (0.5, 0.5)}
+    result = run("fixed_weights", ("AAPL", "GOOG"), params=params, start="2004-06-01", end="2006-06-30")
+    due = {"AAPL": 0.5, "GOOG": 0.5}
+    path = replay(m, lambda t, _: due if t >= listed and (t - listed) % 21 == 0 else {}, 1e5, 0.0, 0.0)
+    assert_same_path(result, path)
+
+
 def test_sixty_forty_first_trades_by_hand(run):
     """2000-03-01: AAPL closes at 130.31 and IBM at 100.25; 60 % and 40 % of 10,000 are 46 and 39 whole shares."""
     result = run("fixed_weights", ("AAPL", "IBM"), cash=10_000, end="2000-03-29")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fairlead.core.bars import BarBlock, BarSlice
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import ActionKind, CorporateAction
-from fairlead.core.time import date_to_day, format_utc
+from fairlead.core.time import NS_PER_DAY, date_to_day, format_utc
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.memory import source_from_frames
 from fairlead.data.source import DataSource
@@ -346,13 +346,15 @@ def test_a_truncated_source_is_a_data_source():
     cut = TruncatedSource(source, int(source.known_ns[5]))
     members = {name for name in vars(DataSource) if not name.startswith("_")}
     assert members >= {"blocks", "symbols", "content_hash", "bar_size"}
-    for name in members - {"blocks", "content_hash"}:
+    for name in members - {"blocks", "content_hash", "actions"}:
         assert getattr(cut, name) == getattr(source, name), name
+    assert cut.actions == tuple(a for a in source.actions if a.ex_session <= source.known_ns[5] // NS_PER_DAY + 1)
+    assert len(cut.actions) < len(source.actions)
     assert cut.content_hash == f"{source.content_hash}@{source.known_ns[5]}"
 
 
 @pytest.mark.parametrize("rows", [None, 1, 7, 40], ids="blocks of {}".format)
-@pytest.mark.parametrize("last", [0, 6, 39, 40, 60, 69, N - 1])
+@pytest.mark.parametrize("last", [0, 6, 39, 40, 59, 60, 69, N - 1])
 def test_a_truncated_source_delivers_the_rows_up_to_the_cut(rows, last):
     """Wherever the cut lies in a block, and however history is chunked; the cut's own instant is included."""
     source = market().changed(rows=rows)

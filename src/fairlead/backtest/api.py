@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any
 
+from fairlead.backtest import arguments
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
-from fairlead.contracts.workspace import workspace_folder
-from fairlead.core.errors import ConfigurationError, StrategyError
+from fairlead.core.errors import StrategyError
 from fairlead.core.events import CorporateAction
 from fairlead.core.instruments import Instrument
-from fairlead.data.memory import source_from_frames
-from fairlead.data.opening import open_source
-from fairlead.data.settings import DataSettings
-from fairlead.data.source import DataSource
 from fairlead.engine.clock import WallClock
 from fairlead.engine.session import Allocation, SessionPlan
-from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.simulated import ExecutionSettings
-from fairlead.execution.slippage import SlippageSettings
 from fairlead.sdk.limits import RiskLimits
-from fairlead.sdk.registry import find_strategy
 from fairlead.sdk.strategy import Strategy
-
-Cost: TypeAlias = float | str | Mapping[str, Any] | SlippageSettings | CommissionSettings | None
-
-# Nobody means a hundredth of a basis point; people do write 0.001 for 0.1 %.
-_SMALLEST_BPS: Final = 0.01
-_NAMES_OF_BUNDLED: Final = ("bundled", "us_equities")
 
 
 def backtest(
@@ -39,8 +25,8 @@ def backtest(
     data: Any,
     *,
     cash: float = 100_000.0,
-    commission: Cost = None,
-    slippage: Cost = None,
+    commission: arguments.Cost = None,
+    slippage: arguments.Cost = None,
     params: Mapping[str, Any] | None = None,
     symbols: Sequence[str] = (),
     start: dt.date | str | None = None,
@@ -50,7 +36,7 @@ def backtest(
     instruments: Mapping[str, Instrument] | None = None,
     actions: Sequence[CorporateAction] = (),
     bar_size: str | None = None,
-    calendar: str = "XNYS",
+    calendar: str | None = None,
     seed: int = 42,
     title: str | None = None,
     workspace: str | Path | None = None,
@@ -78,8 +64,9 @@ def backtest(
         Everything else about the simulated venue.
     actions : sequence of CorporateAction
         Splits and dividends of frames passed in `data`; a dataset brings its own.
-    bar_size, calendar : str
-        Of frames passed in `data`; the bar size is inferred if not given.
+    bar_size, calendar : str, optional
+        Of frames passed in `data`: the bar size is inferred if not given, the calendar is XNYS. Of a dataset with several bar
+        sizes, which one.
     now : callable, optional
         Gives the instant after which the run is named; the wall clock if not given.
 
@@ -97,13 +84,16 @@ def backtest(
     >>> result.stats["num_orders"]
     1
     """
-    instance = _strategy(strategy, params)
-    source = _source(data, symbols, start, end, actions, bar_size, calendar, workspace)
-    settings = _execution(execution, commission, slippage)
-    limits = RiskLimits.model_validate({"max_leverage": 20, **risk_limits}) if isinstance(risk_limits, Mapping) else risk_limits
-    allocation = Allocation(name=instance.name, strategy=instance, capital=float(cash))
-    if limits is not None:
-        allocation = Allocation(name=instance.name, strategy=instance, capital=float(cash), limits=limits)
+    instance = arguments.strategy_of(strategy, params)
+    selection = arguments.Selection(symbols, start, end, actions, bar_size, calendar)
+    source = selection.source_of(data, workspace)
+    settings = arguments.execution_of(execution, commission, slippage)
+    allocation = Allocation(
+        name=instance.name,
+        strategy=instance,
+        capital=arguments.amount_of("cash", cash),
+        limits=arguments.limits_of(risk_limits),
+    )
     plan = SessionPlan(
         run_id="",
         allocations=(allocation,),
@@ -122,7 +112,7 @@ def backtest(
                 "name": instance.name,
                 "strategy": f"{type(instance).__module__}:{type(instance).__qualname__}",
                 "version": instance.version,
-                "capital": float(cash),
+                "capital": allocation.capital,
                 "params": instance.params,
                 "risk_limits": allocation.limits.model_dump(mode="json"),
             }
@@ -135,71 +125,3 @@ def backtest(
     if result.status == "stopped":
         raise StrategyError(f"strategy {instance.name!r} raised: {result.record.strategies[0].error}")
     return result
-
-
-def _strategy(strategy: Strategy | type[Strategy] | str, params: Mapping[str, Any] | None) -> Strategy:
-    if isinstance(strategy, Strategy):
-        if params:
-            raise ConfigurationError.of("params", "not be given with an instance", dict(params), "Pass the class instead.")
-        return strategy
-    cls: Any = find_strategy(strategy) if isinstance(strategy, str) else strategy
-    if not (isinstance(cls, type) and issubclass(cls, Strategy)):
-        raise ConfigurationError.of("strategy", "be a Strategy, a subclass of it, or a name", strategy)
-    return cls(**(params or {}))
-
-
-def _source(
-    data: Any,
-    symbols: Sequence[str],
-    start: dt.date | str | None,
-    end: dt.date | str | None,
-    actions: Sequence[CorporateAction],
-    bar_size: str | None,
-    calendar: str,
-    workspace: str | Path | None,
-) -> DataSource:
-    first, last = _date("start", start), _date("end", end)
-    if isinstance(data, str):
-        settings = (
-            DataSettings(source="bundled", symbols=tuple(symbols))
-            if data in _NAMES_OF_BUNDLED
-            else DataSettings(source="store", dataset=data, symbols=tuple(symbols), bar_size=bar_size)
-        )
-        return open_source(settings, start=first, end=last, workspace=workspace_folder(os.environ, workspace))
-    if hasattr(data, "blocks"):
-        source: DataSource = data
-        return source
-    memory = source_from_frames(data, bar_size=bar_size, calendar=calendar, actions=actions)
-    chooses = bool(symbols) or first is not None or last is not None
-    return memory.select(symbols or None, first, last) if chooses else memory
-
-
-def _date(name: str, value: dt.date | str | None) -> dt.date | None:
-    if not isinstance(value, str):
-        return value
-    try:
-        return dt.date.fromisoformat(value)
-    except ValueError as exc:
-        raise ConfigurationError.of(name, "be a date like 2024-01-31", value) from exc
-
-
-def _execution(execution: ExecutionSettings | None, commission: Cost, slippage: Cost) -> ExecutionSettings:
-    settings = execution or ExecutionSettings()
-    changes: dict[str, Any] = {}
-    if commission is not None:
-        changes["commission"] = CommissionSettings.model_validate(_cost("commission", commission, "bps"))
-    if slippage is not None:
-        changes["slippage"] = SlippageSettings.model_validate(_cost("slippage", slippage, "fixed"))
-    return settings.model_copy(update=changes)
-
-
-def _cost(name: str, cost: Cost, model_of_number: str) -> Any:
-    if isinstance(cost, str):
-        return {"model": cost}
-    if not isinstance(cost, (int, float)):
-        return cost
-    if 0 < cost < _SMALLEST_BPS:
-        raise ConfigurationError.of(
-            name, f"be in basis points, 0 or at least {_SMALLEST_BPS}", cost, f"Did you mean {cost * 1e4:g}?"
-        )
-    return {"model": model_of_number, "params": {"bps": float(cost)}} if cost else {"model": "none"}

@@ -43,17 +43,17 @@ def run_folder(workspace: str | Path, name: str | Path) -> Path:
         If there is no such run, or the beginning fits several; the message says which there are.
     """
     runs, text = Path(workspace) / RUNS, str(name)
-    known = [str(run["run_id"]) for run in list_runs(workspace) if run["status"] != DAMAGED]
-    if text == LATEST and known:
-        return runs / known[0]
+    found = [run for run in list_runs(workspace) if run["status"] != DAMAGED]
+    if text == LATEST and found:
+        return Path(found[0]["path"])
     for folder in (runs / text, Path(name)):
         if (folder / MANIFEST).is_file():
             return folder
-    fitting = [run_id for run_id in known if text and run_id.startswith(text)]
+    fitting = [run for run in found if text and str(run["run_id"]).startswith(text)]
     if len(fitting) == 1:
-        return runs / fitting[0]
-    candidates = fitting or known
-    shown = ", ".join(candidates[:_SHOWN]) + (", ..." if len(candidates) > _SHOWN else "") if candidates else "(none)"
+        return Path(fitting[0]["path"])
+    names = [str(run["run_id"]) for run in fitting or found]
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") if names else "(none)"
     what = "several runs begin with" if fitting else "no run named"
     raise DataNotFound(f"{what} {text!r} in {runs}. Newest: {shown}.")
 

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType, FunctionType
 
 import fairlead
 from fairlead.sdk.strategy import Strategy
@@ -24,12 +25,14 @@ def python_version() -> str:
 
 
 def code_hash(strategies: Iterable[type[Strategy]]) -> str:
-    """Return the SHA-256 of Fairlead's own source and of the files that define `strategies`.
+    """Return the SHA-256 of Fairlead's own source and of the files that define `strategies` and what they derive from.
 
-    A strategy typed into a shell or a notebook has no file; its source text stands in, or its name if that is gone too.
+    A class typed into a shell or a notebook has no file; the compiled code of its methods stands in. Modules that a strategy
+    imports are not followed: the lint keeps strategies to the SDK, and numeric libraries have versions.
     """
     hasher = hashlib.sha256(_package_hash().encode())
-    for cls in sorted(strategies, key=lambda c: f"{c.__module__}.{c.__qualname__}"):
+    classes = {base for cls in strategies for base in cls.__mro__ if issubclass(base, Strategy) and base is not Strategy}
+    for cls in sorted(classes, key=lambda c: f"{c.__module__}.{c.__qualname__}"):
         hasher.update(f"{cls.__qualname__}\n".encode())
         hasher.update(_source_of(cls))
     return hasher.hexdigest()
@@ -39,11 +42,15 @@ def _source_of(cls: type[Strategy]) -> bytes:
     try:
         return Path(inspect.getfile(cls)).read_bytes()
     except (OSError, TypeError):
-        pass
-    try:
-        return inspect.getsource(cls).encode()
-    except (OSError, TypeError):
-        return b""
+        members = sorted((name, member) for name, member in vars(cls).items() if isinstance(member, FunctionType))
+        return b"".join(name.encode() + _code_of(member.__code__) for name, member in members)
+
+
+def _code_of(code: CodeType) -> bytes:
+    # Nested functions are constants too; their repr holds an address, so they are hashed in turn.
+    plain = [repr(const).encode() for const in code.co_consts if not isinstance(const, CodeType)]
+    nested = [_code_of(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return b"|".join([code.co_code, repr(code.co_names).encode(), *plain, *nested])
 
 
 @lru_cache(maxsize=1)

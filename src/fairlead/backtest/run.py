@@ -23,7 +23,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def run_id(created_at: dt.datetime, title: str, hashed: str) -> str:
     """Return ``bt_{YYYYMMDDTHHMMSSZ}_{slug}_{cfg8}`` (domain rule 1.6)."""
-    return f"bt_{created_at:%Y%m%dT%H%M%SZ}_{slug(title)}_{hashed[:8]}"
+    return f"bt_{created_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}_{slug(title)}_{hashed[:8]}"
 
 
 def run_backtest(

@@ -15,37 +15,40 @@ from fairlead.backtest.manifest import MANIFEST, diagnostics, manifest, run_step
 from fairlead.backtest.metrics import drawdowns
 from fairlead.backtest.plots import to_png
 from fairlead.backtest.report.page import render
-from fairlead.backtest.result import Result
+from fairlead.backtest.result import PlotKind, Result
 from fairlead.backtest.tables import FILL_COLUMNS, ORDER_COLUMNS, OUTCOME_COLUMNS, TRADE_COLUMNS, Row, Tables, to_csv
 from fairlead.contracts.files import atomic_directory, canonical_json, write_json
 from fairlead.core.errors import DataError, DataNotFound
 from fairlead.core.instruments import AssetClass, Instrument
 
 RUNS: Final = "runs"
+_PICTURES: Final[tuple[PlotKind, ...]] = ("equity", "drawdown")
 
 
-def write_run(result: Result, workspace: str | Path, *, report: bool = True) -> Path:
+def write_run(result: Result, workspace: str | Path, *, report: bool = True, plots: bool = True) -> Path:
     """Write ``runs/<run_id>/`` below `workspace` and return it.
 
     Parameters
     ----------
     report : bool
         Whether to write ``report.html``, 5 MB of which are the chart library.
+    plots : bool
+        Whether to write the PNG pictures of equity and drawdown.
 
     Raises
     ------
     StorageError
         If the run is already there or the disk refuses; nothing is left half-written.
     """
-    return write_directory(result, Path(workspace) / RUNS / result.run_id, report=report)
+    return write_directory(result, Path(workspace) / RUNS / result.run_id, report=report, plots=plots)
 
 
-def write_directory(result: Result, target: Path, *, report: bool = True) -> Path:
+def write_directory(result: Result, target: Path, *, report: bool = True, plots: bool = True) -> Path:
     """Write all artefacts of `result` into the new folder `target`; see `write_run`."""
     # Everything that computes comes first, so that an error in it is not taken for the disk's.
     page = render(result) if report else ""
     tables = _tables(result)
-    pictures = {"equity_curve.png": to_png(result.plot("equity")), "drawdown_curve.png": to_png(result.plot("drawdown"))}
+    pictures = {f"{kind}_curve.png": to_png(result.plot(kind)) for kind in (_PICTURES if plots else ())}
     with atomic_directory(target) as folder:
         for name, (columns, table) in tables.items():
             _text(folder / name, to_csv(columns, table))

@@ -88,7 +88,8 @@ def run_and_write(session: WiredSession, *, quiet: bool, command: str, timed: bo
             command=command,
             progress=tell,
         )
-    return result, write_run(result, session.workspace)
+    wanted = session.loaded.settings.report
+    return result, write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
 
 
 def show(result: Result, folder: Path, *, json: bool, open_report: bool) -> None:

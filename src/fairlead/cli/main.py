@@ -41,20 +41,23 @@ app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(strategy, name="strategy", rich_help_panel=_STORE)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print_version()
+        raise typer.Exit
+
+
 @app.callback()
 def _fairlead(
     *,
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", metavar="", is_eager=True)
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", metavar="", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
     """Research, backtest, paper and live trading on one code path.
 
     New here? Run: fairlead demo
     """
-    if show_version:
-        print_version()
-        raise typer.Exit
 
 
 def main() -> None:

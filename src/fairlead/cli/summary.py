@@ -33,9 +33,9 @@ _COLOURED: Final = ("total_return", "annualised_return")
 def print_summary(result: Result, folder: Path) -> None:
     """Print headline numbers, warnings, and where the report is."""
     from rich.box import ROUNDED
-    from rich.markup import escape
     from rich.panel import Panel
     from rich.table import Table
+    from rich.text import Text
 
     console, info, metrics = stdout(), result.info, result.metrics
     table = Table.grid(padding=(0, 3))
@@ -49,18 +49,14 @@ def print_summary(result: Result, folder: Path) -> None:
             # Without a trade there is nothing to win.
             _toned(right_key, metrics.get(right_key) if right != "Win rate" or metrics["num_trades"] else None, right_form),
         )
-    subtitle = f"{info.dataset}, {info.start} to {info.end}, {result.record.bars:,} bars of {info.bar_size}"
-    label = "[black on yellow] SYNTHETIC DATA [/] " if info.synthetic else ""
-    console.print(
-        Panel(
-            table,
-            title=f"{label}[bold]{escape(info.title)}[/]",
-            subtitle=f"[dim]{escape(subtitle)}[/]",
-            box=ROUNDED,
-            border_style="red" if result.status == "stopped" else "dim",
-            expand=False,
-        )
-    )
+    # As text objects: the titles of a panel would turn ":key:" in a name into a picture.
+    title = Text(info.title, "bold")
+    if info.synthetic:
+        title = Text.assemble((" SYNTHETIC DATA ", "black on yellow"), " ", title)
+    bars = f"{result.record.bars:,} bars of {info.bar_size}"
+    subtitle = Text(f"{info.dataset}, {info.start} to {info.end}, {bars}", "dim")
+    border = "red" if result.status == "stopped" else "dim"
+    console.print(Panel(table, title=title, subtitle=subtitle, box=ROUNDED, border_style=border, expand=False))
     # A strategy that was stopped is an error, and is named on standard error.
     stopped = {outcome.error for outcome in result.record.strategies if outcome.status == "stopped"}
     for warning in result.warnings:

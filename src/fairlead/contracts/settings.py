@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fairlead.core.errors import ConfigurationError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
 
 
 class Settings(BaseModel):
@@ -13,3 +19,34 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def build_settings(cls: type[SettingsT], values: Any, name: str) -> SettingsT:
+    """Return `values` as settings of type `cls`; those that are such already pass through.
+
+    Parameters
+    ----------
+    values : mapping or `cls`
+    name : str
+        What to call them in an error.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming every value that is unknown or out of range.
+    """
+    try:
+        return cls.model_validate(values)
+    except ValidationError as exc:
+        raise ConfigurationError(f"{name}: {'; '.join(problem_texts(exc))}.") from exc
+
+
+def problem_texts(exc: ValidationError) -> list[str]:
+    """Return one short text per mistake: where, what is wrong, and what was found."""
+    texts = []
+    for error in exc.errors():
+        message = error["msg"].removeprefix("Value error, ").rstrip(".")
+        if error["loc"] and error["type"] != "value_error":
+            message = f"'{'.'.join(map(str, error['loc']))}': {message}, was {error['input']!r}"
+        texts.append(message)
+    return texts

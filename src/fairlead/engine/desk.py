@@ -75,7 +75,7 @@ class OrderDesk:
             return
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name))
         sized = self._size(runner, wanted, exposure)
-        sized.sort(key=lambda pair: not exposure.reduces(pair[0].symbol, pair[1]))
+        sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
         ordinals: dict[str, int] = {}
         for intent, planned in sized:
             symbol, quantity = intent.symbol, planned
@@ -98,6 +98,9 @@ class OrderDesk:
             symbol = intent.symbol
             quantity = self._quantity(runner, intent, exposure, exposure.held(symbol) + planned.get(symbol, 0.0))
             if quantity is None:
+                if symbol in planned:
+                    # Reached if what comes before it leaves: seen again when that is known.
+                    sized.append((intent, 0.0))
                 continue
             if intent.order_type is OrderType.MARKET:
                 planned[symbol] = planned.get(symbol, 0.0) + quantity

@@ -17,7 +17,7 @@ from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.orders import Order
-from fairlead.core.time import BarSize, format_utc
+from fairlead.core.time import NS_PER_DAY, BarSize, format_utc
 from fairlead.data.source import DataSource
 from fairlead.engine.record import RunRecord
 from fairlead.engine.session import SessionPlan, run_session
@@ -67,8 +67,9 @@ class TruncatedSource:
 
     @property
     def actions(self) -> tuple[CorporateAction, ...]:
-        """Corporate actions; those after the cut never meet a row."""
-        return self._source.actions
+        """Corporate actions up to the day of the cut; east of Greenwich a session may carry the next day's date."""
+        last_day = self._until_ns // NS_PER_DAY + 1
+        return tuple(action for action in self._source.actions if action.ex_session <= last_day)
 
     @property
     def expected_rows(self) -> int:
@@ -76,13 +77,14 @@ class TruncatedSource:
         return self._source.expected_rows
 
     def blocks(self, *, carry: int) -> Iterator[BarBlock]:
-        """Yield history up to the cut, copied, so that no array leads back to the rest."""
+        """Yield history up to the cut. The block that holds the cut is copied, so that no array leads back to the rest."""
         for block in self._source.blocks(carry=carry):
             end = int(np.searchsorted(block.known_ns, self._until_ns, side="right"))
             if end <= block.start:
                 return
-            yield block if end == len(block) else _head(block, end)
-            if end < len(block):
+            is_last = end < len(block) or int(block.known_ns[-1]) == self._until_ns
+            yield _head(block, end) if is_last else block
+            if is_last:
                 return
 
 

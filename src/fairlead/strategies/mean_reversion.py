@@ -43,7 +43,9 @@ class MeanReversion(Strategy):
     def generate_orders(self, context: Context) -> Intents:
         """Enter what is stretched, leave what is back."""
         intents = []
-        for symbol, z in context.metadata["z"].items():
+        # Only symbols with a bar at this instant: an old z-score is no reason to trade.
+        fresh, context.metadata["z"] = context.metadata["z"], {}
+        for symbol, z in fresh.items():
             held = context.portfolio.quantity(symbol) > 0
             if not held and z < -self.entry:
                 intents.append(OrderIntent.target_weight(symbol, self.weight / len(context.symbols), tag="stretched"))

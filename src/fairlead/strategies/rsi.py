@@ -28,8 +28,7 @@ class Rsi(Strategy):
 
     def on_start(self, context: Context) -> None:
         """Begin with nothing known."""
-        # Per symbol: changes seen, average gain, average loss, last close.
-        context.metadata["wilder"] = {}
+        context.metadata.update(wilder={}, fresh=[], leaving=[])
 
     def on_market_event(self, event: Bar, context: Context) -> None:
         """Take one close into Wilder's averages."""
@@ -44,6 +43,7 @@ class Rsi(Strategy):
         share = 1.0 / min(state["n"], self.window)
         state["gain"] += (max(change, 0.0) - state["gain"]) * share
         state["loss"] += (max(-change, 0.0) - state["loss"]) * share
+        context.metadata["fresh"].append(event.symbol)
 
     def on_corporate_action(self, action: CorporateAction, context: Context) -> None:
         """Restate what is remembered in prices of today, so that a split is not a crash."""
@@ -63,11 +63,18 @@ class Rsi(Strategy):
     def generate_orders(self, context: Context) -> Intents:
         """Enter the oversold, leave the overbought."""
         intents = []
-        for symbol in context.metadata["wilder"]:
-            held = context.portfolio.quantity(symbol) > 0
+        # Only symbols with a bar at this instant: an old value is no reason to trade.
+        fresh, context.metadata["fresh"] = context.metadata["fresh"], []
+        leaving = set(context.metadata["leaving"])
+        for symbol in fresh:
             rsi = self.value(symbol, context)
-            if not held and rsi < self.oversold:
-                intents.append(OrderIntent.target_weight(symbol, self.weight / len(context.symbols), tag="oversold"))
-            elif held and rsi > self.overbought:
+            if not context.portfolio.quantity(symbol) > 0:
+                leaving.discard(symbol)
+                if rsi < self.oversold:
+                    intents.append(OrderIntent.target_weight(symbol, self.weight / len(context.symbols), tag="oversold"))
+            elif rsi > self.overbought or symbol in leaving:
+                # An exit that was filled in part is asked for again until it is done.
+                leaving.add(symbol)
                 intents.append(OrderIntent.target_position(symbol, 0, tag="overbought"))
+        context.metadata["leaving"] = sorted(leaving)
         return intents

@@ -46,10 +46,11 @@ class SmaCrossover(Strategy):
 
     def generate_orders(self, context: Context) -> Intents:
         """Trade when a view changed."""
-        if not context.metadata["crossed"]:
-            return ()
+        crossed = context.metadata["crossed"]
         context.metadata["crossed"] = False
         return [
             OrderIntent.target_weight(symbol, share, tag="long" if share else "flat")
             for symbol, share in context.metadata["wanted"].items()
+            # An exit that was filled in part is asked for again until it is done.
+            if crossed or (share == 0.0 and context.portfolio.quantity(symbol))
         ]
