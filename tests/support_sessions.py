@@ -375,3 +375,14 @@ def random_intent(random: np.random.Generator, symbol: str, mark: float) -> Orde
         OrderIntent.target_weight(symbol, sign * random.random()),
     )
     return intents[int(random.integers(len(intents)))]
+
+
+class Random(Scripted):
+    """Sends random orders of every kind, seeded by the session."""
+
+    def generate_orders(self, context):
+        marks = {}
+        for symbol in context.symbols:
+            closes = context.historical_data.closes(symbol, 1)
+            marks[symbol] = float(closes[-1]) if len(closes) else np.nan
+        return random_intents(context.random, context.symbols, marks, context.open_orders)

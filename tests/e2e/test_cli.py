@@ -295,16 +295,14 @@ def test_data_check_lists_the_rules_that_stored_bars_break(desk):
     assert pq.read_table(desk / "artifacts/data/bars/prices/1d/year=2024/month=01/bars.parquet").num_rows == 8
 
 
-def test_synthetic_data_is_reproducible_and_extends_without_change(tmp_path):
-    """The same seed gives the same prices; generating again touches no content; another seed is refused."""
+def test_synthetic_data_is_reproducible_and_of_one_seed(tmp_path):
+    """The same seed gives the same prices; generating again touches no content; another seed needs --replace."""
     first = fairlead("data", "synth", "toy", *SYNTH, "--json", cwd=tmp_path)
     assert first.code == 0, first.err
     assert first.json["synthetic"] is True
     before = tree(tmp_path)
-    assert {name.rpartition("/")[0][-17:] for name in before if "month" in name} == {
-        "year=2024/month=01",
-        "year=2024/month=02",
-    } or (sum("month=" in name for name in before) == 2)
+    months = sorted(path.parent.name for path in tmp_path.rglob("bars.parquet"))
+    assert months == ["month=01", "month=02"]
     assert fairlead("data", "synth", "toy", *SYNTH, "--json", cwd=tmp_path).json == first.json
     assert tree(tmp_path) == before
     other = fairlead("data", "synth", "toy", *SYNTH, "--seed", "3", cwd=tmp_path)
@@ -315,6 +313,20 @@ def test_synthetic_data_is_reproducible_and_extends_without_change(tmp_path):
     assert replaced.json["content_sha256"] != first.json["content_sha256"]
     elsewhere = fairlead("data", "synth", "toy", *SYNTH, "--json", "-w", "other", cwd=tmp_path)
     assert elsewhere.json["content_sha256"] == first.json["content_sha256"]
+
+
+def test_a_later_end_adds_months_to_a_synthetic_dataset(tmp_path):
+    """What was there stays, and the new span is the same as if it had been generated at once."""
+    fairlead("data", "synth", "toy", *SYNTH, cwd=tmp_path)
+    january = next(tmp_path.rglob("month=01/bars.parquet")).read_bytes()
+    longer = (*SYNTH[:-1], "2024-03-05", "--json")
+    extended = fairlead("data", "synth", "toy", *longer, cwd=tmp_path)
+    assert extended.code == 0, extended.err
+    assert next(tmp_path.rglob("month=01/bars.parquet")).read_bytes() == january
+    assert (
+        extended.json["content_sha256"]
+        == fairlead("data", "synth", "toy", *longer, "-w", "w", cwd=tmp_path).json["content_sha256"]
+    )
 
 
 def test_synthetic_is_said_everywhere(shown):
@@ -542,6 +554,17 @@ def test_progress_is_shown_on_a_terminal_and_cleared_and_silent_elsewhere(desk, 
     assert "\x1b[2K" in shown.err
     silent = fairlead("backtest", "run.yaml", "--json", cwd=desk, err=Terminal(), TERM="xterm-256color")
     assert silent.err == ""
+
+
+def test_errors_are_folded_at_words_on_a_terminal_and_not_at_all_elsewhere(desk):
+    """A path in an error can be copied whole, and a log has one line for one mistake."""
+    args = ("backtest", "run.yaml", "-o", "sed=1")
+    long = fairlead(*args, cwd=desk).err
+    assert len(long.splitlines()) == 1
+    folded = fairlead(*args, cwd=desk, err=Terminal(), TERM="xterm", NO_COLOR="1", COLUMNS="60").err
+    assert all(len(line) <= 60 for line in folded.splitlines())
+    assert all(line.startswith("       ") for line in folded.splitlines()[1:])
+    assert folded.split() == long.split()
 
 
 def test_short_work_shows_no_progress(desk):

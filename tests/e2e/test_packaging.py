@@ -15,7 +15,7 @@ from fairlead.config.templates import template_names
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.packaging, pytest.mark.slow]
+pytestmark = pytest.mark.packaging
 
 
 @pytest.fixture(scope="module")

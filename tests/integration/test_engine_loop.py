@@ -1,4 +1,4 @@
-"""The loop as a whole: order of stages, lifecycle, several strategies, isolation, pacing, digests, block borders."""
+"""The loop as a whole: order of stages, lifecycle, orders, the account, digests, block borders."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import dataclasses
 import datetime as dt
 import json
 import math
-import statistics
 
 import numpy as np
 import pytest
 
-from fairlead.core.bars import BarSlice, Cursor, prelude
-from fairlead.core.errors import ConfigurationError, DataNotFound, StrategyError, UnknownName
+from fairlead.core.bars import BarSlice
+from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import CancelIntent, OrderIntent, OrderStatus, TimeInForce
-from fairlead.core.time import to_datetime
-from fairlead.engine.clock import ClockSettings, HistoricalClock
+from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Allocation, SessionPlan, run_session
 from fairlead.engine.stages import Stage
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import LatencySettings
 from fairlead.execution.slippage import SlippageSettings
 from fairlead.sdk.limits import RiskLimits
-from fairlead.telemetry.timers import StageTimers
 from support_sessions import (
     FIRST_DAY,
+    Random,
     Scripted,
     ScriptedSlices,
     allocate,
@@ -37,7 +35,6 @@ from support_sessions import (
     paid,
     plan,
     random_bars,
-    random_intents,
     run,
     split,
     steady,
@@ -48,15 +45,12 @@ GTC = TimeInForce.GTC
 market, limit, target, weight = OrderIntent.market, OrderIntent.limit, OrderIntent.target_position, OrderIntent.target_weight
 
 
-class Random(Scripted):
-    """Sends random orders of every kind."""
-
-    def generate_orders(self, context):
-        marks = {}
-        for symbol in context.symbols:
-            closes = context.historical_data.closes(symbol, 1)
-            marks[symbol] = float(closes[-1]) if len(closes) else math.nan
-        return random_intents(context.random, context.symbols, marks, context.open_orders)
+def busy_source(n=200, seed=7, **kwargs):
+    """Three symbols with holes, splits and dividends, over several sessions."""
+    random = np.random.default_rng(seed)
+    bars = {s: random_bars(random, n, gaps=gaps) for s, gaps in (("A", 0.0), ("B", 0.2), ("C", 0.5))}
+    actions = [split("A", 1, 2.0), dividend("A", 3, 0.5), split("B", 2, 0.5), dividend("B", 2, 0.1), split("C", 4, 3.0)]
+    return minutes(bars, per_session=30, actions=actions, **kwargs)
 
 
 class RandomSlices(Random):
@@ -64,14 +58,6 @@ class RandomSlices(Random):
 
     def on_market_event(self, event, context):
         self.heard.append(("slice", event.known_ns, event.present.tolist(), [bar.close for bar in event]))
-
-
-def busy_source(n=200, seed=7, **kwargs):
-    """Three symbols with holes, splits and dividends, over several sessions."""
-    random = np.random.default_rng(seed)
-    bars = {s: random_bars(random, n, gaps=gaps) for s, gaps in (("A", 0.0), ("B", 0.2), ("C", 0.5))}
-    actions = [split("A", 1, 2.0), dividend("A", 3, 0.5), split("B", 2, 0.5), dividend("B", 2, 0.1), split("C", 4, 3.0)]
-    return minutes(bars, per_session=30, actions=actions, **kwargs)
 
 
 COSTS = {
@@ -475,7 +461,7 @@ def test_every_order_has_an_identity_of_its_own():
     assert len({f.fill_id for f in record.fills}) == 12
 
 
-# --- several strategies
+# --- the account
 
 
 def test_each_strategy_has_its_own_capital_and_positions_and_the_account_is_their_sum():
@@ -495,266 +481,11 @@ def test_each_strategy_has_its_own_capital_and_positions_and_the_account_is_thei
     assert {f.strategy for f in record.fills} == {"a", "b", "c"}
 
 
-def test_a_strategy_sees_its_own_position_only():
-    held = []
-    buyer = Scripted({0: [market("A", 10)]})
-    watcher = Scripted({2: lambda s, c: held.append((c.portfolio.quantity("A"), c.portfolio.cash, c.open_orders)) or ()})
-    run(minutes({"A": steady(4)}), allocate(buyer, "buyer"), allocate(watcher, "watcher", 500))
-    assert held == [(0.0, 500, [])]
-
-
-class Fails(Scripted):
-    """Buys, keeps a bid in the market, then raises in the hook it is told to."""
-
-    hook = ""
-
-    def _maybe(self, hook):
-        if self.hook == hook and (hook in ("on_start", "on_stop", "on_corporate_action") or self.instant >= 4):
-            raise RuntimeError("as told")
-
-    def on_start(self, context):
-        self._maybe("on_start")
-
-    def on_market_event(self, event, context):
-        self._maybe("on_market_event")
-
-    def generate_orders(self, context):
-        self._maybe("generate_orders")
-        self.instant += 1
-        return {1: [market("B", 7)], 2: [limit("B", 5, 1.0, time_in_force=GTC)] * 2, 6: [market("B", 1)] * 3}.get(
-            self.instant, ()
-        )
-
-    def on_order_update(self, order, context):
-        self._maybe("on_order_update")
-
-    def on_corporate_action(self, action, context):
-        self._maybe("on_corporate_action")
-
-    def on_stop(self, context):
-        self._maybe("on_stop")
-
-
-HOOKS = ("on_start", "on_market_event", "generate_orders", "on_order_update", "on_corporate_action", "on_stop")
-
-
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("place", [0, 1, 2])
-@pytest.mark.parametrize("rows", [None, 4])
-def test_a_strategy_that_raises_stops_alone(hook, place, rows):
-    """Its neighbours trade exactly as in a run without it, wherever in the list it stands."""
-    random = np.random.default_rng(11)
-    bars = {"A": random_bars(random, 40), "B": steady(40, 20.0)}
-    source = minutes(bars, per_session=10, actions=[split("B", 2, 2.0)], rows=rows)
-    failing = Fails()
-    failing.hook = hook
-    settings = free(**{**COSTS, "latency": LatencySettings(mean_ms=60_000, std_ms=60_000)})
-
-    def neighbours():
-        class OnlyA(Random):
-            def generate_orders(self, context):
-                marks = {"A": context.portfolio._ledger.marks["A"]}
-                return random_intents(context.random, "A", marks, context.open_orders)
-
-        return [allocate(OnlyA(), "first"), allocate(OnlyA(), "second")]
-
-    alone = neighbours()
-    without = run(source, *alone, execution=settings)
-    beside = neighbours()
-    record = run(source, *beside[:place], allocate(failing, "failing"), *beside[place:], execution=settings)
-    for name in ("first", "second"):
-        assert paid(record, name) == paid(without, name)
-        np.testing.assert_array_equal(record.by_strategy[name].equity, without.by_strategy[name].equity)
-    assert [a.strategy.heard for a in beside] == [a.strategy.heard for a in alone]
-    outcomes = {s.name: s for s in record.strategies}
-    assert (outcomes["failing"].status, outcomes["first"].status) == ("stopped", "completed")
-    assert outcomes["failing"].error.startswith("RuntimeError: as told (_maybe, line ")
-    assert 'raise RuntimeError("as told")' in outcomes["failing"].error
-    left = [o for o in record.orders if o.strategy == "failing" and not o.is_terminal]
-    assert left == []
-    if hook not in ("on_start", "on_stop"):
-        assert {o.reason for o in record.orders if o.strategy == "failing" and o.order_type == "LIMIT"} == {"strategy_failed"}
-        # The position stays, and is still marked.
-        assert record.by_strategy["failing"].gross[-1] > 0
-
-
-@pytest.mark.parametrize("rows", [None, 2])
-def test_a_strategy_that_raised_is_never_called_again(rows):
-    class RaisesOnce(Scripted):
-        def generate_orders(self, context):
-            if super().generate_orders(context) is None:
-                raise RuntimeError("once")
-            return ()
-
-    strategy = RaisesOnce({1: None})
-    actions = [split("A", 1, 2.0)]
-    run(
-        minutes({"A": steady(6)}, per_session=4, actions=actions, rows=rows), allocate(Scripted(), "a"), allocate(strategy, "b")
-    )
-    assert strategy.heard == [("start",), ("bar", "A", 100.0), ("bar", "A", 100.0)]
-
-
-def test_a_strategy_that_fails_on_hearing_of_an_order_sends_no_more():
-    class Fragile(Scripted):
-        def on_order_update(self, order, context):
-            raise RuntimeError("fragile")
-
-    record = run(minutes({"A": steady(4)}), Fragile({0: [market("A", 1), market("A", 2), market("A", 3)]}))
-    assert [(o.quantity, str(o.status), o.reason) for o in record.orders] == [(1, "CANCELLED", "strategy_failed")]
-
-
-def test_a_strategy_that_fails_on_hearing_of_a_cancel_takes_nobody_with_it():
-    class Fragile(Scripted):
-        def on_order_update(self, order, context):
-            if order.is_terminal:
-                raise RuntimeError("fragile")
-
-    fragile = Fragile({0: [limit("A", 1, 50, time_in_force=GTC)] * 3})
-    record = run(minutes({"A": steady(4)}), allocate(fragile, "a"), allocate(Scripted(), "b"))
-    assert [o.reason for o in record.orders] == ["end_of_run", "strategy_failed", "strategy_failed"]
-    assert [s.status for s in record.strategies] == ["stopped", "completed"]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "text"),
-    [
-        (market("A", 1), "'generate_orders' must return a list of OrderIntent and CancelIntent, was OrderIntent"),
-        ([None], "must return a list of OrderIntent and CancelIntent, was \\[None\\]"),
-        (["buy"], "must return a list of OrderIntent"),
-        (7, "must return a list of OrderIntent and CancelIntent, was 7"),
-        (np.ones(2), "ValueError: The truth value of an array"),
-        (lambda s, c: (market("A", 1 / n) for n in (1, 0)), "ZeroDivisionError"),
-    ],
-)
-def test_what_is_no_list_of_intents_stops_the_strategy_alone(wanted, text):
-    other = Scripted({0: [market("A", 1)]})
-    record = run(minutes({"A": steady(4)}), allocate(Scripted({0: wanted}), "a"), allocate(other, "b"))
-    assert [s.status for s in record.strategies] == ["stopped", "completed"]
-    with pytest.raises(StrategyError, match=text):
-        raise StrategyError(record.strategies[0].error)
-    assert [f.strategy for f in record.fills] == ["b"]
-
-
-def test_a_generator_of_intents_is_as_good_as_a_list():
-    record = run(minutes({"A": steady(4)}), Scripted({0: lambda s, c: (market("A", n) for n in (1, 2))}))
-    assert [f.quantity for f in record.fills] == [1, 2]
-
-
-def test_the_outcome_names_the_strategys_own_line_not_the_librarys():
-    class Means(Scripted):
-        def generate_orders(self, context):
-            return statistics.mean([])
-
-    error = run(minutes({"A": steady(3)}), Means()).strategies[0].error
-    assert "(generate_orders, line " in error
-    assert "return statistics.mean([])" in error
-
-
-def test_the_outcome_names_the_line_wherever_the_strategy_lives():
-    """Also in a folder whose name looks like ours."""
-    code = "class Lives(Scripted):\n    def generate_orders(self, context):\n        return len(5)\n"
-    space = {"Scripted": Scripted, "__name__": "theirs"}
-    exec(compile(code, "/home/me/fairlead/alpha.py", "exec"), space)
-    assert "(generate_orders, line 3: " in run(minutes({"A": steady(3)}), space["Lives"]()).strategies[0].error
-
-
-def test_when_all_have_stopped_the_run_still_ends_in_order():
-    record = run(minutes({"A": steady(4)}), Scripted({1: [None]}))
-    assert len(record.account.equity) == 4
-    np.testing.assert_array_equal(record.account.equity, 100_000)
-
-
-# --- clock
-
-
-def paced(speed, hours="market", per_session=3, n=6):
-    """Return the seconds slept for six one-minute bars in two sessions."""
-    block = next(iter(minutes({"A": steady(n)}, per_session=per_session).blocks(carry=1)))
-    slept = []
-    cursor = Cursor(prelude(block))
-    clock = HistoricalClock(cursor, ClockSettings(speed=speed, hours=hours), slept.append)
-    rows = list(clock.rows(block))
-    assert rows == list(range(n))
-    return slept
-
-
-OVERNIGHT = 24 * 3_600 - 2 * 60
-
-
-@pytest.mark.parametrize(
-    ("speed", "hours", "slept"),
-    [
-        ("max", "market", []),
-        ("max", "24/7", []),
-        ("1x", "market", [60, 60, 60, 60]),
-        ("10x", "market", [6, 6, 6, 6]),
-        (0.5, "market", [120, 120, 120, 120]),
-        ("1x", "24/7", [60, 60, OVERNIGHT, 60, 60]),
-        ("10x", "24/7", [6, 6, OVERNIGHT / 10, 6, 6]),
-    ],
-)
-def test_the_clock_waits_as_long_as_its_speed_says(speed, hours, slept):
-    assert paced(speed, hours) == slept
-
-
-def test_the_clock_remembers_the_last_instant_across_blocks():
-    first, second = minutes({"A": steady(4)}, rows=2).blocks(carry=1)
-    slept = []
-    clock = HistoricalClock(Cursor(first), ClockSettings(speed="60x"), slept.append)
-    assert [*clock.rows(first), *clock.rows(second)] == [0, 1, 1, 2]
-    assert slept == [1, 1, 1]
-
-
-def test_the_clock_reads_the_cursor_and_is_done_when_told():
-    block = next(iter(minutes({"A": steady(4)}).blocks(carry=1)))
-    cursor = Cursor(block, 2)
-    clock = HistoricalClock(cursor, ClockSettings())
-    assert (clock.current_ns, clock.current_time) == (block.known_ns[2], to_datetime(block.known_ns[2]))
-    assert not clock.is_done
-    clock.finish()
-    assert clock.is_done
-
-
 def test_a_paced_run_is_the_same_run(monkeypatch):
     source = busy_source(n=40)
     at_once = run(source, allocate(Random()))
     slowly = run(source, allocate(Random()), clock=ClockSettings(speed=1_000_000, hours="market"))
     assert at_once.digest == slowly.digest
-
-
-@pytest.mark.parametrize(
-    ("settings", "text"),
-    [
-        ({"speed": -1}, "must be 'max' or a multiple of real time"),
-        ({"speed": "fast"}, "speed"),
-        ({"speed": 2e6}, "must be 'max' or a multiple of real time"),
-        ({"start_date": "2024-02-01", "end_date": "2024-01-01"}, "2024-02-01"),
-        ({"hours": "office"}, "hours"),
-    ],
-)
-def test_a_clock_that_cannot_be(settings, text):
-    with pytest.raises(ValueError, match=text):
-        ClockSettings(**settings)
-
-
-# --- timers
-
-
-def test_timers_cost_nothing_when_off():
-    timers = StageTimers(enabled=False)
-    assert timers.wrap("x", len) is len
-    assert timers.seconds == {}
-
-
-def test_timers_add_up_also_when_the_stage_raises():
-    ticks = iter(range(0, 10_000_000_000, 500_000_000))
-    timers = StageTimers(enabled=True, tick=lambda: next(ticks))
-    timed = timers.wrap("x", int)
-    again = timers.wrap("x", int)
-    assert (timed("3"), again("4")) == (3, 4)
-    with pytest.raises(ValueError, match="invalid literal"):
-        timed("five")
-    assert timers.seconds == {"x": 1.5}
 
 
 def test_a_profiled_run_gives_seconds_and_the_same_result():

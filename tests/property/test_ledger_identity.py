@@ -17,6 +17,7 @@ from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import LatencySettings
 from fairlead.execution.slippage import SlippageSettings
 from support_sessions import (
+    Random,
     Scripted,
     allocate,
     days,
@@ -25,7 +26,6 @@ from support_sessions import (
     free,
     minutes,
     random_bars,
-    random_intents,
     run,
     split,
     steady,
@@ -36,15 +36,8 @@ INSTRUMENTS = {"B": Instrument(symbol="B", multiplier=10.0), "C": Instrument(sym
 ROWS = 60
 
 
-class Random(Scripted):
-    """Sends random orders of every kind, seeded by the session."""
-
-    def generate_orders(self, context):
-        marks = {}
-        for symbol in context.symbols:
-            closes = context.historical_data.closes(symbol, 1)
-            marks[symbol] = float(closes[-1]) if len(closes) else math.nan
-        return random_intents(context.random, context.symbols, marks, context.open_orders)
+class Audited(Random):
+    """Random orders, and a look at the ledger before each."""
 
     def on_market_event(self, event, context):
         """Whatever the ledger says of itself must hold too."""
@@ -55,7 +48,7 @@ class Random(Scripted):
         assert math.isclose(ledger.equity, ledger.initial_cash + made, rel_tol=1e-9, abs_tol=1e-6)
 
 
-class RandomSlices(Random):
+class AuditedSlices(Audited):
     event_type = BarSlice
 
 
@@ -139,8 +132,8 @@ def test_equity_is_cash_plus_positions_at_every_instant(source, execution, seed,
     """Recomputed from the record's fills and actions, apart from the engine."""
     capital = {"a": 100_000.0, "b": 40_000.0}
     allocations = [
-        allocate(Random(), "a", capital["a"], max_leverage=leverage),
-        allocate(RandomSlices(), "b", capital["b"], max_leverage=leverage, max_position_size=0.5),
+        allocate(Audited(), "a", capital["a"], max_leverage=leverage),
+        allocate(AuditedSlices(), "b", capital["b"], max_leverage=leverage, max_position_size=0.5),
     ]
     record = run(source, *allocations, execution=free(**execution), instruments=INSTRUMENTS, seed=seed)
     assert [s.error for s in record.strategies] == ["", ""]
@@ -166,7 +159,7 @@ def test_without_costs_and_at_one_price_nothing_is_made_or_lost(source, seed):
     """If no price ever moves and no action pays, equity is the capital, whatever was traded."""
     still = {name: np.where(np.isnan(values), np.nan, 50.0) for name, values in source.arrays.items()}
     still["volume"] = source.arrays["volume"]
-    record = run(source.changed(arrays=still, actions=()), allocate(Random()), seed=seed)
+    record = run(source.changed(arrays=still, actions=()), allocate(Audited()), seed=seed)
     np.testing.assert_allclose(record.account.equity, 100_000, rtol=1e-12)
 
 
@@ -188,7 +181,7 @@ def test_random_runs_meet_fills_actions_and_refusals():
     random = np.random.default_rng(1)
     bars = {s: random_bars(random, ROWS, gaps=0.3) for s in SYMBOLS}
     actions = [split("A", 2, 2.0), dividend("B", 3, 0.5), split("C", 4, 0.1)]
-    strategy = allocate(Random(), max_leverage=1.0)
+    strategy = allocate(Audited(), max_leverage=1.0)
     record = run(minutes(bars, per_session=10, actions=actions), strategy, instruments=INSTRUMENTS)
     assert len(record.fills) > 20
     assert len(record.applied_actions) == 3

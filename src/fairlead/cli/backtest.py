@@ -13,6 +13,7 @@ from fairlead.cli.console import (
     OpenFlag,
     WorkspaceOption,
     environ,
+    error,
     existing_file,
     note,
     open_in_browser,
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from fairlead.backtest.result import Result
     from fairlead.config.wire import WiredSession
 
-ConfigArgument = Annotated[Path, typer.Argument(help="YAML or JSON file.", metavar="CONFIG", show_default=False)]
+ConfigArgument = Annotated[
+    Path, typer.Argument(help="YAML or JSON file.", metavar="CONFIG", show_default=False, readable=False)
+]
 ProfileOption = Annotated[
     str | None,
     typer.Option("--profile", "-p", help="Use this section of the file's profiles.", metavar="NAME", show_default=False),
@@ -114,6 +117,5 @@ def fail_if_stopped(result: Result) -> None:
         return
     for outcome in result.record.strategies:
         if outcome.status == "stopped":
-            text = "[bold red]error:[/] strategy {name} was stopped: {error}"
-            note(text, name=repr(outcome.name), error=outcome.error)
+            error(f"strategy {outcome.name!r} was stopped: {outcome.error}")
     raise typer.Exit(EXIT_RUN_FAILED)

@@ -49,8 +49,8 @@ def lookahead(
         )
     elif report.passed:
         say(
-            f"[green]passed[/] {len(report.cuts)} cuts, {report.orders:,} orders and {report.fills:,} fills compared: "
-            "no decision changed when the future was taken away."
+            "[green]passed[/] no decision changed when the future was taken away\n"
+            f"  {len(report.cuts)} cuts, {report.orders:,} orders and {report.fills:,} fills compared"
         )
         if report.orders == 0:
             say("  [yellow]![/] no order was compared, so this proves little: the strategy traded too late, or not at all.")

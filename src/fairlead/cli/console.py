@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ WorkspaceOption = Annotated[
         help="Folder of data and runs. Default: $FAIRLEAD_HOME, else ./artifacts.",
         metavar="DIR",
         show_default=False,
+        readable=False,  # said by ourselves, as every other error
     ),
 ]
 
@@ -67,10 +69,19 @@ def note(template: str, /, **values: object) -> None:
     stderr().print(_filled(template, values), soft_wrap=True)
 
 
+def error(text: str) -> None:
+    """Print an error on standard error; lines after its first stand under it."""
+    indent = " " * len("error: ")
+    if sys.stderr.isatty():
+        # At words, which a terminal would cut; never inside a path, which one may want to copy.
+        fill = textwrap.TextWrapper(stderr().width - len(indent), break_long_words=False, break_on_hyphens=False)
+        text = "\n".join("\n".join(fill.wrap(line)) for line in text.splitlines())
+    note("[bold red]error:[/] {text}", text=text.replace("\n", f"\n{indent}"))
+
+
 def fail(exc: FairleadError) -> int:
     """Print an error and return its exit code: 2 for what the user gave, 1 for what went wrong in a run."""
-    # Several mistakes of one file are one error: the lines after the first stand under it.
-    note("[bold red]error:[/] {text}", text=str(exc).replace("\n", f"\n{' ' * len('error: ')}"))
+    error(str(exc))
     bad_input = isinstance(exc, (ConfigurationError, ContractError, DataError))
     return EXIT_BAD_INPUT if bad_input else EXIT_RUN_FAILED
 

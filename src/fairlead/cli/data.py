@@ -45,7 +45,8 @@ def _group() -> None:
 @app.command("import")
 def import_(
     source: Annotated[
-        Path, typer.Argument(help="CSV or Parquet file, or a folder of them.", metavar="SOURCE", show_default=False)
+        Path,
+        typer.Argument(help="CSV or Parquet file, or a folder of them.", metavar="SOURCE", show_default=False, readable=False),
     ],
     *,
     dataset: Annotated[
@@ -153,7 +154,7 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
         for i, m in enumerate(manifests)
     ]
     columns = ("Dataset", "Bars", "Symbols", "Rows", "From, to", "Calendar", *shown, "Hash")
-    print_table("", columns, rows, right=("Symbols", "Rows", *shown), whole=("Dataset", "From, to", "Hash"))
+    print_table("", columns, rows, right=("Symbols", "Rows", *shown), whole=("Dataset", "Bars", "Calendar", "Hash"))
 
 
 @app.command("check")

@@ -11,7 +11,7 @@ from fairlead.cli.console import JsonFlag, print_json, say
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.", metavar="DIR", show_default=False, readable=False)],
     *,
     json: JsonFlag = False,
 ) -> None:

@@ -63,7 +63,7 @@ def _fairlead(
 def main() -> None:
     """Run the command line; exit with 0 (ok), 1 (the run failed) or 2 (wrong use or bad input)."""
     try:
-        app()
+        app(prog_name="fairlead")
     except FairleadError as exc:
         sys.exit(fail(exc))
     except KeyboardInterrupt:

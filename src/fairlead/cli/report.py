@@ -25,7 +25,8 @@ def report(
     run: RunArgument,
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-O", help="Where to write it. Default: RUN.html here.", metavar="FILE")
+        Path | None,
+        typer.Option("--output", "-O", help="Where to write it. Default: RUN.html here.", metavar="FILE", readable=False),
     ] = None,
     workspace: WorkspaceOption = None,
     open_report: OpenFlag = False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fairlead.backtest.result import Result
 
 app = typer.Typer(no_args_is_help=True)
+
+_WIDE: Final = 96
 
 RunArgument = Annotated[
     str,
@@ -74,7 +76,9 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
         for i, run in enumerate(runs)
     ]
     columns = ("Run", "Title", "From, to", "Return", "Sharpe", "Drawdown", "Digest")
-    print_table("", columns, rows, right=("Return", "Sharpe", "Drawdown"), whole=("Run", "From, to", "Digest"))
+    # On a narrow terminal the title needs the room more than the dates do.
+    whole = ("Run", "Digest", "From, to") if stdout().width >= _WIDE else ("Run", "Digest")
+    print_table("", columns, rows, right=("Return", "Sharpe", "Drawdown"), whole=whole)
 
 
 @app.command("show")

@@ -51,7 +51,13 @@ def new(
     *,
     folder: Annotated[
         Path,
-        typer.Option("--folder", help="Where strategies/ and tests/ are. Default: here.", metavar="DIR", show_default=False),
+        typer.Option(
+            "--folder",
+            help="Where strategies/ and tests/ are. Default: here.",
+            metavar="DIR",
+            show_default=False,
+            readable=False,
+        ),
     ] = Path(),
     json: JsonFlag = False,
 ) -> None:

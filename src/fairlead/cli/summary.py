@@ -52,7 +52,7 @@ def print_summary(result: Result, folder: Path) -> None:
     # As text objects: the titles of a panel would turn ":key:" in a name into a picture.
     title = Text(info.title, "bold")
     if info.synthetic:
-        title = Text.assemble((" SYNTHETIC DATA ", "black on yellow"), " ", title)
+        title = Text.assemble((" SYNTHETIC DATA ", "not dim black on yellow"), " ", title)
     bars = f"{result.record.bars:,} bars of {info.bar_size}"
     subtitle = Text(f"{info.dataset}, {info.start} to {info.end}, {bars}", "dim")
     border = "red" if result.status == "stopped" else "dim"
