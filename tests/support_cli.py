@@ -58,6 +58,7 @@ profiles:
     strategies: [{{name: buyer, params: {{shares: 20}}}}]
 """
 DAYS = ("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09", "2024-01-10", "2024-01-11")
+OURS = ("FAIRLEAD", "COLUMNS", "FORCE_COLOR", "NO_COLOR")
 HEADER = "timestamp,open,high,low,close,volume"
 
 
@@ -85,7 +86,6 @@ class Terminal(io.StringIO):
 def fairlead(*args: object, cwd: Path, err: io.StringIO | None = None, **environ: str) -> Outcome:
     """Call `fairlead ARGS` in the folder `cwd`."""
     out, err = io.StringIO(), err or io.StringIO()
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("FAIRLEAD", "COLUMNS", "FORCE_COLOR"))}
     argv = ["fairlead", *map(str, args)]
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -93,7 +93,11 @@ def fairlead(*args: object, cwd: Path, err: io.StringIO | None = None, **environ
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
-        patch.setattr(os, "environ", {**kept, **environ})
+        # In place: the terminal library has kept the mapping itself.
+        for name in [name for name in os.environ if name.startswith(OURS)]:
+            patch.delenv(name)
+        for name, value in environ.items():
+            patch.setenv(name, value)
         patch.setattr(sys, "argv", argv)
         try:
             main()

@@ -16,7 +16,7 @@ import fairlead as package
 from fairlead.cli import console
 from fairlead.cli.main import app
 from fairlead.cli.runs import short_names
-from support_cli import DAYS, Terminal, bars_csv, fairlead, tree, write_desk
+from support_cli import DAYS, OURS, Terminal, bars_csv, fairlead, tree, write_desk
 
 HEAVY = ("numpy", "pandas", "polars", "pyarrow", "pydantic", "matplotlib", "plotly", "rich")
 PEEK = "block, row = context.historical_data._cursor.block, context.historical_data._cursor.row"
@@ -561,7 +561,7 @@ def test_errors_are_folded_at_words_on_a_terminal_and_not_at_all_elsewhere(desk)
     args = ("backtest", "run.yaml", "-o", "sed=1")
     long = fairlead(*args, cwd=desk).err
     assert len(long.splitlines()) == 1
-    folded = fairlead(*args, cwd=desk, err=Terminal(), TERM="xterm", NO_COLOR="1", COLUMNS="60").err
+    folded = re.sub(r"\x1b\[\d*m", "", fairlead(*args, cwd=desk, err=Terminal(), TERM="xterm", NO_COLOR="1", COLUMNS="60").err)
     assert all(len(line) <= 60 for line in folded.splitlines())
     assert all(line.startswith("       ") for line in folded.splitlines()[1:])
     assert folded.split() == long.split()
@@ -618,7 +618,7 @@ def test_the_installed_command_works_as_a_process(desk):
     """Pipes, exit codes and the console script itself."""
     command = shutil.which("fairlead", path=str(Path(sys.executable).parent))
     assert command is not None, "the package is not installed beside this Python"
-    environ = {key: value for key, value in os.environ.items() if not key.startswith("FAIRLEAD")}
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
 
     def call(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([command, *args], cwd=desk, env=environ, capture_output=True, text=True, check=False)

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -133,7 +132,7 @@ def test_trades_reference_their_fills():
 def test_a_fill_before_its_order_is_evidence_of_lookahead():
     """A record in which a fill precedes the decision fails."""
     record = simulate(constant_market(), [Ask(0, "AAA", 10)])
-    record.fills[0] = replace(record.fills[0], ts_ns=record.orders[0].created_ns - 1)
+    record.fills[0] = record.fills[0]._replace(ts_ns=record.orders[0].created_ns - 1)
     (trade,) = tables(record).trades()
     assert trade["evidence_status"] == "FAIL"
     assert trade["evidence_codes"] == "ORDER_VALIDITY_VIOLATION;LOOKAHEAD_SUSPECTED"

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from fairlead.core.errors import ContractError, InvalidTransition
 from fairlead.core.instruments import check_symbol
@@ -253,8 +253,7 @@ class CancelIntent:
     order_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class OrderUpdate:
+class OrderUpdate(NamedTuple):
     """One change of an order's status, as a fact."""
 
     order_id: str

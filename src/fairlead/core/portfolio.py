@@ -143,20 +143,30 @@ class Portfolio:
         position = self.positions.get(symbol)
         return 0.0 if position is None else position.quantity
 
+    def exposures(self) -> tuple[float, float]:
+        """Return (net, gross): the sums of signed and of absolute market values, in currency."""
+        net = gross = 0.0
+        for position in self.positions.values():
+            if position.quantity:
+                value = position.market_value(self._mark(position))
+                net += value
+                gross += abs(value)
+        return net, gross
+
     @property
     def equity(self) -> float:
         """Cash plus the market value of every position, in currency."""
-        return self.cash + self.net_exposure
+        return self.cash + self.exposures()[0]
 
     @property
     def net_exposure(self) -> float:
         """Sum of signed market values, in currency."""
-        return sum((p.market_value(self._mark(p)) for p in self.positions.values() if p.quantity), 0.0)
+        return self.exposures()[0]
 
     @property
     def gross_exposure(self) -> float:
         """Sum of absolute market values, in currency."""
-        return sum((abs(p.market_value(self._mark(p))) for p in self.positions.values() if p.quantity), 0.0)
+        return self.exposures()[1]
 
     @property
     def unrealised_pnl(self) -> float:

@@ -34,7 +34,9 @@ def to_ns(instant: dt.datetime) -> int:
 
 def to_datetime(ns: int) -> dt.datetime:
     """Return the UTC `datetime` of `ns`, truncated to the microsecond."""
-    return EPOCH + dt.timedelta(microseconds=int(ns) // 1_000)
+    seconds, rest = divmod(int(ns), NS_PER_SECOND)
+    instant = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return instant.replace(microsecond=rest // 1_000) if rest else instant
 
 
 def format_utc(ns: int) -> str:

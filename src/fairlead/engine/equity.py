@@ -20,32 +20,34 @@ class LedgerCurve:
 
     def __init__(self, ledger: Portfolio) -> None:
         self._ledger = ledger
-        self._segments: list[tuple[int, float, list[str], list[float]]] = []
+        self._segments: list[tuple[int, float, list[tuple[str, float]]]] = []
         self._chunks: list[FloatArray] = []
 
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
-        held = [p for p in self._ledger.positions.values() if p.quantity]
+        positions = self._ledger.positions.values()
+        held = [(p.symbol, p.quantity * p.multiplier) for p in positions if p.quantity]
         if self._segments and self._segments[-1][0] == row:
             self._segments.pop()
-        self._segments.append((row, self._ledger.cash, [p.symbol for p in held], [p.quantity * p.multiplier for p in held]))
+        self._segments.append((row, self._ledger.cash, held))
 
     def close_block(self, block: BarBlock) -> None:
         """Compute the delivered rows of `block`, of which every change was noted."""
         first, end = block.start, len(block)
         values = np.empty((3, end - first))
-        for i, (row, cash, symbols, units) in enumerate(self._segments):
+        for i, (row, cash, held) in enumerate(self._segments):
             stop = self._segments[i + 1][0] if i + 1 < len(self._segments) else end
             at = slice(row - first, stop - first)
             values[0, at] = cash
-            if not symbols:
+            if not held:
                 values[1:, at] = 0.0
                 continue
-            if len(symbols) == 1:
-                np.multiply(block.mark[row:stop, block.columns[symbols[0]]], units[0], out=values[2, at])
+            if len(held) == 1:
+                [(symbol, units)] = held
+                np.multiply(block.mark[row:stop, block.columns[symbol]], units, out=values[2, at])
                 np.abs(values[2, at], out=values[1, at])
                 continue
-            worth = block.mark[row:stop][:, [block.columns[s] for s in symbols]] * np.array(units)
+            worth = block.mark[row:stop][:, [block.columns[s] for s, _ in held]] * np.array([units for _, units in held])
             # Summed from left to right: a product (`@`, `einsum`) may round a row differently when there are more rows.
             values[1, at] = np.add.accumulate(np.abs(worth), axis=1)[:, -1]
             values[2, at] = np.add.accumulate(worth, axis=1)[:, -1]

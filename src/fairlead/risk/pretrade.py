@@ -53,15 +53,17 @@ class ProjectedExposure:
     def __init__(self, ledger: Portfolio, working: Iterable[Order]) -> None:
         self._ledger = ledger
         self._working: dict[str, _Working] = {}
-        self._gross = ledger.gross_exposure
-        self.equity = ledger.equity
+        net, self._gross = ledger.exposures()
+        self.equity = ledger.cash + net
         for order in working:
             self.add(order.symbol, order.side.sign * order.remaining, order.order_type)
 
     def add(self, symbol: str, signed_quantity: float, order_type: OrderType) -> None:
         """Count one more working order."""
         before = self._value(symbol)
-        under_way = self._working.setdefault(symbol, _Working())
+        under_way = self._working.get(symbol)
+        if under_way is None:
+            under_way = self._working[symbol] = _Working()
         if order_type is OrderType.MARKET:
             under_way.market += signed_quantity
         elif signed_quantity > 0:
