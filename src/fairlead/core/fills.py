@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead.core.orders import Side
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_BUY: Final = Side.BUY
 
 
 class Fill(NamedTuple):
@@ -42,7 +45,7 @@ class Fill(NamedTuple):
     @property
     def signed_quantity(self) -> float:
         """Positive for a buy, negative for a sell."""
-        return self.quantity if self.side is Side.BUY else -self.quantity
+        return self.quantity if self.side is _BUY else -self.quantity
 
     @property
     def slippage(self) -> float:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import uuid
 import zlib
+from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
 from fairlead.core.errors import ContractError
-from fairlead.core.time import to_datetime
+from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, day_to_date
+
+_NAMESPACE: Final = uuid.NAMESPACE_URL.bytes
 
 
 def short_hash(*fields: str) -> str:
@@ -34,7 +38,7 @@ def idempotency_key(run_id: str, strategy: str, version: str, symbol: str, side:
 def order_id(key: str) -> str:
     """Return the UUID of the order with this idempotency key."""
     # uuid5 by hand: the library's object costs four times as much, and a run makes one per order.
-    digest = hashlib.sha1(uuid.NAMESPACE_URL.bytes + f"order|{key}".encode()).hexdigest()  # noqa: S324  as RFC 9562 asks
+    digest = hashlib.sha1(_NAMESPACE + f"order|{key}".encode()).hexdigest()  # noqa: S324  as RFC 9562 asks
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
@@ -44,10 +48,15 @@ def group_id(symbol: str, ts_ns: int, ordinal: int = 0) -> str:
 
     Orders that may coexist or re-enter need a group of their own, or their idempotency keys would be equal.
     """
-    # Sliced from the ISO form: strftime costs more than everything else an order's identity needs.
-    t = to_datetime(ts_ns).isoformat()
-    stem = f"{symbol}_{t[:4]}{t[5:7]}{t[8:10]}_{t[11:13]}{t[14:16]}{t[17:19]}"
+    day, rest = divmod(ts_ns, NS_PER_DAY)
+    minutes, seconds = divmod(rest // NS_PER_SECOND, 60)
+    stem = f"{symbol}_{_date_text(day)}_{minutes // 60:02}{minutes % 60:02}{seconds:02}"
     return f"{stem}_{ordinal}" if ordinal else stem
+
+
+@lru_cache(maxsize=1 << 12)
+def _date_text(day: int) -> str:
+    return day_to_date(day).strftime("%Y%m%d")
 
 
 def slug(text: str) -> str:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from fairlead.core.errors import ConfigurationError, ContractError
@@ -31,6 +32,7 @@ class AssetClass(StrEnum):
     OPTION = "option"
 
 
+@lru_cache(maxsize=1 << 16)
 def check_symbol(text: str) -> str:
     """Return `text` trimmed and in upper case.
 

@@ -23,12 +23,17 @@ class Side(StrEnum):
     @property
     def sign(self) -> int:
         """+1 for BUY, -1 for SELL."""
-        return 1 if self is Side.BUY else -1
+        return 1 if self is _BUY else -1
 
     @classmethod
     def of(cls, signed_quantity: float) -> Side:
         """Return the side of a signed quantity."""
-        return cls.BUY if signed_quantity > 0 else cls.SELL
+        return _BUY if signed_quantity > 0 else _SELL
+
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
 
 
 class OrderType(StrEnum):
@@ -95,6 +100,14 @@ TRANSITIONS: Final = MappingProxyType(
 TERMINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if not following)
 
 
+_TARGETS: Final = frozenset({AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGHT})
+_WITH_LIMIT: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+_WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+_GTD: Final = TimeInForce.GTD
+_FILLED: Final = OrderStatus.FILLED
+_PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderIntent:
     """What a strategy wants; sizing, guards and execution decide what becomes of it.
@@ -132,15 +145,11 @@ class OrderIntent:
         object.__setattr__(self, "symbol", check_symbol(self.symbol))
         if not math.isfinite(self.amount):
             raise ContractError.of(f"{self.symbol} amount", "be a finite number", self.amount)
-        is_target = self.amount_kind in (AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGHT)
-        if self.amount == 0 and not is_target:
+        if self.amount == 0 and self.amount_kind not in _TARGETS:
             raise ContractError.of(f"{self.symbol} {self.amount_kind}", "not be 0", self.amount, "Return no intent instead.")
-        wants_limit = self.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
-        wants_stop = self.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
-        _check_price(self, "limit_price", self.limit_price, wanted=wants_limit)
-        _check_price(self, "stop_price", self.stop_price, wanted=wants_stop)
-        is_gtd = self.time_in_force is TimeInForce.GTD
-        if is_gtd != (self.expires_at is not None):
+        _check_price(self, "limit_price", self.limit_price, wanted=self.order_type in _WITH_LIMIT)
+        _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
+        if (self.time_in_force is _GTD) != (self.expires_at is not None):
             raise ContractError.of(f"{self.symbol} expires_at", "be given for GTD orders, and only for them", self.expires_at)
         if self.expires_at is not None:
             to_ns(self.expires_at)
@@ -346,7 +355,7 @@ class Order:
         if not quantity > 0 or filled > self.quantity * (1 + 1e-9):
             raise InvalidTransition(f"order {self.order_id} has {self.remaining} left and cannot fill {quantity}.")
         complete = filled >= self.quantity * (1 - 1e-9)
-        status = OrderStatus.FILLED if complete else OrderStatus.PARTIALLY_FILLED
+        status = _FILLED if complete else _PARTIALLY_FILLED
         self._check_transition(status)  # before anything is booked: a refused fill leaves no trace
         if complete:
             filled = self.quantity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from fairlead.core.bars import Cursor
 from fairlead.core.errors import ContractError
@@ -16,6 +17,14 @@ from fairlead.execution.latency import Latency
 from fairlead.execution.simulated import ExecutionSettings, SimulatedExecution, on_tick
 from fairlead.risk.pretrade import ProjectedExposure, Rejection, check_order
 from fairlead.risk.sizing import size_intent
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_REJECTED: Final = OrderStatus.REJECTED
+_MARKET: Final = OrderType.MARKET
+_TARGET_POSITION: Final = AmountKind.TARGET_POSITION
+_TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
+_SELL: Final = Side.SELL
+_BUY: Final = Side.BUY
 
 
 class OrderDesk:
@@ -102,7 +111,7 @@ class OrderDesk:
                     # Reached if what comes before it leaves: seen again when that is known.
                     sized.append((intent, 0.0))
                 continue
-            if intent.order_type is OrderType.MARKET:
+            if intent.order_type is _MARKET:
                 planned[symbol] = planned.get(symbol, 0.0) + quantity
             sized.append((intent, quantity))
         return sized
@@ -147,7 +156,7 @@ class OrderDesk:
         order = self._order(runner, intent, quantity, group)
         self.orders.append(order)
         if rejection is not None:
-            self.hear(order, order.move_to(OrderStatus.REJECTED, order.created_ns, str(rejection)), None)
+            self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
             return
         exposure.add(symbol, quantity, intent.order_type)
         self.execution.submit(order)
@@ -159,8 +168,8 @@ class OrderDesk:
         limit, stop = intent.limit_price, intent.stop_price
         if instrument is not None:
             # Away from a better fill: a limit never pays more than asked, an entry stop never triggers sooner.
-            limit = on_tick(instrument, limit, up=side is Side.SELL) if limit is not None else None
-            stop = on_tick(instrument, stop, up=side is Side.BUY) if stop is not None else None
+            limit = on_tick(instrument, limit, up=side is _SELL) if limit is not None else None
+            stop = on_tick(instrument, stop, up=side is _BUY) if stop is not None else None
         return Order(
             order_id=order_id(key),
             idempotency_key=key,
@@ -204,4 +213,4 @@ class OrderDesk:
 
 
 def _is_target(intent: OrderIntent) -> bool:
-    return intent.amount_kind in (AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGHT)
+    return intent.amount_kind in (_TARGET_POSITION, _TARGET_WEIGHT)

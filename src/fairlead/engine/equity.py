@@ -34,25 +34,35 @@ class LedgerCurve:
     def close_block(self, block: BarBlock) -> None:
         """Compute the delivered rows of `block`, of which every change was noted."""
         first, end = block.start, len(block)
+        starts = [segment[0] for segment in self._segments]
+        lengths = np.diff([*starts, end])
         values = np.empty((3, end - first))
-        for i, (row, cash, held) in enumerate(self._segments):
+        values[0] = np.repeat([segment[1] for segment in self._segments], lengths)
+        symbols = {symbol for segment in self._segments for symbol, _ in segment[2]}
+        if len(symbols) <= 1:
+            # One symbol, traded however often, is one product over the whole block.
+            units = np.repeat([segment[2][0][1] if segment[2] else 0.0 for segment in self._segments], lengths)
+            mark = block.mark[first:, block.columns[symbols.pop()]] if symbols else units
+            # A mark is unknown only while nothing is held.
+            values[2] = np.multiply(mark, units, out=np.zeros(end - first), where=units != 0.0)
+            np.abs(values[2], out=values[1])
+        else:
+            self._add_segments(block, values)
+        self._chunks.append(values)
+        self._segments = []
+
+    def _add_segments(self, block: BarBlock, values: FloatArray) -> None:
+        first, end = block.start, len(block)
+        for i, (row, _, held) in enumerate(self._segments):
             stop = self._segments[i + 1][0] if i + 1 < len(self._segments) else end
             at = slice(row - first, stop - first)
-            values[0, at] = cash
             if not held:
                 values[1:, at] = 0.0
-                continue
-            if len(held) == 1:
-                [(symbol, units)] = held
-                np.multiply(block.mark[row:stop, block.columns[symbol]], units, out=values[2, at])
-                np.abs(values[2, at], out=values[1, at])
                 continue
             worth = block.mark[row:stop][:, [block.columns[s] for s, _ in held]] * np.array([units for _, units in held])
             # Summed from left to right: a product (`@`, `einsum`) may round a row differently when there are more rows.
             values[1, at] = np.add.accumulate(np.abs(worth), axis=1)[:, -1]
             values[2, at] = np.add.accumulate(worth, axis=1)[:, -1]
-        self._chunks.append(values)
-        self._segments = []
 
     def open_block(self, block: BarBlock) -> None:
         """Begin a block with the ledger as it stands."""

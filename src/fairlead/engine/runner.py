@@ -23,6 +23,7 @@ from fairlead.sdk.strategy import Strategy
 
 # Bars are made in C, straight from the columns' scalars: a Python-level constructor would cost more than the strategy.
 _make_bar: Final = partial(tuple.__new__, Bar)
+_INTENTS: Final = (OrderIntent, CancelIntent)
 # Scalars are produced in blocks of this many rows, so that memory stays small and the cache warm.
 _SCALAR_ROWS: Final = 2048
 
@@ -215,8 +216,9 @@ def _no_step(_row: int) -> None:
 def _wanted(intents: Any) -> list[OrderIntent | CancelIntent]:
     # Inside the boundary: a generator runs the strategy's code, and what is not an intent is the strategy's fault.
     wanted: list[Any] = list(intents) if isinstance(intents, Iterable) else [None]
-    if not all(isinstance(intent, OrderIntent | CancelIntent) for intent in wanted):
-        raise StrategyError.of("generate_orders", "return a list of OrderIntent and CancelIntent", intents)
+    for intent in wanted:
+        if not isinstance(intent, _INTENTS):
+            raise StrategyError.of("generate_orders", "return a list of OrderIntent and CancelIntent", intents)
     return wanted
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from fairlead.core.bars import BarBlock, Cursor, CursorMarks, prelude
 from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
@@ -27,6 +30,8 @@ from fairlead.sdk.strategy import Strategy
 from fairlead.telemetry.timers import StageTimers
 
 Progress = Callable[[int], None]
+
+_RARE_COLLECTIONS: Final = (100_000, 50, 100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +103,29 @@ def run_session(plan: SessionPlan, progress: Progress | None = None) -> RunRecor
     if first is None:
         raise DataNotFound(f"dataset {plan.source.name!r} holds no bar in the chosen dates.")
     session = _Session(plan, first, carry)
-    session.start()
-    block: BarBlock | None = first
-    done = 0
-    while block is not None:
-        session.loop.run_block(block)
-        done += len(block) - block.start
-        if progress is not None:
-            progress(done)
-        block = next(blocks, None)
-    return session.finish()
+    with _rare_collections():
+        session.start()
+        block: BarBlock | None = first
+        done = 0
+        while block is not None:
+            session.loop.run_block(block)
+            done += len(block) - block.start
+            if progress is not None:
+                progress(done)
+            block = next(blocks, None)
+        return session.finish()
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    # A run keeps what it records and makes no cycles, so the collector would walk a growing pile again and again for nothing.
+    # Rarely is not never: a strategy's own cycles are still found.
+    before = gc.get_threshold()
+    gc.set_threshold(*_RARE_COLLECTIONS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Session:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead.contracts.settings import Settings
 from fairlead.core.orders import Order, OrderType, Side
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_MARKET: Final = OrderType.MARKET
+_LIMIT: Final = OrderType.LIMIT
+_STOP: Final = OrderType.STOP
+_BUY: Final = Side.BUY
 
 
 class FillPhase(IntEnum):
@@ -20,6 +26,11 @@ class FillPhase(IntEnum):
     STOP = 1
     """Stops come before limits: if a stop and a target lie in one bar, the loss is taken."""
     LIMIT = 2
+
+
+_AT_OPEN: Final = FillPhase.OPEN
+_AT_STOP: Final = FillPhase.STOP
+_AT_LIMIT: Final = FillPhase.LIMIT
 
 
 class FillPrice(NamedTuple):
@@ -55,11 +66,11 @@ class BarFillModel(FillModel):
     def price(self, order: Order, open_: float, high: float, low: float, close: float) -> FillPrice | None:  # noqa: ARG002
         """Return where `order` fills in the bar, or None."""
         kind = order.order_type
-        if kind is OrderType.MARKET:
-            return FillPrice(open_, FillPhase.OPEN)
-        if kind is OrderType.LIMIT:
+        if kind is _MARKET:
+            return FillPrice(open_, _AT_OPEN)
+        if kind is _LIMIT:
             return limit_fill(order.side, _given(order.limit_price), open_, high, low, on_touch=self.limit_fill_on_touch)
-        if kind is OrderType.STOP:
+        if kind is _STOP:
             return stop_fill(order.side, _given(order.stop_price), open_, high, low)
         return self._stop_limit(order, open_, high, low)
 
@@ -70,7 +81,7 @@ class BarFillModel(FillModel):
                 return None
             order.stop_triggered = True
             # Inside the triggering bar the path is unknown: only an open between stop and limit is a certain fill.
-            between = stop <= open_ <= limit if order.side is Side.BUY else limit <= open_ <= stop
+            between = stop <= open_ <= limit if order.side is _BUY else limit <= open_ <= stop
             if not between:
                 return None
         return limit_fill(order.side, limit, open_, high, low, on_touch=self.limit_fill_on_touch)
@@ -84,26 +95,26 @@ def limit_fill(side: Side, limit: float, open_: float, high: float, low: float, 
     on_touch : bool
         Whether a price equal to the limit fills; otherwise it must trade through.
     """
-    if side is Side.BUY:
+    if side is _BUY:
         if open_ < limit or (on_touch and open_ == limit):
-            return FillPrice(open_, FillPhase.OPEN)
+            return FillPrice(open_, _AT_OPEN)
         reached = low < limit or (on_touch and low == limit)
     else:
         if open_ > limit or (on_touch and open_ == limit):
-            return FillPrice(open_, FillPhase.OPEN)
+            return FillPrice(open_, _AT_OPEN)
         reached = high > limit or (on_touch and high == limit)
-    return FillPrice(limit, FillPhase.LIMIT) if reached else None
+    return FillPrice(limit, _AT_LIMIT) if reached else None
 
 
 def stop_fill(side: Side, stop: float, open_: float, high: float, low: float) -> FillPrice | None:
     """Return the fill of a stop order: at the stop, or at the open when the bar gaps beyond it."""
-    if side is Side.BUY:
+    if side is _BUY:
         if open_ >= stop:
-            return FillPrice(open_, FillPhase.OPEN)
-        return FillPrice(stop, FillPhase.STOP) if high >= stop else None
+            return FillPrice(open_, _AT_OPEN)
+        return FillPrice(stop, _AT_STOP) if high >= stop else None
     if open_ <= stop:
-        return FillPrice(open_, FillPhase.OPEN)
-    return FillPrice(stop, FillPhase.STOP) if low <= stop else None
+        return FillPrice(open_, _AT_OPEN)
+    return FillPrice(stop, _AT_STOP) if low <= stop else None
 
 
 def _given(price: float | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,18 @@ from fairlead.execution.latency import Latency, LatencySettings
 from fairlead.execution.slippage import SlippageSettings
 
 Heard = Callable[[Order, OrderUpdate, Fill | None], None]
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_SUBMITTED: Final = OrderStatus.SUBMITTED
+_ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
+_CANCELLED: Final = OrderStatus.CANCELLED
+_EXPIRED: Final = OrderStatus.EXPIRED
+_IOC: Final = TimeInForce.IOC
+_FOK: Final = TimeInForce.FOK
+_DAY: Final = TimeInForce.DAY
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_LIMIT: Final = OrderType.LIMIT
+_STOP_LIMIT: Final = OrderType.STOP_LIMIT
 
 
 class ExecutionSettings(Settings):
@@ -90,7 +102,7 @@ class SimulatedExecution:
         """Take an order: it starts to travel now and arrives after its latency."""
         order.arrives_ns = order.created_ns + self._latency.draw_ns(order.strategy)
         self.working[order.order_id] = order
-        self._hear(order, order.move_to(OrderStatus.SUBMITTED, order.created_ns), None)
+        self._hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
 
     def cancel(self, order_id: str, ts_ns: int, reason: str = "cancelled_by_strategy") -> None:
         """Take an order back.
@@ -103,7 +115,7 @@ class SimulatedExecution:
         order = self.working.get(order_id)
         if order is None:
             raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
-        self._end(order, OrderStatus.CANCELLED, ts_ns, reason)
+        self._end(order, _CANCELLED, ts_ns, reason)
 
     def match(self, block: BarBlock, row: int) -> None:
         """Let every working order meet the bars of one row.
@@ -111,10 +123,11 @@ class SimulatedExecution:
         Orders that could fill are served by phase (open, stops, limits) and then by age; what one takes from a bar's volume
         is gone for the next.
         """
+        now, session = int(block.known_ns[row]), int(block.session[row])
         candidates: list[tuple[int, int, Order, FillPrice]] = []
         for age, order in enumerate(list(self.working.values())):
             # Hearing of one order may make a strategy fail, which takes its others back.
-            if order.is_terminal or not self._has_arrived(order, int(block.known_ns[row]), int(block.session[row])):
+            if order.is_terminal or not self._has_arrived(order, now, session):
                 continue
             found = self._price(order, block, row)
             if found is not None:
@@ -126,19 +139,19 @@ class SimulatedExecution:
             if not order.is_terminal:
                 self._serve(order, found, block, row, consumed)
         if self._one_bar_sessions:
-            self._end_day(int(block.known_ns[row]))
+            self._end_day(now)
 
     def _end_day(self, now: int) -> None:
         # Before the strategies decide: what the session left unfilled is no longer under way.
         for order in list(self.working.values()):
-            if order.time_in_force is TimeInForce.DAY and order.day_session is not None and not order.is_terminal:
-                self._end(order, OrderStatus.EXPIRED, now, "day_end")
+            if order.time_in_force is _DAY and order.day_session is not None and not order.is_terminal:
+                self._end(order, _EXPIRED, now, "day_end")
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
         if self._has_expired(order, now, session) or order.created_ns >= now or order.arrives_ns > now:
             return False
-        if order.status is OrderStatus.SUBMITTED:
-            self._hear(order, order.move_to(OrderStatus.ACKNOWLEDGED, order.arrives_ns), None)
+        if order.status is _SUBMITTED:
+            self._hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
         if order.day_session is None:
             order.day_session = session
         return not order.is_terminal
@@ -151,8 +164,8 @@ class SimulatedExecution:
         found = self._fill_model.price(
             order, float(block.open[row, column]), float(block.high[row, column]), float(block.low[row, column]), close
         )
-        if found is None and order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
-            self._end(order, OrderStatus.CANCELLED, int(block.known_ns[row]), "not_marketable")
+        if found is None and order.time_in_force in (_IOC, _FOK):
+            self._end(order, _CANCELLED, int(block.known_ns[row]), "not_marketable")
         return found
 
     def _serve(self, order: Order, found: FillPrice, block: BarBlock, row: int, consumed: dict[int, float]) -> None:
@@ -162,19 +175,19 @@ class SimulatedExecution:
         volume = float(block.volume[row, column])
         available = instrument.floor_quantity(max(0.0, self._participation * volume - consumed.get(column, 0.0)))
         quantity = min(order.remaining, available)
-        if order.time_in_force is TimeInForce.FOK and quantity < order.remaining:
-            self._end(order, OrderStatus.CANCELLED, now, "fok_not_filled")
+        if order.time_in_force is _FOK and quantity < order.remaining:
+            self._end(order, _CANCELLED, now, "fok_not_filled")
             return
         slip = self._slip(order, quantity, volume) if quantity > 0 else None
         if slip is not None:
             consumed[column] = consumed.get(column, 0.0) + quantity
-            price = found.price * (1.0 + slip) if order.side is Side.BUY else found.price * max(0.0, 1.0 - slip)
+            price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
             commission = self._commission.charge(
                 quantity, price, instrument.multiplier, order.filled_quantity, order.commission
             )
             self._fill(order, quantity, found.price, price, commission, now, int(block.label_ns[row]))
-        if order.time_in_force is TimeInForce.IOC and not order.is_terminal:
-            self._end(order, OrderStatus.CANCELLED, now, "ioc_remainder")
+        if order.time_in_force is _IOC and not order.is_terminal:
+            self._end(order, _CANCELLED, now, "ioc_remainder")
 
     def _fill(self, order: Order, quantity: float, ideal: float, price: float, commission: float, now: int, label: int) -> None:
         update = order.record_fill(quantity, price, commission, now)
@@ -197,17 +210,17 @@ class SimulatedExecution:
         self._hear(order, update, fill)
 
     def _slip(self, order: Order, quantity: float, volume: float) -> float | None:
-        is_limit = order.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
+        is_limit = order.order_type in (_LIMIT, _STOP_LIMIT)
         if is_limit and not self._slip_limits:
             return 0.0
         return self._slippage.fraction(quantity, volume)
 
     def _has_expired(self, order: Order, now: int, session: int) -> bool:
         if order.expires_ns is not None and now > order.expires_ns:
-            self._end(order, OrderStatus.EXPIRED, now, "expired")
+            self._end(order, _EXPIRED, now, "expired")
             return True
-        if order.time_in_force is TimeInForce.DAY and order.day_session is not None and session > order.day_session:
-            self._end(order, OrderStatus.EXPIRED, now, "day_end")
+        if order.time_in_force is _DAY and order.day_session is not None and session > order.day_session:
+            self._end(order, _EXPIRED, now, "day_end")
             return True
         return False
 
@@ -231,11 +244,11 @@ class SimulatedExecution:
             if order.average_price is not None:
                 order.average_price /= action.value
             if order.limit_price is not None:
-                order.limit_price = on_tick(instrument, order.limit_price / action.value, up=order.side is Side.SELL)
+                order.limit_price = on_tick(instrument, order.limit_price / action.value, up=order.side is _SELL)
             if order.stop_price is not None:
-                order.stop_price = on_tick(instrument, order.stop_price / action.value, up=order.side is Side.BUY)
+                order.stop_price = on_tick(instrument, order.stop_price / action.value, up=order.side is _BUY)
             if remaining == 0.0:
-                self._end(order, OrderStatus.CANCELLED, ts_ns, "nothing_left_after_split")
+                self._end(order, _CANCELLED, ts_ns, "nothing_left_after_split")
 
 
 def on_tick(instrument: Instrument, price: float, *, up: bool) -> float:

@@ -12,6 +12,9 @@ from fairlead.sdk.limits import RiskLimits
 
 # A limit is not breached by the last bit of a sum of floats.
 _ROUNDING: Final = 1e-9
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_MARKET: Final = OrderType.MARKET
+_SELL: Final = Side.SELL
 
 
 class Rejection(NamedTuple):
@@ -25,15 +28,30 @@ class Rejection(NamedTuple):
         return self.reason if self.limit != self.limit else f"{self.reason}: {self.measured:.6g} > {self.limit:.6g}"
 
 
-class _Working:
-    """Orders under way in one symbol, in units."""
+class _Line:
+    """One symbol of a strategy: what it holds and what is under way, in units."""
 
-    __slots__ = ("buys", "market", "sells")
+    __slots__ = ("buys", "held", "sells", "unit_value", "worth")
 
-    def __init__(self) -> None:
-        self.market = 0.0
+    def __init__(self, held: float, unit_value: float) -> None:
+        self.held = held
+        """Signed units, market orders under way included."""
         self.buys = 0.0
         self.sells = 0.0
+        self.unit_value = unit_value
+        self.worth = abs(held) * unit_value if held else 0.0
+        """Worst exposure, in currency."""
+
+    def worst(self, signed_quantity: float, order_type: OrderType) -> float:
+        """Return the most |units| that can come of it, with one more order."""
+        held, buys, sells = self.held, self.buys, self.sells
+        if order_type is _MARKET:
+            held += signed_quantity
+        elif signed_quantity > 0:
+            buys += signed_quantity
+        else:
+            sells -= signed_quantity
+        return max(abs(held + buys), abs(held - sells), abs(held))
 
 
 class ProjectedExposure:
@@ -48,11 +66,11 @@ class ProjectedExposure:
         The strategy's orders that are not final.
     """
 
-    __slots__ = ("_gross", "_ledger", "_working", "equity")
+    __slots__ = ("_gross", "_ledger", "_lines", "equity")
 
     def __init__(self, ledger: Portfolio, working: Iterable[Order]) -> None:
         self._ledger = ledger
-        self._working: dict[str, _Working] = {}
+        self._lines: dict[str, _Line] = {}
         net, self._gross = ledger.exposures()
         self.equity = ledger.cash + net
         for order in working:
@@ -60,28 +78,28 @@ class ProjectedExposure:
 
     def add(self, symbol: str, signed_quantity: float, order_type: OrderType) -> None:
         """Count one more working order."""
-        before = self._value(symbol)
-        under_way = self._working.get(symbol)
-        if under_way is None:
-            under_way = self._working[symbol] = _Working()
-        if order_type is OrderType.MARKET:
-            under_way.market += signed_quantity
+        line = self._line(symbol)
+        worst = line.worst(signed_quantity, order_type)
+        if order_type is _MARKET:
+            line.held += signed_quantity
         elif signed_quantity > 0:
-            under_way.buys += signed_quantity
+            line.buys += signed_quantity
         else:
-            under_way.sells -= signed_quantity
-        self._gross += self._value(symbol) - before
+            line.sells -= signed_quantity
+        worth = worst * line.unit_value if worst else 0.0
+        self._gross += worth - line.worth
+        line.worth = worth
 
     def held(self, symbol: str) -> float:
         """Signed units held, market orders under way included."""
-        under_way = self._working.get(symbol)
-        return self._ledger.quantity(symbol) + (under_way.market if under_way is not None else 0.0)
+        line = self._lines.get(symbol)
+        return self._ledger.quantity(symbol) if line is None else line.held
 
     def after(self, symbol: str, signed_quantity: float, order_type: OrderType) -> tuple[float, float]:
         """Return (worst |units| of the symbol, worst gross exposure in currency) with one more order."""
-        before = self._value(symbol)
-        units = self._worst_units(symbol, signed_quantity, order_type)
-        return units, self._gross - before + units * self._unit_value(symbol)
+        line = self._line(symbol)
+        units = line.worst(signed_quantity, order_type)
+        return units, self._gross - line.worth + units * line.unit_value
 
     def reduces(self, symbol: str, signed_quantity: float) -> bool:
         """Whether the order only lowers |position|, without crossing zero."""
@@ -96,38 +114,24 @@ class ProjectedExposure:
         """
         if not self.reduces(symbol, signed_quantity):
             return False
-        if order_type is OrderType.MARKET:
+        if order_type is _MARKET:
             return True
-        before = self._worst_units(symbol, 0.0, OrderType.MARKET)
-        return self._worst_units(symbol, signed_quantity, order_type) <= before
+        line = self._line(symbol)
+        return line.worst(signed_quantity, order_type) <= line.worst(0.0, _MARKET)
 
     def lowest(self, symbol: str, signed_quantity: float, order_type: OrderType) -> float:
         """Return the signed units left by one more sell; if it rests, with every other resting sell."""
-        left = self.held(symbol) + signed_quantity
-        under_way = self._working.get(symbol)
-        return left if under_way is None or order_type is OrderType.MARKET else left - under_way.sells
+        line = self._line(symbol)
+        left = line.held + signed_quantity
+        return left if order_type is _MARKET else left - line.sells
 
-    def _value(self, symbol: str) -> float:
-        units = self._worst_units(symbol, 0.0, OrderType.MARKET)
-        return units * self._unit_value(symbol) if units else 0.0
-
-    def _unit_value(self, symbol: str) -> float:
-        return self._ledger.marks[symbol] * self._ledger.multipliers.get(symbol, 1.0)
-
-    def _worst_units(self, symbol: str, extra: float, order_type: OrderType) -> float:
-        base = self._ledger.quantity(symbol)
-        under_way = self._working.get(symbol)
-        buys = sells = 0.0
-        if under_way is not None:
-            base += under_way.market
-            buys, sells = under_way.buys, under_way.sells
-        if order_type is OrderType.MARKET:
-            base += extra
-        elif extra > 0:
-            buys += extra
-        else:
-            sells -= extra
-        return max(abs(base + buys), abs(base - sells), abs(base))
+    def _line(self, symbol: str) -> _Line:
+        line = self._lines.get(symbol)
+        if line is None:
+            ledger = self._ledger
+            unit_value = ledger.marks[symbol] * ledger.multipliers.get(symbol, 1.0)
+            line = self._lines[symbol] = _Line(ledger.quantity(symbol), unit_value)
+        return line
 
 
 def check_order(
@@ -158,7 +162,7 @@ def check_order(
         return Rejection("unknown_symbol")
     if not price > 0:
         return Rejection("no_market_data")
-    is_sell = Side.of(signed_quantity) is Side.SELL
+    is_sell = Side.of(signed_quantity) is _SELL
     if is_sell and not instrument.shortable and exposure.lowest(symbol, signed_quantity, order_type) < 0:
         return Rejection("not_shortable")
     if exposure.only_exits(symbol, signed_quantity, order_type):

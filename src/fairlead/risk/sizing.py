@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead.core.errors import ContractError
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import AmountKind, OrderIntent
 from fairlead.sdk.limits import RiskLimits
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_QUANTITY: Final = AmountKind.QUANTITY
+_NOTIONAL: Final = AmountKind.NOTIONAL
+_TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
 
 
 class Sized(NamedTuple):
@@ -52,12 +57,12 @@ def size_intent(
         Targets are clipped to `max_position_size`; explicit quantities are left to the checks that reject.
     """
     kind = intent.amount_kind
-    if kind is AmountKind.QUANTITY:
+    if kind is _QUANTITY:
         return _at_least_minimum(math.copysign(instrument.floor_quantity(intent.amount), intent.amount), instrument)
-    if kind is AmountKind.NOTIONAL:
+    if kind is _NOTIONAL:
         return _at_least_minimum(math.copysign(units_for(intent.amount, price, instrument), intent.amount), instrument)
     note = ""
-    if kind is AmountKind.TARGET_WEIGHT:
+    if kind is _TARGET_WEIGHT:
         target = math.copysign(units_for(intent.amount * max(equity, 0.0), price, instrument), intent.amount)
     else:
         target = math.copysign(instrument.floor_quantity(intent.amount), intent.amount)
