@@ -183,9 +183,8 @@ def _execute(ask, market, row, stamps, run_id, commission_bps, slippage_bps, ord
         size = order.quantity / ask.parts
         for part in range(ask.parts if ask.ends is OrderStatus.FILLED else ask.parts - 1):
             fee = size * paid * commission_bps / 1e4
-            fill_id = short_hash(order.order_id, str(part))
             fills.append(
-                Fill(fill_id, order.order_id, ask.strategy, ask.symbol, side, size, ideal, paid, fee, now, now, ask.tag)
+                Fill(str(part), order.order_id, ask.strategy, ask.symbol, side, size, ideal, paid, fee, now, now, ask.tag)
             )
             changes.append(order.record_fill(size, paid, fee, now))
     if ask.ends is not OrderStatus.FILLED:

@@ -629,3 +629,9 @@ def test_the_installed_command_works_as_a_process(desk):
     bad = call("backtest", "run.yaml", "-o", "seed=-1")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr == "error: override -o seed=-1: 'seed' must be in [0, 9223372036854775808), was -1.\n"
+
+
+def test_the_package_can_be_run():
+    """`python -m fairlead` is the same command."""
+    done = subprocess.run([sys.executable, "-m", "fairlead", "version", "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["fairlead"] == package.__version__

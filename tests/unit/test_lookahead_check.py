@@ -291,9 +291,7 @@ def test_a_difference_in_the_last_bit_of_a_fill_or_of_equity_is_one():
     full = RECORDS[Honest]
     end = int(full.account.ts_ns[-1])
     price = np.nextafter(full.fills[1].price, np.inf)
-    other = dataclasses.replace(
-        full, fills=[full.fills[0], full.fills[1]._replace(price=float(price)), *full.fills[2:]]
-    )
+    other = dataclasses.replace(full, fills=[full.fills[0], full.fills[1]._replace(price=float(price)), *full.fills[2:]])
     found = compare(full, other, end)
     assert found is not None
     assert found.what == "fill 2"

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from fairlead import sdk
 from fairlead.core.bars import BarSlice
-from fairlead.core.errors import StrategyError
+from fairlead.core.errors import ConfigurationError, StrategyError
 from fairlead.core.fills import Fill
 from fairlead.core.identity import random_stream
 from fairlead.core.orders import Side
 from fairlead.core.portfolio import Portfolio
-from fairlead.sdk import Bar, Context, PortfolioView, RiskLimits, Strategy
+from fairlead.sdk import Bar, Context, PortfolioView, RiskLimits, Strategy, parameter
 from fairlead.sdk.harness import StrategyHarness
 
 
@@ -122,3 +122,29 @@ def test_a_bare_strategy_does_nothing():
 def test_the_door_is_sorted_and_complete():
     assert sdk.__all__ == sorted(set(sdk.__all__))
     assert all(hasattr(sdk, name) for name in sdk.__all__)
+
+
+def test_the_symbols_a_strategy_declares_are_required():
+    """A mistyped symbol is found before the start, whether the author thought of it or not."""
+
+    class One(Strategy):
+        symbol: str = parameter("A")
+
+    class Several(Strategy):
+        symbols: tuple[str, ...] = parameter(("B", "C"))
+
+    assert list(One(symbol="X").required_symbols()) == ["X"]
+    assert list(Several().required_symbols()) == ["B", "C"]
+    assert list(Strategy().required_symbols()) == []
+
+
+def test_a_parameter_is_not_replaced_by_a_plain_value():
+    """`fast = 5` below a declared `fast` would be ignored: it is refused where it stands."""
+
+    class One(Strategy):
+        fast: int = parameter(3)
+
+    with pytest.raises(ConfigurationError, match=r"'Two.fast' must be declared with parameter\(...\), was 5"):
+
+        class Two(One):
+            fast = 5

@@ -35,7 +35,7 @@ EVENT_SCHEMA: Final = pa.schema(
         ("status", _S),
         ("filled_quantity", _F),
         ("average_price", _F),
-        ("fill_id", _S),
+        ("execution_id", _S),
         ("side", _S),
         ("quantity", _F),
         ("price_ideal", _F),
@@ -206,7 +206,7 @@ def _fill_row(fill: Fill) -> dict[str, Any]:
         "strategy": fill.strategy,
         "symbol": fill.symbol,
         "order_id": fill.order_id,
-        "fill_id": fill.fill_id,
+        "execution_id": fill.execution_id,
         "side": fill.side.value,
         "quantity": fill.quantity,
         "price_ideal": fill.price_ideal,
@@ -219,7 +219,7 @@ def _fill_row(fill: Fill) -> dict[str, Any]:
 
 def _fill(row: dict[str, Any]) -> Fill:
     return Fill(
-        fill_id=row["fill_id"],
+        execution_id=row["execution_id"],
         order_id=row["order_id"],
         strategy=row["strategy"],
         symbol=row["symbol"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from fairlead.core.identity import short_hash
 from fairlead.core.orders import Side
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
@@ -15,6 +16,8 @@ class Fill(NamedTuple):
 
     Parameters
     ----------
+    execution_id : str
+        The broker's id of the execution, or its ordinal within the order.
     quantity : float
         Unsigned units.
     price_ideal : float
@@ -29,7 +32,7 @@ class Fill(NamedTuple):
         Label of the bar in which it happened.
     """
 
-    fill_id: str
+    execution_id: str
     order_id: str
     strategy: str
     symbol: str
@@ -41,6 +44,11 @@ class Fill(NamedTuple):
     ts_ns: int
     bar_ns: int
     tag: str = ""
+
+    @property
+    def fill_id(self) -> str:
+        """Identifier derived from the order and the execution (domain rule 1.6): a fill that is told twice is one fill."""
+        return short_hash(self.order_id, self.execution_id)
 
     @property
     def signed_quantity(self) -> float:

@@ -21,6 +21,7 @@ from fairlead.risk.sizing import size_intent
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _REJECTED: Final = OrderStatus.REJECTED
 _MARKET: Final = OrderType.MARKET
+_UNKNOWN: Final = float("nan")
 _TARGET_POSITION: Final = AmountKind.TARGET_POSITION
 _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
 _SELL: Final = Side.SELL
@@ -82,9 +83,10 @@ class OrderDesk:
                 wanted.append(intent)
         if not wanted:
             return
-        exposure = ProjectedExposure(runner.ledger, self.working(runner.name))
+        exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
         sized = self._size(runner, wanted, exposure)
-        sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
+        if len(sized) > 1:
+            sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
         ordinals: dict[str, int] = {}
         for intent, planned in sized:
             symbol, quantity = intent.symbol, planned
@@ -119,7 +121,7 @@ class OrderDesk:
     def _quantity(self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, held: float) -> float | None:
         """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do."""
         instrument = self._instruments.get(intent.symbol)
-        price = runner.ledger.marks[intent.symbol] if instrument is not None else float("nan")
+        price = exposure.price(intent.symbol) if instrument is not None else _UNKNOWN
         if instrument is None or not price > 0:
             # Left for the check, which refuses and records why. But to hold nothing of what has no price yet is no order.
             return None if instrument is not None and _is_target(intent) and intent.amount == 0 else intent.amount
@@ -139,7 +141,7 @@ class OrderDesk:
             # Hearing of an order, or of a cancel, made it fail.
             return
         symbol = intent.symbol
-        price = runner.ledger.marks[symbol] if symbol in self._instruments else float("nan")
+        price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
         rejection = (
             Rejection("below_min_qty")
             if quantity == 0.0 and price > 0
@@ -153,7 +155,7 @@ class OrderDesk:
                 price=price,
             )
         )
-        order = self._order(runner, intent, quantity, group)
+        order = self._order(runner, intent, quantity, group, self._cursor.known_ns)
         self.orders.append(order)
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
@@ -161,7 +163,7 @@ class OrderDesk:
         exposure.add(symbol, quantity, intent.order_type)
         self.execution.submit(order)
 
-    def _order(self, runner: StrategyRunner, intent: OrderIntent, quantity: float, group: str) -> Order:
+    def _order(self, runner: StrategyRunner, intent: OrderIntent, quantity: float, group: str, now: int) -> Order:
         side = Side.of(quantity or intent.amount)
         key = idempotency_key(self._run_id, runner.name, type(runner.strategy).version, intent.symbol, side, group)
         instrument = self._instruments.get(intent.symbol)
@@ -179,8 +181,8 @@ class OrderDesk:
             side=side,
             quantity=abs(quantity) or abs(intent.amount),
             order_type=intent.order_type,
-            created_ns=self._cursor.known_ns,
-            arrives_ns=self._cursor.known_ns,
+            created_ns=now,
+            arrives_ns=now,
             limit_price=limit,
             stop_price=stop,
             time_in_force=intent.time_in_force,

@@ -12,7 +12,6 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
-from fairlead.core.identity import short_hash
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.execution.commission import CommissionSettings
@@ -192,7 +191,7 @@ class SimulatedExecution:
     def _fill(self, order: Order, quantity: float, ideal: float, price: float, commission: float, now: int, label: int) -> None:
         update = order.record_fill(quantity, price, commission, now)
         fill = Fill(
-            short_hash(order.order_id, str(order.update_count)),
+            str(order.update_count),
             order.order_id,
             order.strategy,
             order.symbol,

@@ -31,15 +31,17 @@ class Rejection(NamedTuple):
 class _Line:
     """One symbol of a strategy: what it holds and what is under way, in units."""
 
-    __slots__ = ("buys", "held", "sells", "unit_value", "worth")
+    __slots__ = ("buys", "held", "price", "sells", "unit_value", "worth")
 
-    def __init__(self, held: float, unit_value: float) -> None:
+    def __init__(self, held: float, price: float, multiplier: float) -> None:
+        self.price = price
+        """Last known price in currency; NaN if there is none."""
         self.held = held
         """Signed units, market orders under way included."""
         self.buys = 0.0
         self.sells = 0.0
-        self.unit_value = unit_value
-        self.worth = abs(held) * unit_value if held else 0.0
+        self.unit_value = price * multiplier
+        self.worth = abs(held) * self.unit_value if held else 0.0
         """Worst exposure, in currency."""
 
     def worst(self, signed_quantity: float, order_type: OrderType) -> float:
@@ -90,6 +92,10 @@ class ProjectedExposure:
         self._gross += worth - line.worth
         line.worth = worth
 
+    def price(self, symbol: str) -> float:
+        """Last known price of `symbol`, in currency; NaN if there is none."""
+        return self._line(symbol).price
+
     def held(self, symbol: str) -> float:
         """Signed units held, market orders under way included."""
         line = self._lines.get(symbol)
@@ -129,8 +135,8 @@ class ProjectedExposure:
         line = self._lines.get(symbol)
         if line is None:
             ledger = self._ledger
-            unit_value = ledger.marks[symbol] * ledger.multipliers.get(symbol, 1.0)
-            line = self._lines[symbol] = _Line(ledger.quantity(symbol), unit_value)
+            multiplier = ledger.multipliers.get(symbol, 1.0)
+            line = self._lines[symbol] = _Line(ledger.quantity(symbol), ledger.marks[symbol], multiplier)
         return line
 
 

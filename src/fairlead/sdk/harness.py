@@ -18,7 +18,7 @@ from fairlead.core.bars import BarBlock, BarSlice, Cursor, CursorMarks
 from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound, StrategyError
 from fairlead.core.events import Bar
 from fairlead.core.fills import Fill
-from fairlead.core.identity import group_id, idempotency_key, order_id, random_stream, short_hash
+from fairlead.core.identity import group_id, idempotency_key, order_id, random_stream
 from fairlead.core.instruments import check_symbol
 from fairlead.core.orders import AmountKind, CancelIntent, Order, OrderIntent, OrderStatus, Side
 from fairlead.core.portfolio import Portfolio
@@ -210,7 +210,7 @@ class StrategyHarness:
         order.record_fill(abs(signed), price, commission, self._now_ns)
         self._fill_count += 1
         fill = Fill(
-            fill_id=short_hash(order.order_id, str(self._fill_count)),
+            execution_id=str(self._fill_count),
             order_id=order.order_id,
             strategy=order.strategy,
             symbol=order.symbol,

@@ -87,8 +87,12 @@ class Strategy:
         """Check parameters against each other; raise `ConfigurationError` if they do not fit. Called on construction."""
 
     def required_symbols(self) -> Sequence[str]:
-        """Return the symbols without which the strategy cannot run; the engine checks them before the start."""
-        return ()
+        """Return the symbols without which the strategy cannot run; they are checked before the start.
+
+        By default those in the parameters ``symbol`` and ``symbols``, if it declares them.
+        """
+        one, several = self.params.get("symbol"), self.params.get("symbols")
+        return [str(s) for s in (*([one] if one else []), *(several if isinstance(several, tuple) else ()))]
 
     def lookback(self) -> int:
         """Return how many bars `context.historical_data` must be able to reach back; at least 1000 are always kept."""

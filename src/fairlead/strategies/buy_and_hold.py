@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from fairlead.sdk import BarSlice, Context, Intents, OrderIntent, Strategy, parameter
@@ -20,10 +19,6 @@ class BuyAndHold(Strategy):
 
     symbols: tuple[str, ...] = parameter(("AAPL",), doc="What to hold.")
     weight: float = parameter(1.0, gt=0, le=1, doc="Share of equity to invest.")
-
-    def required_symbols(self) -> Sequence[str]:
-        """Return the symbols to hold."""
-        return self.symbols
 
     def on_start(self, context: Context) -> None:
         """Begin with nothing bought."""

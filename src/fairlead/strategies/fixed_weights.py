@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from fairlead.sdk import BarSlice, ConfigurationError, Context, Intents, OrderIntent, Strategy, parameter
@@ -21,10 +20,6 @@ class FixedWeights(Strategy):
     symbols: tuple[str, ...] = parameter(("AAPL", "IBM"), doc="What to hold.")
     weights: tuple[float, ...] = parameter((0.6, 0.4), doc="Share of equity of each symbol; they may sum to 1 at most.")
     every: int = parameter(21, ge=1, le=2520, doc="Bars between rebalancings.")
-
-    def required_symbols(self) -> Sequence[str]:
-        """Return the symbols to hold."""
-        return self.symbols
 
     def validate(self) -> None:
         """Check that weights and symbols belong together."""
