@@ -130,13 +130,21 @@ class StrategyRunner:
         self.step = _no_step
         self._failed(self)
 
+    def _take(self, intents: Any) -> None:
+        try:
+            wanted = _wanted(intents)
+        except Exception as exc:  # noqa: BLE001  a generator runs the strategy's code: still its boundary
+            self._fail(exc)
+            return
+        self._submit(self, wanted)
+
     # The three steps below are closures over locals: they run once per instant, and attribute look-ups would be a third
     # of their cost.
 
     def _single_step(self, block: BarBlock) -> Callable[[int], None]:
         next_bar = _bars_of_one(block).__next__
         on_event, generate = self.strategy.on_market_event, self.strategy.generate_orders
-        context, submit, fail = self.context, self._submit, self._fail
+        context, take, fail = self.context, self._take, self._fail
 
         def step(_row: int) -> None:
             try:
@@ -144,17 +152,16 @@ class StrategyRunner:
                 intents = generate(context)
                 if not intents:
                     return
-                wanted = _wanted(intents)
             except Exception as exc:  # noqa: BLE001  the boundary of the strategy
                 fail(exc)
                 return
-            submit(self, wanted)
+            take(intents)
 
         return step
 
     def _many_step(self, block: BarBlock) -> Callable[[int], None]:
         on_event, generate = self.strategy.on_market_event, self.strategy.generate_orders
-        context, submit, fail = self.context, self._submit, self._fail
+        context, take, fail = self.context, self._take, self._fail
         symbols, labels, knowns = block.symbols, block.label_ns, block.known_ns
         columns = (block.open, block.high, block.low, block.close, block.volume)
 
@@ -169,17 +176,16 @@ class StrategyRunner:
                 intents = generate(context)
                 if not intents:
                     return
-                wanted = _wanted(intents)
             except Exception as exc:  # noqa: BLE001  the boundary of the strategy
                 fail(exc)
                 return
-            submit(self, wanted)
+            take(intents)
 
         return step
 
     def _slice_step(self, block: BarBlock) -> Callable[[int], None]:
         on_event, generate = self.strategy.on_market_event, self.strategy.generate_orders
-        context, submit, fail = self.context, self._submit, self._fail
+        context, take, fail = self.context, self._take, self._fail
 
         def step(row: int) -> None:
             try:
@@ -187,11 +193,10 @@ class StrategyRunner:
                 intents = generate(context)
                 if not intents:
                     return
-                wanted = _wanted(intents)
             except Exception as exc:  # noqa: BLE001  the boundary of the strategy
                 fail(exc)
                 return
-            submit(self, wanted)
+            take(intents)
 
         return step
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from fairlead.contracts.plugins import build_part, find_part
+from fairlead.contracts.plugins import PartSettings
 from fairlead.contracts.settings import Settings
 
 
@@ -120,40 +120,12 @@ COMMISSION_MODELS: Final[Mapping[str, type[CommissionModel]]] = MappingProxyType
 )
 
 
-class CommissionSettings(Settings):
-    """Which commission model, and its parameters.
+class CommissionSettings(PartSettings[CommissionModel]):
+    """Which commission model, and its settings: ``none``, ``bps``, ``per_share`` or ``per_order``, or a third party's."""
 
-    Parameters
-    ----------
-    model : str
-        ``none``, ``bps``, ``per_share``, ``per_order``, an entry point of ``fairlead.commission``, or ``package.module:Class``.
-    params : dict
-        The model's settings.
-    """
+    kind: ClassVar[str] = "commission model"
+    group: ClassVar[str] = "fairlead.commission"
+    base: ClassVar[type[Any]] = CommissionModel
+    shipped: ClassVar[Mapping[str, type[Any]]] = COMMISSION_MODELS
 
     model: str = "bps"
-    params: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("model")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        _part(value)
-        return value
-
-    @field_validator("params")
-    @classmethod
-    def _fit(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        model = info.data.get("model")
-        if model is None:
-            return value
-        # With the model's defaults filled in: what a run used must be readable from its configuration.
-        return build_part("commission model", model, _part(model), value).model_dump(mode="json")
-
-    def build(self) -> CommissionModel:
-        """Return the model."""
-        return build_part("commission model", self.model, _part(self.model), self.params)
-
-
-def _part(name: str) -> type[CommissionModel]:
-    # The base is abstract on purpose; mypy wants a concrete class where a type is passed.
-    return find_part("commission model", name, COMMISSION_MODELS, CommissionModel, "fairlead.commission")  # type: ignore[type-abstract]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
-from fairlead.contracts.plugins import build_part, find_part
+from fairlead.contracts.plugins import PartSettings
 from fairlead.contracts.settings import Settings
 
 
@@ -84,40 +84,12 @@ SLIPPAGE_MODELS: Final[Mapping[str, type[SlippageModel]]] = MappingProxyType(
 )
 
 
-class SlippageSettings(Settings):
-    """Which slippage model, and its parameters.
+class SlippageSettings(PartSettings[SlippageModel]):
+    """Which slippage model, and its settings: ``none``, ``fixed`` or ``volume_based``, or a third party's."""
 
-    Parameters
-    ----------
-    model : str
-        ``none``, ``fixed``, ``volume_based``, an entry point of ``fairlead.slippage``, or ``package.module:Class``.
-    params : dict
-        The model's settings.
-    """
+    kind: ClassVar[str] = "slippage model"
+    group: ClassVar[str] = "fairlead.slippage"
+    base: ClassVar[type[Any]] = SlippageModel
+    shipped: ClassVar[Mapping[str, type[Any]]] = SLIPPAGE_MODELS
 
     model: str = "fixed"
-    params: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("model")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        _part(value)
-        return value
-
-    @field_validator("params")
-    @classmethod
-    def _fit(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        model = info.data.get("model")
-        if model is None:
-            return value
-        # With the model's defaults filled in: what a run used must be readable from its configuration.
-        return build_part("slippage model", model, _part(model), value).model_dump(mode="json")
-
-    def build(self) -> SlippageModel:
-        """Return the model."""
-        return build_part("slippage model", self.model, _part(self.model), self.params)
-
-
-def _part(name: str) -> type[SlippageModel]:
-    # The base is abstract on purpose; mypy wants a concrete class where a type is passed.
-    return find_part("slippage model", name, SLIPPAGE_MODELS, SlippageModel, "fairlead.slippage")  # type: ignore[type-abstract]
