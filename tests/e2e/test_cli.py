@@ -567,8 +567,9 @@ def test_errors_are_folded_at_words_on_a_terminal_and_not_at_all_elsewhere(desk)
     assert folded.split() == long.split()
 
 
-def test_short_work_shows_no_progress(desk):
+def test_short_work_shows_no_progress(desk, monkeypatch):
     """A bar that flashes for half a second is noise."""
+    monkeypatch.setattr(console, "PROGRESS_AFTER_S", 120.0)
     assert fairlead("backtest", "run.yaml", cwd=desk, err=Terminal(), TERM="xterm-256color").err == ""
 
 

@@ -92,7 +92,8 @@ def run_and_write(session: WiredSession, *, quiet: bool, command: str, timed: bo
             progress=tell,
         )
     wanted = session.loaded.settings.report
-    return result, write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
+    with progress("report", quiet=quiet):
+        return result, write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
 
 
 def show(result: Result, folder: Path, *, json: bool, open_report: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import textwrap
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,34 +187,33 @@ def open_in_browser(path: Path) -> None:
 
 
 @contextmanager
-def progress(title: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+def progress(title: str, total: int | None = None, *, quiet: bool = False) -> Iterator[Callable[[int], None]]:
     """Give a function that is told how much is done; show a bar with the time left if it takes over two seconds.
 
-    Silent when `quiet`, or when standard error is not a terminal.
+    Without a `total` the bar only shows that something moves, and for how long. Silent when `quiet`, or when standard error is
+    not a terminal.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda _done: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = [TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()]
+    if total:
+        columns[2:2] = [MofNCompleteColumn()]
+        columns.append(TimeRemainingColumn())
     bar = Progress(*columns, console=stderr(), transient=True)
     task = bar.add_task(title, total=total or None)
-    began = time.monotonic()
-    started = False
-
-    def tell(done: int) -> None:
-        nonlocal started
-        if not started and time.monotonic() - began > PROGRESS_AFTER_S:
-            started = True
-            bar.start()
-        bar.update(task, completed=done)
-
+    # A timer, because work that takes long may have nothing to tell for a while.
+    timer = threading.Timer(PROGRESS_AFTER_S, bar.start)
+    timer.daemon = True
+    timer.start()
     try:
-        yield tell
+        yield lambda done: bar.update(task, completed=done)
     finally:
-        if started:
-            bar.stop()
+        timer.cancel()
+        timer.join()
+        bar.stop()
 
 
 def _filled(template: str, values: dict[str, object]) -> str:

@@ -78,23 +78,24 @@ def import_(
 
     check_dataset_name(dataset)
     folder = workspace_of(workspace)
-    result = import_bars(
-        source,
-        bar_size=bar_size,
-        calendar=calendar,
-        timezone=timezone,
-        symbol=symbol,
-        on_bad="quarantine" if quarantine else "refuse",
-    )
-    manifest = store_of(folder).write(
-        dataset,
-        result.table,
-        bar_size=bar_size,
-        calendar=calendar,
-        source=f"imported from {source.name}",
-        quarantined=result.quarantined,
-        replace=replace,
-    )
+    with progress("import", quiet=json):
+        result = import_bars(
+            source,
+            bar_size=bar_size,
+            calendar=calendar,
+            timezone=timezone,
+            symbol=symbol,
+            on_bad="quarantine" if quarantine else "refuse",
+        )
+        manifest = store_of(folder).write(
+            dataset,
+            result.table,
+            bar_size=bar_size,
+            calendar=calendar,
+            source=f"imported from {source.name}",
+            quarantined=result.quarantined,
+            replace=replace,
+        )
     if json:
         print_json({**_brief(manifest), "rows_in": result.rows_in, "rows_ok": result.rows_ok})
         return

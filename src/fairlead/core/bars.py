@@ -62,9 +62,15 @@ class BarBlock:
     start: int = 0
     actions: tuple[EffectiveAction, ...] = ()
     columns: Mapping[str, int] = field(init=False)
+    actions_of: Mapping[int, tuple[EffectiveAction, ...]] = field(init=False)
+    """The actions by column; a column without any is absent."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", {symbol: i for i, symbol in enumerate(self.symbols)})
+        by_column: dict[int, list[EffectiveAction]] = {}
+        for effective in self.actions:
+            by_column.setdefault(effective.column, []).append(effective)
+        object.__setattr__(self, "actions_of", {column: tuple(found) for column, found in by_column.items()})
 
     def __len__(self) -> int:
         return len(self.known_ns)

@@ -85,7 +85,7 @@ class HistoricalData:
         first = max(0, row + 1 - n)
         window: FloatArray = getattr(block, field)[first : row + 1].copy()
         if adjusted:
-            for column in {e.column for e in block.actions if first < e.row <= row}:
+            for column in block.actions_of:
                 window[:, column] = self._adjusted(window[:, column], first, column, field)
         return window
 
@@ -105,8 +105,8 @@ class HistoricalData:
 
     def _adjusted(self, window: FloatArray, first: int, column: int, field: Field) -> FloatArray:
         block, row = self._cursor.block, self._cursor.row
-        for e in block.actions:
-            if e.column != column or not first < e.row <= row:
+        for e in block.actions_of.get(column, ()):
+            if not first < e.row <= row:
                 continue
             if field != "volume":
                 window[: e.row - first] *= e.factor
