@@ -294,7 +294,7 @@ def test_damaged_side_files_are_named(store, file, content, message):
 
 def test_leftovers_of_a_power_cut_are_not_datasets(store):
     write(store, table(0, 5))
-    (store.root / "eq" / "1d").rename(store.root / "eq" / ".1d.old-0123")
+    (store.root / "eq" / "1d").rename(store.root / "eq" / ".1d.staging-0123")
     assert store.datasets() == []
     with pytest.raises(UnknownName, match="no dataset named 'eq'"):
         store.open("eq")
@@ -321,3 +321,17 @@ def test_refused_rows_are_kept_with_their_reason_and_merged(store):
         write(store, table(0, 9))
     with pytest.raises(ContractError, match="'quarantined row' must be a mapping, a dataclass or a named tuple, was 'int'"):
         write(store, table(0, 5), quarantined=[1], replace=True)
+
+
+def test_a_replacement_cut_off_between_its_two_renames_is_undone(store):
+    """The power goes when the old copy is set aside and the new one is not in its place yet: the old one comes back."""
+    write(store, table(0, 5))
+    folder = store.root / "eq" / "1d"
+    before = snapshot(folder)
+    for _ in range(2):
+        folder.rename(folder.with_name(".1d.old-0123456789ab"))
+        assert store.open("eq").manifest.rows == 10
+        assert snapshot(folder) == before
+    folder.rename(folder.with_name(".1d.old-0123456789ab"))
+    assert write(store, table(0, 5)).rows == 10
+    assert snapshot(folder) == before

@@ -22,6 +22,7 @@ import numpy as np
 
 from fairlead.core.errors import ContractError, StorageError
 
+_SET_ASIDE: Final = ".old-"
 _REMEDIES: Final = {
     errno.ENOSPC: "the disk is full. Free some space and run it again",
     errno.EDQUOT: "the disk quota is used up. Free some space and run it again",
@@ -151,10 +152,28 @@ def atomic_directory(target: str | Path, *, replace: bool = False) -> Iterator[P
         raise _storage_error("write", goal, exc) from exc
 
 
+def recover_replaced(parent: str | Path) -> None:
+    """Put back every folder in `parent` whose replacement was cut off between its two renames, by a power cut say.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    for old in sorted(Path(parent).glob(f".*{_SET_ASIDE}*")):
+        goal = old.with_name(old.name[1:].rpartition(_SET_ASIDE)[0])
+        if not goal.exists():
+            try:
+                old.rename(goal)
+            except OSError as exc:
+                raise _storage_error("restore", goal, exc) from exc
+
+
 def _swap(staging: Path, goal: Path) -> None:
     if not goal.exists():
         staging.rename(goal)
         return
+    # Both copies are whole at every moment, but between the two renames only under names with a dot: `recover_replaced`.
     old = _sibling(goal, "old")
     goal.rename(old)
     try:

@@ -14,7 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fairlead.contracts.files import atomic_directory, atomic_write_text, canonical_json, sha256_bytes, sha256_file, write_json
+from fairlead.contracts.files import (
+    atomic_directory,
+    atomic_write_text,
+    canonical_json,
+    recover_replaced,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
 from fairlead.contracts.manifests import BAR_MANIFEST_VERSION, ActionRecord, BarFile, BarManifest, SymbolSpan
 from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound, UnknownName
 from fairlead.core.events import CorporateAction
@@ -139,6 +147,7 @@ class BarStore:
         check_dataset_name(dataset)
         size = BarSize.parse(bar_size)
         folder = self.root / dataset / size.value
+        recover_replaced(folder.parent)
         stored = None if replace or not (folder / MANIFEST_FILE).exists() else Dataset.load(folder)
         if stored is not None:
             _check_same_kind(stored.manifest, calendar=calendar, synthetic=synthetic, seed=seed)
@@ -177,6 +186,8 @@ class BarStore:
 
     def _folders(self) -> list[Path]:
         # Staging and set-aside folders start with a dot; a power cut can leave one behind.
+        for dataset in self.root.glob("*"):
+            recover_replaced(dataset)
         found = (path.parent for path in self.root.glob(f"*/*/{MANIFEST_FILE}"))
         return sorted(folder for folder in found if not folder.name.startswith(".") and not folder.parent.name.startswith("."))
 
