@@ -1,0 +1,106 @@
+"""Measure the features on this machine: `python benchmarks/features.py [--symbols N] [--bars N]`.
+
+Batch and streaming are compared bit for bit first; if they differ, the script says so and exits 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from fairlead.features import Stream, compute_symbols
+from machine import describe_machine
+
+BATCH = {"sma": "sma", "rsi": "rsi", "atr": "atr", "macd": "macd"}
+TWENTY = (
+    *("sma", "ema", "wma", "macd", "rsi", "atr", "bollinger", "volatility", "volume_ratio", "simple_return"),
+    *("log_return", "donchian", "keltner", "stochastic", "cci", "adx", "obv", "parkinson", "garman_klass", "zscore"),
+)
+WARM = "import fairlead.features as f, numpy as n; f.compute_symbols({'s': 'sma'}, {'close': n.ones((1, 50))})"
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--symbols", type=int, default=500)
+    parser.add_argument("--bars", type=int, default=100_000)
+    arguments = parser.parse_args()
+    print(describe_machine())
+    for problem in (parity(), batch(arguments.symbols, arguments.bars), streaming(), warm_start()):
+        if problem:
+            print(problem)
+            return 1
+    return 0
+
+
+def walks(
+    symbols: int, bars: int, names: tuple[str, ...] = ("open", "high", "low", "close", "volume")
+) -> dict[str, np.ndarray]:
+    """Return random bars, columns of shape (symbols, bars)."""
+    rng = np.random.default_rng(5001)
+    close = 100 + np.cumsum(rng.standard_normal((symbols, bars), np.float32) * 0.01, axis=1, dtype=np.float64)
+    made = {"close": lambda: close, "open": lambda: close - 0.01, "high": lambda: close + 0.05, "low": lambda: close - 0.05}
+    made["volume"] = lambda: rng.integers(0, 1000, close.shape).astype(float)
+    return {name: made[name]() for name in names}
+
+
+def parity() -> str:
+    """Return what is wrong if streaming differs from batch anywhere."""
+    data = walks(20, 300)
+    history = compute_symbols({name: name for name in TWENTY}, data)
+    stream = Stream({name: name for name in TWENTY}, 20)
+    for t in range(300):
+        stream.update({name: values[:, t] for name, values in data.items()})
+        for name in TWENTY:
+            if not np.array_equal(stream.values(name), history[name][:, :, t].T, equal_nan=True):
+                return f"{name}: streaming differs from batch at bar {t}"
+    print("parity: 20 features x 20 symbols x 300 bars, batch == streaming to the bit")
+    return ""
+
+
+def batch(symbols: int, bars: int) -> str:
+    """Time SMA, RSI, ATR and MACD on two threads."""
+    data = walks(symbols, bars, ("high", "low", "close"))
+    compute_symbols(BATCH, {name: column[:1, :50] for name, column in data.items()})  # loads the kernels
+    begin, processor = time.perf_counter(), time.process_time()
+    result = compute_symbols(BATCH, data, threads=2)
+    seconds, processor = time.perf_counter() - begin, time.process_time() - processor
+    values = sum(array.size for array in result.values())
+    held = sum(array.nbytes for array in (*data.values(), *result.values()))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(f"batch: {values / seconds / 1e6:.0f} million values/s ({symbols} x {bars}, 2 threads, {seconds:.2f} s); target 60")
+    print(f"       {values / processor / 1e6:.0f} million values per second of processor time, whatever else the machine does")
+    print(f"memory: peak of the process {peak / held:.2f} x (input + output), libraries included; target 1.5")
+    return ""
+
+
+def streaming() -> str:
+    """Time slices of 500 symbols through 20 features."""
+    data = walks(500, 300)
+    stream = Stream({name: name for name in TWENTY}, 500)
+    slices = [{name: np.ascontiguousarray(values[:, t]) for name, values in data.items()} for t in range(300)]
+    times = []
+    for columns in slices:
+        begin = time.perf_counter()
+        stream.update(columns)
+        times.append(time.perf_counter() - begin)
+    print(f"streaming: {statistics.median(times[50:]) * 1e3:.2f} ms median for 20 features x 500 symbols; target 1")
+    return ""
+
+
+def warm_start() -> str:
+    """Time a new process up to its first value; the kernels are in the disk cache by now."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", WARM], check=True)
+    print(f"warm start: {time.perf_counter() - begin:.2f} s from process start to the first value; target 1")
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

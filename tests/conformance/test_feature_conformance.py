@@ -1,0 +1,144 @@
+"""What every registered feature keeps: a new one is covered by being registered."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairlead.data.bundled import bundled_bars
+from fairlead.features import Stream, compute_symbols, find_feature, known_features
+from fairlead.features.drivers import run_history_slowly
+from fairlead.features.plan import make_plan
+from support_features import COLUMNS, random_bars
+
+FEATURES = [*known_features(), "support_features:slow_mean", "support_features:after_slow"]
+each_feature = pytest.mark.parametrize("name", FEATURES)
+
+
+def history(name, columns, **params):
+    """Values of shape (outputs, bars)."""
+    return compute_symbols({"it": (name, params)}, {key: v[None] for key, v in columns.items()}, threads=1)["it"][:, 0]
+
+
+def live(name, columns):
+    """As `history`, one slice at a time; a second symbol sees the bars two slices later."""
+    stream = Stream({"it": name}, symbols=2)
+    bars = len(columns["close"])
+    seen = np.full((2, len(find_feature(name).outputs), bars + 2), np.nan)
+    for t in range(bars + 2):
+        stream.update({k: np.array([v[t] if t < bars else np.nan, v[t - 2] if t > 1 else np.nan]) for k, v in columns.items()})
+        seen[:, :, t] = stream.values("it")
+    return seen[0, :, :bars], seen[1, :, 2:]
+
+
+@pytest.fixture(scope="module")
+def apple():
+    table = bundled_bars()[0].to_pandas()
+    rows = table[table["symbol"] == "AAPL"]
+    return {name: rows[name].to_numpy(float)[:600] for name in COLUMNS}
+
+
+@each_feature
+def test_live_equals_history_to_the_bit(name, apple):
+    for columns in (random_bars(250), random_bars(250, gap_share=0.05), apple):
+        expected = history(name, columns)
+        for seen in live(name, columns):
+            np.testing.assert_array_equal(seen, expected, strict=True)
+            assert np.isfinite(seen).any()
+
+
+@each_feature
+def test_machine_code_equals_the_python_it_was_written_in(name):
+    """Also finds a state that is declared too small: Python raises where machine code would write beyond it."""
+    columns = random_bars(200, gap_share=0.02)
+    plan = make_plan({"it": name})
+    table = np.full((plan.width, 200), np.nan)
+    table[: len(plan.columns)] = [columns[c] for c in plan.columns]
+    for node in plan.nodes:
+        room = np.empty(len(node.inputs)), np.empty(len(node.feature.outputs))
+        run_history_slowly(node.feature.kernel, np.zeros(node.state_size), node.params, table, node.inputs, node.first, *room)
+    node = plan.asked["it"]
+    np.testing.assert_allclose(table[node.first :][: len(node.feature.outputs)], history(name, columns), rtol=1e-12, atol=1e-12)
+
+
+@each_feature
+@settings(max_examples=8)
+@given(st.integers(0, 150), st.integers(0, 10_000))
+def test_cutting_the_future_never_changes_the_past(name, end, seed):
+    columns = random_bars(150, seed, gap_share=0.02)
+    np.testing.assert_array_equal(
+        history(name, {k: v[:end] for k, v in columns.items()}), history(name, columns)[:, :end], strict=True
+    )
+
+
+@each_feature
+@pytest.mark.parametrize("short", [False, True])
+def test_first_value_comes_after_the_declared_warm_up(name, short):
+    params = {key: 2 + i for i, key in enumerate(find_feature(name).parameters) if key.startswith("n")} if short else {}
+    values = history(name, random_bars(300), **params)
+    warm_up = make_plan({"it": (name, params)}).asked["it"].warm_up
+    assert np.isnan(values[:, :warm_up]).all()
+    assert np.isfinite(values[:, warm_up:]).all()
+
+
+@each_feature
+@settings(max_examples=8)
+@given(st.integers(0, 10_000))
+def test_values_lie_in_the_declared_range(name, seed):
+    rng = np.random.default_rng(seed)
+    columns = random_bars(150, seed)
+    flat = rng.random(150) < 0.5  # half of the bars repeat a level, without range or volume
+    for key in COLUMNS:
+        columns[key][flat] = 0.0 if key == "volume" else 100.0
+    values = history(name, columns)
+    for output, row in zip(find_feature(name).outputs, values, strict=True):
+        known = row[np.isfinite(row)]
+        assert (known >= output.low).all()
+        assert (known <= output.high).all()
+
+
+@each_feature
+def test_scale_free_outputs_do_not_see_the_unit_of_prices(name):
+    columns = random_bars(300)
+    before = history(name, columns)
+    for factor, tolerance in ((7.0, 1e-9), (4.0, 0.0)):  # a power of two changes no digit
+        after = history(name, {k: v if k == "volume" else v * factor for k, v in columns.items()})
+        for output, old, new in zip(find_feature(name).outputs, before, after, strict=True):
+            if output.scale_free:
+                np.testing.assert_allclose(new, old, rtol=tolerance, atol=tolerance)
+            elif np.abs(old[np.isfinite(old)]).max() > 0:
+                assert not np.allclose(new, old, equal_nan=True)
+
+
+@each_feature
+def test_a_gap_neither_advances_nor_spoils_a_window(name):
+    """Bars that are not there at all and bars that are NaN give the same values for the others."""
+    columns = random_bars(200)
+    present = np.random.default_rng(5).random(200) > 0.2
+    gappy = {k: np.where(present, v, np.nan) for k, v in columns.items()}
+    values = history(name, gappy)
+    assert np.isnan(values[:, ~present]).all()
+    np.testing.assert_array_equal(values[:, present], history(name, {k: v[present] for k, v in columns.items()}))
+
+
+@each_feature
+def test_extreme_and_flat_bars_raise_nothing_and_give_no_infinity(name):
+    levels = [0.0, -1.0, 1e-300, 1e300, 5.0, 5.0, 1e8, 1e8]
+    rng = np.random.default_rng(7)
+    columns = {key: rng.choice(levels, 400) for key in COLUMNS}
+    assert not np.isinf(history(name, columns)).any()
+    flat = {key: np.full(200, 0.1) for key in COLUMNS}
+    assert np.isfinite(history(name, flat)[:, 100:]).all()
+
+
+@each_feature
+def test_every_feature_says_what_it_is(name):
+    feature = find_feature(name)
+    if name in known_features():
+        assert feature.name == name
+        assert feature.formula
+        assert feature.doc
+    assert all(output.low <= output.high for output in feature.outputs)
+    assert not math.isnan(feature.outputs[0].low)

@@ -1,0 +1,76 @@
+"""Bars for feature tests, and features that are not registered: plain Python, circular, broken."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fairlead.features import Output, Uses, feature, lookback
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+def random_bars(bars: int, seed: int = 2001, gap_share: float = 0.0) -> dict[str, np.ndarray]:
+    """Valid bars as columns of shape (bars,); a share of all cells is NaN or infinite."""
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, bars)))
+    opened = close * np.exp(rng.normal(0, 0.01, bars))
+    high = np.maximum(opened, close) * (1 + rng.random(bars) * 0.02)
+    low = np.minimum(opened, close) * (1 - rng.random(bars) * 0.02)
+    columns = dict(zip(COLUMNS, (opened, high, low, close, rng.integers(0, 1000, bars).astype(float)), strict=True))
+    for values in columns.values():
+        values[rng.random(bars) < gap_share] = rng.choice([np.nan, np.inf, -np.inf])
+    return columns
+
+
+@feature(
+    "slow_mean",
+    parameters={"n": lookback(3)},
+    warm_up=lambda p: p["n"] - 1,
+    state_size=lambda p: p["n"] + 1,
+    outputs=(Output(),),
+    compiled=False,
+)
+def slow_mean(state, params, inputs, outputs):
+    n = int(params[0])
+    state[:n] = [*state[1:n], inputs[0]]
+    state[n] += 1
+    if state[n] >= n:
+        outputs[0] = sum(state[:n]) / n
+
+
+@feature("after_slow", inputs=(Uses("support_features:slow_mean", n="n"), "close"), parameters={"n": lookback(3)})
+def after_slow(state, params, inputs, outputs):
+    outputs[0] = inputs[1] - inputs[0]
+
+
+@feature("chicken", inputs=(Uses("support_features:egg"),))
+def chicken(state, params, inputs, outputs):
+    outputs[0] = inputs[0]
+
+
+@feature("egg", inputs=(Uses("support_features:chicken"),))
+def egg(state, params, inputs, outputs):
+    outputs[0] = inputs[0]
+
+
+@feature("untranslatable")
+def untranslatable(state, params, inputs, outputs):
+    outputs[0] = {}.no_such_thing(inputs)
+
+
+@feature("raising", compiled=False)
+def raising(state, params, inputs, outputs):
+    outputs[0] = {}.no_such_thing(inputs)
+
+
+@feature("dividing")
+def dividing(state, params, inputs, outputs):
+    outputs[0] = 1.0 / inputs[0]
+
+
+@feature("infinite")
+def infinite(state, params, inputs, outputs):
+    outputs[0] = inputs[0] * 1e308 * 1e308
+
+
+NOT_A_FEATURE = 7
