@@ -107,7 +107,9 @@ DATA = {
     "other prices than stored": Case(
         ("data", "import", "bad.csv", "-d", "prices", "-b", "1d", "-s", "ACME"), r"--replace", content=row("100,104,99,103,5")
     ),
-    "bad dataset name": Case(("data", "import", "ACME.csv", "-d", "../up", "-b", "1d"), r"'dataset' must be up to 64 letters"),
+    "bad dataset name": Case(
+        ("data", "import", "ACME.csv", "-d", "../up", "-b", "1d"), r"'--dataset' must be up to 64 letters"
+    ),
     "bad bar size": Case(("data", "import", "ACME.csv", "-d", "x", "-b", "3min"), r"must be one of 1min, 5min"),
     "unknown calendar": Case(
         ("data", "import", "ACME.csv", "-d", "x", "-b", "1d", "--calendar", "XNYSE"),
@@ -173,8 +175,32 @@ SETTINGS = {
     ),
     "missing data file": Case(
         RUN,
-        r"^error: run\.yaml:\d+: .*'data\.path' ACMY\.csv does not exist\..* holds: ACME\.csv",
+        r"^error: run\.yaml:6: 'data\.path': ACMY\.csv does not exist\..* holds: ACME\.csv",
         change=("ACME.csv", "ACMY.csv"),
+    ),
+    "local times in the data file": Case(
+        RUN,
+        r"^error: run\.yaml:\d+: 'data': ACME\.csv: stamps must carry a time zone.* e\.g\. data\.timezone: America/New_York\.",
+        change=("bar_size: 1d", "bar_size: 1min"),
+        file="ACME.csv",
+        content=minutes("2024-01-02 09:30:00", "2024-01-02 09:31:00"),
+    ),
+    "another form of dates in the data file": Case(
+        RUN,
+        r"^error: run\.yaml:\d+: 'data': ACME\.csv: stamp must be .* Import it first: fairlead data import FILE --stamp-format",
+        file="ACME.csv",
+        content=bars_csv().replace("2024-01-", "01/2024/"),
+    ),
+    "mistyped dataset": Case(
+        RUN,
+        r"^error: run\.yaml:5: 'data\.dataset': no dataset named 'pricey'; did you mean 'prices'",
+        change=("source: csv\n  path: ACME.csv", "dataset: pricey"),
+    ),
+    "unknown calendar of the data": Case(
+        RUN, r"'data\.calendar': no exchange calendar named 'nyse'", change=("bar_size: 1d", "bar_size: 1d\n  calendar: nyse")
+    ),
+    "unknown time zone of the data": Case(
+        RUN, r"'data\.timezone' must be an IANA time zone", change=("bar_size: 1d", "bar_size: 1d\n  timezone: EST5")
     ),
     "bad prices in the data file": Case(RUN, r"D06 .*ACME\.csv line 4", file="ACME.csv", content=row("100,101,99,NaN,5")),
     "dates without data": Case(

@@ -156,6 +156,15 @@ def test_backtest_prints_a_summary_for_people(desk):
     assert re.search(r"Win rate +n/a", run.out)
 
 
+def test_a_loss_that_rounds_to_nothing_is_not_shown_as_minus_zero(desk):
+    """Flat prices cost only the commission: a thousandth of a percent."""
+    rows = [f"{day},100,100,100,100,100000" for day in DAYS]
+    (desk / "ACME.csv").write_text("\n".join([bars_csv(days=()).strip(), *rows]) + "\n")
+    run = fairlead("backtest", "run.yaml", "-o", "strategies.buyer.capital=1e6", cwd=desk)
+    assert re.search(r"Total return +\+0\.0% ", run.out), run.out
+    assert "-0.0%" not in run.out
+
+
 def test_overrides_and_profiles_change_the_run(desk):
     """In rising order: file, profile, override; the environment may name the profile."""
 
@@ -241,23 +250,78 @@ def test_quarantine_puts_bad_rows_aside_with_file_line_and_reason(desk):
     refused = fairlead(*args, cwd=desk)
     assert refused.code == 2
     assert "ACME.csv line 4 (ACME 2024-01-04)" in refused.err
+    assert refused.err.endswith("put them aside and import the rest: --quarantine.\n")
     taken = fairlead(*args, "--quarantine", cwd=desk)
     assert taken.code == 0
     assert "7 of 8 rows into dataset prices" in taken.out
-    assert "put aside: ACME.csv:4 (ACME 2024-01-04) D10" in taken.out
+    assert "! 1 row put aside: D10 dtype" in taken.out
+    assert "      ACME.csv:4 (ACME 2024-01-04)\n" in taken.out
     with (desk / "artifacts/data/bars/prices/1d/quarantine.csv").open(newline="") as handle:
         assert [(row["origin"], row["line"], row["code"]) for row in csv.DictReader(handle)] == [("ACME.csv", "4", "D10")]
     assert "Put aside" in fairlead("data", "ls", cwd=desk).out
 
 
-def test_a_long_quarantine_is_cut_short_on_the_screen(desk):
-    """Ten rows are shown, and where the others are."""
-    rows = [f"2024-01-{day:02},0,1,1,1,1" for day in range(2, 20)]
-    (desk / "ACME.csv").write_text(bars_csv(days=("2024-02-01",)) + "\n".join(rows) + "\n")
+def test_a_long_quarantine_is_one_paragraph_per_reason(desk):
+    """Many rows of one kind are one reason, three places and a count: no second reason is buried under them."""
+    faulty = [f"2024-01-{day:02},1,1,1,1,-1" for day in (2, 3, 4, 5, 8, 9)]
+    (desk / "ACME.csv").write_text(
+        "\n".join([bars_csv(days=()).strip(), *faulty, "2024-01-10,0,1,0,1,1", "2024-01-11,1,1,1,1,1"])
+    )
     taken = fairlead("data", "import", "ACME.csv", "-d", "prices", "-b", "1d", "--quarantine", cwd=desk)
-    assert taken.out.count("put aside") == 10
-    assert "... and 8 more" in taken.out
+    assert re.findall(r"! (\d+ rows?) put aside: (D\d\d)", taken.out) == [("6 rows", "D08"), ("1 row", "D07")]
+    assert re.findall(r"^ {6}(\S.*)$", taken.out, re.MULTILINE) == [
+        *(f"ACME.csv:{line} (ACME 2024-01-{line:02})" for line in (2, 3, 4)),
+        "... and 3 more",
+        "ACME.csv:8 (ACME 2024-01-10)",
+    ]
     assert "artifacts/data/bars/prices/1d/quarantine.csv" in taken.out
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("day_first.csv", "-b", "1d"), "such as --stamp-format '%d.%m.%Y' or '%m/%d/%Y %H:%M'."),
+        (
+            ("day_first.csv", "-b", "1d", "--stamp-format", "dd.mm.yyyy"),
+            "'dd.mm.yyyy' does not fit; write it like --stamp-format",
+        ),
+        (("local.csv", "-b", "1min", "-s", "ACME"), "e.g. --timezone America/New_York."),
+        (("local.csv", "-b", "1min", "-t", "EST5"), "'--timezone' must be an IANA time zone"),
+        (("ACME.csv", "-b", "2d"), "'--bar-size' must be one of 1min,"),
+        (("tickers.csv", "-b", "1d", "-s", "IBM"), "Leave --symbol out."),
+        (("my_export.csv", "-b", "1d"), "Say which symbol it is: --symbol, or a column of that name."),
+        (("newest.csv", "-b", "1d"), "Sort the file by its stamps, the oldest first."),
+        (("commas.csv", "-b", "1d"), "Write numbers like 1234.5: a point before the decimals"),
+        (("local.csv", "-b", "5min", "-s", "ACME", "-t", "America/New_York"), "Say how long the bars are: --bar-size."),
+    ],
+)
+def test_import_refuses_in_the_words_of_the_command_line(args, says, desk):
+    """Each of the usual vendors' surprises is answered with the option, or the change of the file, that helps."""
+    head, *rows = bars_csv().splitlines()
+    day_first = [f"{row[8:10]}.{row[5:7]}.{row[:4]}{row[10:]}" for row in rows]
+    local = [f"2024-01-02 09:{30 + i}:00{row[10:]}" for i, row in enumerate(rows)]
+    for name, lines in {
+        "day_first.csv": [head, *day_first],
+        "local.csv": [head, *local],
+        "tickers.csv": [f"ticker,{head}", *(f"ACME,{row}" for row in rows)],
+        "my_export.csv": [head, *rows],
+        "newest.csv": [head, *reversed(rows)],
+        "commas.csv": [head, *(row.rpartition(",")[0] + ',"100,000"' for row in rows)],
+    }.items():
+        (desk / name).write_text("\n".join(lines) + "\n")
+    refused = fairlead("data", "import", *args, "-d", "prices", cwd=desk)
+    assert refused.code == 2
+    assert says in refused.err
+    assert "='" not in refused.err
+
+
+def test_import_reads_stamps_of_a_declared_form(desk):
+    """04.01.2024 is the fourth of January if one says so."""
+    head, *rows = bars_csv().splitlines()
+    (desk / "ACME.csv").write_text("\n".join([head, *(f"{row[8:10]}.{row[5:7]}.{row[:4]}{row[10:]}" for row in rows)]) + "\n")
+    taken = fairlead("data", "import", "ACME.csv", "-d", "prices", "-b", "1d", "--stamp-format", "%d.%m.%Y", "--json", cwd=desk)
+    assert taken.json["first_label"].startswith("2024-01-02")
+    assert taken.json["last_label"].startswith("2024-01-11")
 
 
 def test_data_check_passes_good_files_and_refuses_changed_ones(desk):
@@ -297,6 +361,8 @@ def test_data_check_lists_the_rules_that_stored_bars_break(desk):
 
 def test_synthetic_data_is_reproducible_and_of_one_seed(tmp_path):
     """The same seed gives the same prices; generating again touches no content; another seed needs --replace."""
+    said = fairlead("data", "synth", "toy", *SYNTH, cwd=tmp_path, COLUMNS="200")
+    assert "bars of SYN001, SYN002 in dataset toy" in said.out
     first = fairlead("data", "synth", "toy", *SYNTH, "--json", cwd=tmp_path)
     assert first.code == 0, first.err
     assert first.json["synthetic"] is True
@@ -630,6 +696,31 @@ def test_the_installed_command_works_as_a_process(desk):
     bad = call("backtest", "run.yaml", "-o", "seed=-1")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert bad.stderr == "error: override -o seed=-1: 'seed' must be in [0, 9223372036854775808), was -1.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("verb", [("runs", "ls", "--json"), ("strategy", "ls")])
+def test_a_full_disk_behind_the_output_is_one_line(verb, tmp_path):
+    """`fairlead ... > file` on a full disk says so, without a traceback."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fairlead", *verb], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot write the output: no space left on device.")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", [("strategy", "ls"), ("strategy", "ls", "--json"), ("--help",)])
+def test_a_closed_pipe_is_no_traceback(verb, tmp_path):
+    """`fairlead ... | head` ends quietly when head has seen enough."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "fairlead", *verb], cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert done.stderr == ""
 
 
 def test_the_package_can_be_run():

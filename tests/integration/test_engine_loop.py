@@ -10,6 +10,9 @@ import math
 import numpy as np
 import pytest
 
+from fairlead.backtest.benchmark import buy_and_hold, split_adjustment
+from fairlead.backtest.scorecard import score
+from fairlead.backtest.trades import ledger_of
 from fairlead.core.bars import BarSlice
 from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.instruments import Instrument
@@ -671,3 +674,55 @@ def test_plans_are_facts():
 def test_intents_keep_their_time_in_force():
     strategy = Scripted({0: [with_tif(market("A", 5), TimeInForce.FOK)]})
     assert run(minutes({"A": [flat(1), flat(1, 2)]}), strategy).orders[0].reason == "fok_not_filled"
+
+
+@pytest.mark.parametrize("rows", [None, 2, 3])
+def test_the_benchmark_waits_for_a_split_symbols_first_bar_as_the_account_does(rows):
+    """Held through a hole on the ex-session, an untouched holding and the benchmark are the same line: no spike, no crash."""
+    bars = {"A": [flat(10), flat(10), None, None, flat(5), flat(5)], "B": steady(6)}
+    record = run(days(bars, actions=[split("A", 2, 2.0), dividend("A", 3, 1.0)], rows=rows), Scripted())
+    held = buy_and_hold(record.prices, record.market_actions, 1_000.0)
+    # 50 shares until the fifth session, 100 with the split, and 100 of cash buy 20 more there.
+    np.testing.assert_allclose(held, [1_000.0] * 4 + [1_100.0] * 2)
+    np.testing.assert_allclose(split_adjustment(record.prices, record.market_actions)[:, 0], [0.5] * 4 + [1.0] * 2)
+    assert [a.ex_session - FIRST_DAY for a in record.market_actions] == [4, 4]
+
+
+@pytest.mark.parametrize("rows", [None, 1, 2, 3])
+def test_history_is_not_adjusted_for_a_split_before_the_symbol_trades_again(rows):
+    """Until then holding, mark and the newest close are of before the split; sized by it, 1,000 buys for 1,000, not 2,000."""
+    seen = []
+
+    def buy(strategy, context):
+        closes = context.historical_data.closes("A", 2)
+        seen.append((closes.tolist(), context.historical_data.panel(4)[:2, 0].tolist()))
+        return [market("A", 1_000 / closes[-1])]
+
+    def look(strategy, context):
+        seen.append((context.historical_data.closes("A", 3).tolist(), context.historical_data.panel(5)[:2, 0].tolist()))
+        return ()
+
+    bars = {"A": [flat(10), flat(10), None, None, flat(5), flat(5)], "B": steady(6)}
+    record = run(days(bars, actions=[split("A", 2, 2.0)], rows=rows), Scripted({3: buy, 4: look}))
+    assert seen == [([10.0, 10.0], [10.0, 10.0]), ([5.0, 5.0, 5.0], [5.0, 5.0])]
+    assert [(f.quantity, f.price) for f in record.fills] == [(200, 5.0)]
+
+
+def test_ruin_leaves_no_share_of_positive_days():
+    """After equity of nothing the returns mean nothing, and so does how many of them are above zero."""
+    bars = [flat(100), flat(100), flat(150), flat(100), flat(90), flat(90)]
+    record = run(days({"A": bars}), Scripted({0: [market("A", -15_000)]}))
+    metrics = score(record, ledger_of(record))
+    assert record.account.equity.min() < 0
+    undefined = (
+        "sharpe",
+        "sortino",
+        "annualised_vol",
+        "best_day",
+        "worst_day",
+        "positive_days",
+        "var_95",
+        "beta",
+        "max_leverage",
+    )
+    assert {name: metrics[name] for name in undefined} == dict.fromkeys(undefined)

@@ -415,6 +415,7 @@ def test_the_configuration_hash_sees_every_argument_and_not_their_order(backtest
         {"risk_limits": {"max_leverage": 0.5}},
         {"execution": ExecutionSettings(limit_fill_on_touch=True)},
     ]
+    changes += [{"instruments": {"ASSET": Instrument(symbol="ASSET", multiplier=m)}} for m in (10.0, 100.0)]
     hashes = [backtest(UpDown, daily(), **change).info.config_hash for change in changes]
     assert len({base.config_hash, *hashes}) == len(changes) + 1
     assert backtest(UpDown, daily(), now=lambda: NOON + dt.timedelta(days=1)).info.config_hash == base.config_hash

@@ -253,3 +253,12 @@ def test_wording():
     assert wording.percent(None) == wording.days(None) == wording.minutes(None) == "n/a"
     assert (wording.minutes(90), wording.minutes(300), wording.minutes(14_400)) == ("90 min", "5.0 h", "10.0 d")
     assert (wording.tone(1.0), wording.tone(-1.0), wording.tone(0.0), wording.tone(None)) == ("gain", "loss", "", "")
+
+
+def test_intraday_the_price_line_goes_through_the_fills(real):
+    """A run keeps one price per session; a marker must not float beside the line."""
+    daily = price_charts(real)["charts"]["AAPL"]
+    chart = price_charts(Result(real.record, info_for(real.record, bar_size="1min")))["charts"]["AAPL"]
+    assert len(chart["x"]) == len(daily["x"]) + len(daily["buys"]["x"]) + len(daily["sells"]["x"])
+    assert chart["x"] == sorted(chart["x"])
+    assert set(chart["buys"]["x"]) <= set(chart["x"])

@@ -153,6 +153,7 @@ def test_value_at_risk_and_expected_shortfall():
     assert m.value_at_risk(returns) == pytest.approx(0.09)
     assert m.conditional_value_at_risk(returns) == pytest.approx(0.095)
     assert m.value_at_risk(np.array([])) is None
+    assert str(m.value_at_risk(np.zeros(5))) == "0.0"
     assert m.conditional_value_at_risk(np.array([])) is None
 
 

@@ -78,7 +78,7 @@ def test_the_file_of_these_tests_is_good():
     [
         ("mode: backtest\n", "mode: bactest\n", "1: 'mode' must be one of 'backtest', 'replay', 'paper', 'live', was 'bactest'. Did you mean 'backtest'?"),
         ("mode: backtest\n", "mode:\n", "1: 'mode' must be one of 'backtest', 'replay', 'paper', 'live', was empty."),
-        ("mode: backtest\n", "", "1: 'mode' must be given, was missing."),
+        ("mode: backtest\n", "", "1: 'mode' must be given, was missing. Write mode: backtest."),
         ("seed: 42", "seed: 4.5", "2: 'seed' must be a whole number, was 4.5."),
         ("seed: 42", "seed: -1", "2: 'seed' must be in [0, 9223372036854775808), was -1."),
         ("seed: 42", "seed: true", "2: 'seed' must be a number, was true."),
@@ -169,6 +169,10 @@ def test_at_least_one_strategy_must_be_there_and_enabled():
     head = GOOD.partition("strategies:")[0]
     assert problems(head + "strategies: []\n") == ("run.yaml:12: 'strategies' must hold at least 1 item, was an empty list.",)
     assert problems(head + "strategies: 3\n") == ("run.yaml:12: 'strategies' must be a list, was 3.",)
+    assert problems(head + "strategies: {name: cross}\n") == (
+        "run.yaml:12: 'strategies' must be a list, was a mapping. Begin each item with a dash.",
+    )
+    assert problems(head + "strategies: cross\n") == ("run.yaml:12: 'strategies' must be a list, was 'cross'. Write [cross].",)
     assert problems(head + "strategies: [{name: cross, capital: 1, enabled: false}]\n") == (
         "run.yaml:12: 'strategies': at least one strategy must be enabled. Set enabled: true on one.",
     )

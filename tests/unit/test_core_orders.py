@@ -258,3 +258,13 @@ def test_a_refused_fill_leaves_no_trace(status):
     with pytest.raises(InvalidTransition, match=f"cannot go from {status} to PARTIALLY_FILLED"):
         order.record_fill(40, 10.0, 1.0, 0)
     assert (order.filled_quantity, order.average_price, order.commission, order.update_count) == (0.0, None, 0.0, 0)
+
+
+def test_a_lot_short_of_a_large_order_is_not_complete():
+    """One part in a billion of two million units is two lots of 0.001, and they are still to be bought."""
+    order = an_order(quantity=2_000_000.001)
+    order.record_fill(2_000_000.0, 1.1, 0.0, 0)
+    assert order.status is S.PARTIALLY_FILLED
+    assert order.remaining == pytest.approx(0.001, rel=1e-6)
+    with pytest.raises(InvalidTransition, match=r"cannot fill 0\.002"):
+        order.record_fill(0.002, 1.1, 0.0, 0)

@@ -175,3 +175,23 @@ def test_both_say_what_they_are():
     ledger.apply(a_fill(10, 10.0, symbol="A"))
     assert repr(ledger) == "Portfolio(cash=900.00, positions=1)"
     assert repr(ledger.positions["A"]) == "Position('A', quantity=10.0, average_price=10.0)"
+
+
+def test_dust_of_large_holdings_on_a_fine_lot_is_flat():
+    """Half a million units of 0.001: the error of the sum is near 1e-10, far above that of a few shares."""
+    parts = [123_456.789, 98_765.432, 210_987.654, 0.001]
+    position = Position("EURUSD")
+    for part in parts:
+        position.trade(part, 1.1)
+    for part in (210_987.654, 123_456.789, 98_765.432, 0.001):
+        position.trade(-part, 1.1)
+    assert (position.quantity, position.average_price) == (0.0, 0.0)
+
+
+def test_a_single_lot_left_of_a_large_holding_is_no_dust():
+    position = Position("EURUSD")
+    position.trade(1e8 + 0.001, 1.1)
+    position.trade(-1e8, 1.1)
+    assert position.quantity == pytest.approx(0.001, rel=1e-3)
+    position.trade(-position.quantity, 1.1)
+    assert position.quantity == 0.0

@@ -17,6 +17,7 @@ import fairlead
 from fairlead.cli.main import app
 from fairlead.config.loading import load_settings
 from fairlead.sdk.registry import find_strategy, known_strategies
+from support_cli import fairlead as type_in
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -87,6 +88,28 @@ def test_marked_examples_run(page, tmp_path, monkeypatch):
     for match in MARKED.finditer(page.read_text()):
         if match["mark"] == "run":
             exec(compile(match["code"], page_id(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", ["getting-started.md", "guides/intraday.md"])
+def test_a_page_can_be_typed_as_it_stands(page, tmp_path):
+    """In an empty folder: what is to be saved is saved, every command is typed, and each ends well."""
+    text, name = (DOCS / page).read_text(), ""
+    saved, code = r"[Ss]ave this as `(?P<name>[^`]+)`", r"^```(?P<language>\w+)\n(?P<code>.*?)^```"
+    steps = re.finditer(f"{saved}|{code}", text, re.MULTILINE | re.DOTALL)
+    typed = 0
+    for step in steps:
+        if step["name"]:
+            name = step["name"]
+        elif name and step["language"] in ("python", "yaml"):
+            (tmp_path / name).write_text(step["code"])
+            name = ""
+        elif step["language"] == "bash":
+            for line in step["code"].splitlines():
+                if line.startswith("fairlead "):
+                    done = type_in(*shlex.split(line)[1:], cwd=tmp_path)
+                    assert done.code == 0, f"{line}: {done.err}"
+                    typed += 1
+    assert typed >= 2
 
 
 def test_examples_are_run_where_a_newcomer_copies_them():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fairlead.core.bars import BarBlock, BarSlice
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.core.orders import TimeInForce
 from fairlead.core.time import NS_PER_DAY, date_to_day, format_utc
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.memory import source_from_frames
@@ -411,3 +412,33 @@ def test_intraday_history_is_cut_between_two_minutes():
     source = minutes({"A": random_bars(rng, 200, volume=1e6)}, per_session=60)
     assert report_on(Honest, source, cuts=6).passed
     assert not report_on(ReadsTheNextRow, source, cuts=6).passed
+
+
+class RestsBelow(Strategy):
+    """Lets one order of each kind rest, or wait for its open, over the split that follows."""
+
+    def __init__(self):
+        super().__init__()
+        self.day = 0
+
+    def on_market_event(self, event, context):
+        if event.symbol == "A":
+            self.day += 1
+
+    def generate_orders(self, context):
+        if self.day == 50:
+            gtc = {"time_in_force": TimeInForce.GTC}
+            return [OrderIntent.limit("A", 30, 0.51, **gtc), OrderIntent.stop("A", -30, 0.51, **gtc)]
+        return [OrderIntent.market("A", 10)] if self.day == 60 else []
+
+
+def test_a_split_after_the_cut_changes_no_decision_before_it():
+    """Working orders are scaled by a split; what was decided is what was asked for then."""
+    source = market()
+    full = run_session(plan(source, RestsBelow()))
+    assert [o.quantity for o in full.orders] == [60, 60, 20]
+    for row in (49, 55, 59, 60, 70):
+        cut = int(source.known_ns[row])
+        truncated = run_session(plan(TruncatedSource(source, cut), RestsBelow()))
+        assert compare(full, truncated, cut) is None
+    assert check_lookahead(lambda: plan(market(), RestsBelow())).passed

@@ -136,3 +136,13 @@ def test_a_fill_before_its_order_is_evidence_of_lookahead():
     (trade,) = tables(record).trades()
     assert trade["evidence_status"] == "FAIL"
     assert trade["evidence_codes"] == "ORDER_VALIDITY_VIOLATION;LOOKAHEAD_SUSPECTED"
+
+
+def test_slippage_of_a_fill_is_in_currency_like_its_commission():
+    """One contract is worth a hundred times its price: the rows add up to the trades' slippage."""
+    record = simulate(constant_market(), [Ask(0, "AAA", 10), Ask(1, "AAA", -10)])
+    instruments = {"AAA": Instrument(symbol="AAA", multiplier=100.0)}
+    ledger = ledger_of(record, {"AAA": 100.0})
+    rows = Tables(record, info_for(record), ledger, instruments).fills()
+    assert sum(float(row["slippage"]) for row in rows) == pytest.approx(sum(t.slippage_cost for t in ledger.trades), rel=1e-9)
+    assert ledger.trades[0].slippage_cost > 0

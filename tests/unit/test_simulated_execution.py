@@ -488,3 +488,18 @@ def test_a_dividend_leaves_orders_alone():
     order = venue.submit("A", 10, limit_price=90.0)
     venue.execution.apply_split(dividend("A", 0, 1.0), 5)
     assert (order.quantity, order.limit_price) == (10, 90.0)
+
+
+@pytest.mark.parametrize("ratio", [2.0, 0.1])
+def test_a_split_does_not_change_what_was_charged_per_share(ratio):
+    """1000 shares paid 5.00 before the split; what follows pays for itself alone, not for the old shares counted anew."""
+    commission = CommissionSettings(model="per_share", params={"per_share": 0.005, "minimum": 1.0, "max_frac": 1.0})
+    bars = [flat(10), flat(10, 1000), flat(10, 500), flat(10, 500)]
+    venue = Venue(minutes({"A": bars}), free(commission=commission))
+    order = venue.submit("A", 11_000)
+    venue.step()
+    venue.execution.apply_split(split("A", 0, ratio), 5)
+    venue.step(2)
+    assert [f.quantity for f in venue.fills] == [1000, 500, 500]
+    assert [f.commission for f in venue.fills] == pytest.approx([5.0, 2.5, 2.5])
+    assert order.commission == pytest.approx(10.0)

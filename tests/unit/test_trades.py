@@ -125,3 +125,14 @@ def test_an_open_position_without_a_price_is_refused():
     """There is nothing to value it at."""
     with pytest.raises(DataError, match="no last price for 'AAA', of which 1"):
         ledger(fill(1, Side.BUY, 1, 1.0), mark=float("nan"))
+
+
+def test_large_holdings_on_a_fine_lot_leave_no_dust_position():
+    """What bought 433,209.876 units in four parts and sold them in another order is flat."""
+    bought = [123_456.789, 98_765.432, 210_987.654, 0.001]
+    sold = [210_987.654, 123_456.789, 98_765.432, 0.001]
+    fills = [fill(n, Side.BUY, q, 1.1) for n, q in enumerate(bought, start=1)]
+    fills += [fill(n, Side.SELL, q, 1.2) for n, q in enumerate(sold, start=5)]
+    result = ledger(*fills)
+    assert result.open == []
+    assert sum(trade.qty for trade in result.closed) == pytest.approx(sum(bought), rel=1e-12)

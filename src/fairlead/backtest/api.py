@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fairlead.backtest import arguments
+from fairlead.backtest.info import plain
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.core.errors import StrategyError
@@ -107,6 +109,7 @@ def backtest(
         "seed": seed,
         "data": {"dataset": source.name, "sha256": source.content_hash, "symbols": list(source.symbols)},
         "execution": settings.model_dump(mode="json"),
+        "instruments": {symbol: plain(asdict(item)) for symbol, item in sorted((instruments or {}).items())},
         "strategies": [
             {
                 "name": instance.name,

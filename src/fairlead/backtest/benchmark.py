@@ -17,6 +17,14 @@ def buy_and_hold(prices: SessionPrices, actions: Sequence[CorporateAction], init
 
     Each symbol gets an equal share of `initial_cash` and is bought, without costs, at its first known close; until then its
     share waits in cash. Splits multiply the units; a dividend buys more units at the close of its ex-session.
+
+    Parameters
+    ----------
+    prices : SessionPrices
+    actions : sequence of CorporateAction
+        Those of `RunRecord.market_actions`: in the order, and dated with the session, in which they took effect.
+    initial_cash : float
+        In currency.
     """
     marks = forward_fill(prices.mark)
     count, width = marks.shape
@@ -50,8 +58,9 @@ def growth_factors(
         if action.kind is ActionKind.SPLIT:
             splits[row, column] *= action.value
         else:
-            cash[row, column] += action.value
-    # Cash is per share before the split of the same session, as the engine applies them; the reinvestment is at the new price.
+            # Per share as it is by then: of a split in the same session only what came before counts.
+            cash[row, column] += action.value * splits[row, column]
+    # The reinvestment is at the price of the session's close.
     with np.errstate(invalid="ignore"):
         grown = splits + cash / marks
     return np.where(np.isnan(grown), 1.0, grown)

@@ -157,9 +157,14 @@ def kurtosis(returns: FloatArray) -> float | None:
     return _moment(returns, 4, 3.0) if len(returns) >= 4 else None
 
 
+def positive_share(returns: FloatArray) -> float | None:
+    """Share of the returns that are above 0; None if one of them is not defined."""
+    return float(np.mean(returns > 0)) if len(returns) and not np.isnan(returns).any() else None
+
+
 def value_at_risk(returns: FloatArray, level: float = 0.95) -> float | None:
     """Loss per session, as a positive fraction, that is exceeded in 1 - level of the sessions (historical, interpolated)."""
-    return finite(-float(np.quantile(returns, 1.0 - level))) if len(returns) else None
+    return finite(0.0 - float(np.quantile(returns, 1.0 - level))) if len(returns) else None
 
 
 def conditional_value_at_risk(returns: FloatArray, level: float = 0.95) -> float | None:
@@ -168,7 +173,7 @@ def conditional_value_at_risk(returns: FloatArray, level: float = 0.95) -> float
     if limit is None:
         return None
     tail = returns[returns <= -limit]
-    return finite(-float(tail.mean())) if len(tail) else None
+    return finite(0.0 - float(tail.mean())) if len(tail) else None
 
 
 def tail_ratio(returns: FloatArray) -> float | None:

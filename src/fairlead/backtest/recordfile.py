@@ -55,6 +55,7 @@ EVENT_SCHEMA: Final = pa.schema(
 
 _ORDER_TYPES: Final[Mapping[str, pa.DataType]] = {
     **dict.fromkeys(("quantity", "limit_price", "stop_price", "filled_quantity", "average_price", "commission"), _F),
+    **dict.fromkeys(("executed", "decided_quantity", "decided_limit", "decided_stop"), _F),
     **dict.fromkeys(("created_ns", "arrives_ns", "expires_ns", "day_session", "update_count"), _I),
     "stop_triggered": pa.bool_(),
 }

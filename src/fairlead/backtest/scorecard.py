@@ -146,7 +146,7 @@ def _distribution(record: RunRecord, sessions: SessionReturns) -> dict[str, Metr
         "worst_day": m.finite(float(returns.min())) if len(returns) else None,
         "best_month": m.finite(float(months.max())) if len(months) else None,
         "worst_month": m.finite(float(months.min())) if len(months) else None,
-        "positive_days": float(np.mean(returns > 0)) if len(returns) else None,
+        "positive_days": m.positive_share(returns),
         "skew": m.skewness(returns),
         "kurtosis": m.kurtosis(returns),
         "var_95": m.value_at_risk(returns),

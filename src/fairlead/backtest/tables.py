@@ -227,6 +227,7 @@ class Tables:
 
     def _leg(self, leg: FillLeg) -> Row:
         fill = leg.fill
+        instrument = self._instruments[fill.symbol]
         return {
             "fill_id": fill.fill_id,
             "order_id": fill.order_id,
@@ -237,9 +238,9 @@ class Tables:
             "bar_ts": format_utc(fill.bar_ns),
             "price_ideal": number(fill.price_ideal),
             "price_exec": number(fill.price),
-            "qty": quantity_text(self._instruments[fill.symbol], leg.quantity),
+            "qty": quantity_text(instrument, leg.quantity),
             "commission": number(leg.commission),
-            "slippage": number(fill.slippage * leg.quantity),
+            "slippage": number(fill.slippage * leg.quantity * instrument.multiplier),
             "reason": fill.tag,
         }
 

@@ -11,7 +11,7 @@ from fairlead.core.events import ActionKind
 from fairlead.core.fills import Fill
 from fairlead.core.identity import short_hash
 from fairlead.core.orders import Order, OrderType, Side
-from fairlead.core.portfolio import DUST
+from fairlead.core.portfolio import is_dust
 from fairlead.core.time import NS_PER_MINUTE, format_utc
 from fairlead.engine.record import AppliedAction, RunRecord
 
@@ -135,10 +135,21 @@ class Ledger:
 class _Lot:
     """The open position of one strategy in one symbol, with ideal and paid average cost side by side."""
 
-    __slots__ = ("commission", "entry_ns", "exec_price", "group_id", "ideal_price", "order_id", "quantity", "trade_id")
+    __slots__ = (
+        "commission",
+        "entry_ns",
+        "exec_price",
+        "group_id",
+        "ideal_price",
+        "largest",
+        "order_id",
+        "quantity",
+        "trade_id",
+    )
 
     def __init__(self) -> None:
         self.quantity = 0.0
+        self.largest = 0.0
         self.ideal_price = 0.0
         self.exec_price = 0.0
         self.commission = 0.0
@@ -151,9 +162,11 @@ class _Lot:
         self.exec_price = (self.exec_price * held + fill.price * quantity) / size
         self.commission += commission
         self.quantity += quantity * fill.side.sign
+        self.largest = max(self.largest, abs(self.quantity))
 
     def split(self, ratio: float) -> None:
         self.quantity *= ratio
+        self.largest *= ratio
         self.ideal_price /= ratio
         self.exec_price /= ratio
 
@@ -169,16 +182,16 @@ class _Builder:
     def fill(self, fill: Fill) -> None:
         lot = self.lots.setdefault((fill.strategy, fill.symbol), _Lot())
         remaining, commission = fill.quantity, fill.commission
-        held = abs(lot.quantity)
+        held, largest = abs(lot.quantity), lot.largest
         if held and (lot.quantity > 0) != (fill.side is Side.BUY):
             closed = min(held, remaining)
-            if abs(held - remaining) < DUST:
+            if is_dust(held - remaining, largest):
                 closed = held
             share = commission * (closed / remaining) if closed < remaining else commission
             self._close(lot, fill, closed, share)
             remaining -= closed
             commission -= share
-        if remaining > DUST:
+        if not is_dust(remaining, largest):
             if lot.quantity == 0.0:
                 order = self.orders.get(fill.order_id)
                 lot.entry_ns, lot.order_id = fill.ts_ns, fill.order_id
@@ -216,8 +229,8 @@ class _Builder:
         self.ledger.legs.append(FillLeg(fill, trip.trade_id, "EXIT", quantity, exit_commission))
         lot.commission -= carried
         lot.quantity += quantity * fill.side.sign
-        if quantity == held or abs(lot.quantity) < DUST:
-            lot.quantity = lot.commission = lot.ideal_price = lot.exec_price = 0.0
+        if quantity == held:
+            lot.quantity = lot.largest = lot.commission = lot.ideal_price = lot.exec_price = 0.0
         else:
             lot.trade_id = self._new_id(lot.order_id, lot.entry_ns)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -24,10 +28,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from fairlead.contracts.manifests import BarManifest
+    from fairlead.data.batch import QuarantinedRow
 
 app = typer.Typer(no_args_is_help=True)
 
-_SHOWN_ROWS: Final = 10
+_SHOWN_ROWS: Final = 3
+_SHOWN_SYMBOLS: Final = 6
+# The door speaks of arguments, as Python passes them; whoever types has options.
+_ARGUMENT: Final = re.compile(r"\b(timezone|symbol)='([^']*)'")
+_SUBJECT: Final = re.compile(r"^'(timezone|stamp_format|dataset|bar_size)'(?= must )")
+_OTHER_FORM: Final = re.compile(r"Declare another form: stamp_format='[^']*'\.")
+_CODE: Final = re.compile(r"^  - ([A-Z]\d\d) ", re.MULTILINE)
 
 DatasetArgument = Annotated[str, typer.Argument(help="Name of a dataset.", metavar="DATASET", show_default=False)]
 BarSizeOption = Annotated[str, typer.Option("--bar-size", "-b", help="1min, 5min, 15min, 30min, 1h, 4h or 1d.", metavar="SIZE")]
@@ -61,6 +72,10 @@ def import_(
     symbol: Annotated[
         str | None, typer.Option("--symbol", "-s", help="Symbol, if neither column nor file name says it.", metavar="SYMBOL")
     ] = None,
+    stamp_format: Annotated[
+        str | None,
+        typer.Option("--stamp-format", help="How stamps are written, such as '%d.%m.%Y %H:%M'.", metavar="FORMAT"),
+    ] = None,
     quarantine: Annotated[
         bool, typer.Option("--quarantine", help="Put bad rows aside with their reasons instead of refusing all.", metavar="")
     ] = False,
@@ -76,15 +91,16 @@ def import_(
     from fairlead.data.opening import store_of
     from fairlead.data.store import check_dataset_name
 
-    check_dataset_name(dataset)
     folder = workspace_of(workspace)
-    with progress("import", quiet=json):
+    with progress("import", quiet=json), _in_options(stamp_format, can_quarantine=not quarantine):
+        check_dataset_name(dataset)
         result = import_bars(
             source,
             bar_size=bar_size,
             calendar=calendar,
             timezone=timezone,
             symbol=symbol,
+            stamp_format=stamp_format,
             on_bad="quarantine" if quarantine else "refuse",
         )
         manifest = store_of(folder).write(
@@ -106,16 +122,7 @@ def import_(
         name=manifest.dataset,
         rows=f"{manifest.rows:,}",
     )
-    for row in result.quarantined[:_SHOWN_ROWS]:
-        say(
-            "  [yellow]![/] put aside: {place} ({symbol} {ts}) {reason}",
-            place=f"{row.origin}:{row.line}",
-            symbol=row.symbol,
-            ts=row.ts,
-            reason=row.reason,
-        )
-    if len(result.quarantined) > _SHOWN_ROWS:
-        say(f"  ... and {len(result.quarantined) - _SHOWN_ROWS:,} more")
+    _print_quarantined(result.quarantined)
     if result.quarantined:
         path = store_of(folder).root / manifest.dataset / manifest.bar_size.value / "quarantine.csv"
         say("  All are kept in {path}", path=path)
@@ -241,7 +248,10 @@ def synth(
     if json:
         print_json(_brief(manifest))
         return
-    say(f"{SYNTHETIC} {{rows}} bars in dataset [bold]{{name}}[/]", rows=f"{manifest.rows:,}", name=dataset)
+    names = [span.symbol for span in manifest.symbols]
+    shown = ", ".join(names if len(names) <= _SHOWN_SYMBOLS else [*names[:2], "...", names[-1]])
+    line = f"{SYNTHETIC} {{rows}} bars of {{symbols}} in dataset [bold]{{name}}[/]"
+    say(line, rows=f"{manifest.rows:,}", symbols=shown, name=dataset)
     say("  Use it: [bold]data: {{type: historical, source: synthetic, dataset: {name}}}[/]", name=dataset)
 
 
@@ -267,6 +277,52 @@ def validated(settings: type[Any], **values: Any) -> Any:
             # A setting that may be one of two things is reported for each: the first is what was meant.
             texts.setdefault(option, text)
         raise ConfigurationError("\n".join(texts.values())) from exc
+
+
+@contextmanager
+def _in_options(stamp_format: str | None, *, can_quarantine: bool) -> Iterator[None]:
+    """Say what the door refuses in the words of the command line, and what to do about it."""
+    from fairlead.core.errors import ConfigurationError, ContractError
+
+    try:
+        yield
+    except (ConfigurationError, ContractError) as exc:
+        text = _ARGUMENT.sub(lambda m: f"{_option(m[1])} {shlex.quote(m[2])}", str(exc))
+        text = _SUBJECT.sub(lambda m: repr(_option(m[1])), text).replace("Leave symbol= out", "Leave --symbol out")
+        start = "Say how it is written, such as" if stamp_format is None else f"{stamp_format!r} does not fit; write it like"
+        text = _OTHER_FORM.sub(lambda _: f"{start} --stamp-format '%d.%m.%Y' or '%m/%d/%Y %H:%M'.", text)
+        raise type(exc)("\n".join([text, *_remedies(set(_CODE.findall(text)), can_quarantine=can_quarantine)])) from exc
+
+
+def _remedies(codes: set[str], *, can_quarantine: bool) -> Iterator[str]:
+    if "S01" in codes:
+        yield "Say which symbol it is: --symbol, or a column of that name."
+    if "D04" in codes:
+        yield "Sort the file by its stamps, the oldest first."
+    if "D10" in codes:
+        yield "Write numbers like 1234.5: a point before the decimals, nothing between the thousands."
+    if "I03" in codes:
+        yield "Say how long the bars are: --bar-size."
+    # Of a file in the wrong order, or of another bar size, next to nothing would be left.
+    if codes and can_quarantine and not codes & {"S01", "D04", "I03"}:
+        yield "Correct the rows, or put them aside and import the rest: --quarantine."
+
+
+def _option(argument: str) -> str:
+    return "--" + argument.replace("_", "-")
+
+
+def _print_quarantined(rows: Sequence[QuarantinedRow]) -> None:
+    by_reason: dict[str, list[QuarantinedRow]] = {}
+    for row in rows:
+        by_reason.setdefault(row.reason, []).append(row)
+    for reason, same in by_reason.items():
+        count = f"{len(same):,} row{'s' if len(same) != 1 else ''}"
+        say("  [yellow]![/] {count} put aside: {reason}", count=count, reason=reason)
+        for row in same[:_SHOWN_ROWS]:
+            say("      {place} ({symbol} {ts})", place=f"{row.origin}:{row.line}", symbol=row.symbol, ts=row.ts)
+        if len(same) > _SHOWN_ROWS:
+            say(f"      ... and {len(same) - _SHOWN_ROWS:,} more")
 
 
 def _symbols(text: str) -> int | tuple[str, ...]:

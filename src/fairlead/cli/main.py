@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -18,7 +19,7 @@ from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
 from fairlead.cli.strategy import app as strategy
 from fairlead.cli.version import print_version, version
-from fairlead.core.errors import FairleadError
+from fairlead.core.errors import FairleadError, StorageError
 
 app = typer.Typer(
     name="fairlead",
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+_UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _START, _RUN, _STORE = "Start here", "Run and look", "Data and strategies"
 app.command("demo", rich_help_panel=_START)(demo)
 app.command("init", rich_help_panel=_START)(init)
@@ -66,5 +68,11 @@ def main() -> None:
         app(prog_name="fairlead")
     except FairleadError as exc:
         sys.exit(fail(exc))
+    except OSError as exc:
+        # What was printed could not be written: a full disk behind `>`. Files of our own raise a StorageError.
+        if exc.errno not in _UNWRITABLE or exc.filename is not None:
+            raise
+        reason = (exc.strerror or str(exc)).lower()
+        sys.exit(fail(StorageError(f"cannot write the output: {reason}. Make room, or send it elsewhere.")))
     except KeyboardInterrupt:
         sys.exit(130)

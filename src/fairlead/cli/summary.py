@@ -78,6 +78,7 @@ def _toned(key: str, value: Metric, pattern: str) -> str:
     if value is None:
         return "[dim]n/a[/]"
     text = pattern.format(value)
-    if key not in _COLOURED or value == 0:
-        return text
+    # A loss that rounds to nothing is neither a loss nor a gain to a reader.
+    if key not in _COLOURED or pattern.format(0.0) == text.replace("-", "+"):
+        return text.replace("-", "+") if key in _COLOURED else text
     return f"[{'green' if value > 0 else 'red'}]{text}[/]"

@@ -67,8 +67,7 @@ def rule_of(error: Mapping[str, Any], field: FieldInfo | None) -> tuple[str, str
     kind, context = str(error["type"]), error.get("ctx", {})
     if kind in _OF_TYPE:
         value = error.get("input")
-        wants_text = kind == "string_type" and isinstance(value, (bool, int, float))
-        return _OF_TYPE[kind], "Put it in quotes." if wants_text else ""
+        return _OF_TYPE[kind], _type_hint(kind, value)
     if kind in _BOUNDS:
         return _range(field) or f"be {_BOUNDS[kind]} {_number(context[_BOUND_KEYS[kind]])}", _percent_hint(error, field)
     if kind in ("literal_error", "enum", "union_tag_invalid"):
@@ -88,6 +87,16 @@ def rule_of(error: Mapping[str, Any], field: FieldInfo | None) -> tuple[str, str
     if kind == "multiple_of":
         return f"be a multiple of {_number(context['multiple_of'])}", ""
     return f"be valid ({error['msg']})", ""
+
+
+def _type_hint(kind: str, value: object) -> str:
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return "Put it in quotes."
+    if _OF_TYPE[kind] == "be a list" and isinstance(value, str):
+        return f"Write [{value}]."
+    if _OF_TYPE[kind] == "be a list" and isinstance(value, Mapping):
+        return "Begin each item with a dash."
+    return ""
 
 
 def one_of(allowed: Iterable[str]) -> str:

@@ -181,7 +181,7 @@ class SessionSettings(Settings):
         Where results go; None lets the command line decide.
     """
 
-    mode: Mode
+    mode: Mode = Field(description="Write mode: backtest.")
     name: str | None = Field(default=None, min_length=1, max_length=200)
     seed: int = Field(default=42, ge=0, lt=2**63)
     clock: Annotated[Clock, BeforeValidator(_or_defaults)] = Field(default_factory=ClockSettings)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.settings import SessionSettings
 from fairlead.contracts.workspace import workspace_folder
-from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
+from fairlead.core.errors import ConfigurationError, ContractError, DataError, FairleadError, UnknownName
 from fairlead.core.identity import slug
 from fairlead.data.opening import open_source
 from fairlead.data.settings import DataSettings
@@ -18,6 +20,13 @@ from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.execution.simulated import ExecutionSettings
 from fairlead.sdk.registry import find_strategy
+
+# What the data layer finds unknown, as the setting that names it.
+_NAMED_BY: Final = {"no dataset named": "dataset", "no bar size": "bar_size", "no exchange calendar": "calendar"}
+# The data layer speaks of arguments, as Python passes them; a file has settings.
+_ZONE: Final = re.compile(r"timezone='([^']*)'")
+_SETTING: Final = re.compile(r"^'(?:data\.)?(\w+)'(?= must )")
+_FORMAT: Final = re.compile(r"Declare another form: stamp_format=('[^']*')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +101,8 @@ def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str
     folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
     try:
         source = open_source(data, start=clock.start_date, end=clock.end_date, workspace=folder)
-    except DataNotFound as exc:
-        raise loaded.problem(("data",), exc) from exc
-    except UnknownName as exc:
-        raise loaded.problem(("data", "symbols"), exc) from exc
+    except (ConfigurationError, ContractError, DataError) as exc:
+        raise _data_problem(loaded, exc) from exc
     session = WiredSession(loaded, source, folder)
     for i, entry in enumerate(settings.strategies):
         if entry.enabled:
@@ -109,6 +116,24 @@ def _check_symbols(loaded: LoadedConfig, source: DataSource, index: int) -> None
         if symbol not in source.symbols:
             unknown = UnknownName.among(f"symbol in dataset {source.name!r}", symbol, source.symbols)
             raise loaded.problem(("strategies", index, "params"), unknown)
+
+
+def _data_problem(loaded: LoadedConfig, exc: FairleadError) -> ConfigurationError:
+    """Return what is wrong with the data, at the setting to change and in the words of a file."""
+    text = _ZONE.sub(r"data.timezone: \1", str(exc))
+    text = _FORMAT.sub(r"Import it first: fairlead data import FILE --stamp-format \1", text)
+    if isinstance(exc, UnknownName):
+        key = next((key for start, key in _NAMED_BY.items() if text.startswith(start)), "symbols")
+        return loaded.problem(("data", key), UnknownName(text))
+    text = _SETTING.sub(r"'\1'", text)
+    if text.startswith("'data.path' "):
+        return loaded.problem(("data", "path"), type(exc)(text.removeprefix("'data.path' ")))
+    if not text.startswith(tuple(f"'{name}'" for name in ("data", *DataSettings.model_fields))):
+        # It is about what a file holds: `'prices.csv: stamps' must` is no setting.
+        text = re.sub(r"^'([^']+)'(?= must )", r"\1", text)
+    if isinstance(exc, ContractError) and "\n" in text:
+        text += "\nImport the file first (fairlead data import): --symbol names its symbol, --quarantine puts bad rows aside."
+    return loaded.problem(("data",), type(exc)(text), fields=tuple(DataSettings.model_fields))
 
 
 def _refused(settings: SessionSettings) -> ConfigurationError:

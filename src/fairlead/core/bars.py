@@ -63,13 +63,21 @@ class BarBlock:
     actions: tuple[EffectiveAction, ...] = ()
     columns: Mapping[str, int] = field(init=False)
     actions_of: Mapping[int, tuple[EffectiveAction, ...]] = field(init=False)
-    """The actions by column; a column without any is absent."""
+    """The actions by column, each at the first row at or after its own in which the symbol has a bar.
+
+    Until then the last price is one of before the action, and so are holdings and orders. What meets no bar in the block, and a
+    column without any, is absent.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", {symbol: i for i, symbol in enumerate(self.symbols)})
         by_column: dict[int, list[EffectiveAction]] = {}
         for effective in self.actions:
-            by_column.setdefault(effective.column, []).append(effective)
+            bars = self.close[effective.row :, effective.column]
+            known = np.flatnonzero(bars == bars)
+            if len(known):
+                met = effective if known[0] == 0 else effective._replace(row=effective.row + int(known[0]))
+                by_column.setdefault(effective.column, []).append(met)
         object.__setattr__(self, "actions_of", {column: tuple(found) for column, found in by_column.items()})
 
     def __len__(self) -> int:

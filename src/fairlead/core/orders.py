@@ -106,6 +106,8 @@ _WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _GTD: Final = TimeInForce.GTD
 _FILLED: Final = OrderStatus.FILLED
 _PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+# Of a million units on a lot of 0.001 one part in 1e9 is a lot; the rounding of sums is a thousand times finer.
+_ROUNDING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +315,12 @@ class Order:
     """The session a DAY order belongs to, once it is known: that of the first row it could fill in."""
     stop_triggered: bool = False
     update_count: int = 0
+    executed: float = 0.0
+    """Units executed, each as it was then: a split scales `filled_quantity`, not this."""
+    decided_quantity: float | None = None
+    """What was asked for, if a split has scaled it since; None if none has. The two prices likewise."""
+    decided_limit: float | None = None
+    decided_stop: float | None = None
 
     @property
     def remaining(self) -> float:
@@ -323,6 +331,13 @@ class Order:
     def is_terminal(self) -> bool:
         """Whether nothing can happen to the order any more."""
         return self.status in TERMINAL
+
+    @property
+    def decision(self) -> tuple[float, float | None, float | None]:
+        """Quantity, limit and stop price as they were decided, whatever splits have made of them since."""
+        if self.decided_quantity is None:
+            return self.quantity, self.limit_price, self.stop_price
+        return self.decided_quantity, self.decided_limit, self.decided_stop
 
     def move_to(self, status: OrderStatus, ts_ns: int, reason: str = "") -> OrderUpdate:
         """Change the status and return the change as a fact.
@@ -351,10 +366,10 @@ class Order:
             If the fill is larger than what remains, or the order is final.
         """
         filled = self.filled_quantity + quantity
-        # One part in 1e9 forgives sums of fractional lots; a whole lot too much never passes.
-        if not quantity > 0 or filled > self.quantity * (1 + 1e-9):
+        # This forgives the rounding of sums of fractional lots; a whole lot too much or too little never passes.
+        if not quantity > 0 or filled > self.quantity * (1 + _ROUNDING):
             raise InvalidTransition(f"order {self.order_id} has {self.remaining} left and cannot fill {quantity}.")
-        complete = filled >= self.quantity * (1 - 1e-9)
+        complete = filled >= self.quantity * (1 - _ROUNDING)
         status = _FILLED if complete else _PARTIALLY_FILLED
         self._check_transition(status)  # before anything is booked: a refused fill leaves no trace
         if complete:
@@ -362,6 +377,7 @@ class Order:
         before = 0.0 if self.average_price is None else self.average_price * self.filled_quantity
         self.average_price = (before + price * quantity) / (self.filled_quantity + quantity)
         self.filled_quantity = filled
+        self.executed += quantity
         self.commission += commission
         return self.move_to(status, ts_ns)
 

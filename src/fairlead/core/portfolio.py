@@ -9,8 +9,15 @@ from fairlead.core.errors import DataError
 from fairlead.core.events import PositionChange
 from fairlead.core.fills import Fill
 
-# Sums of fractional lots leave dust near 1e-16; no lot grid is this fine.
+# Sums of fractional lots leave dust near 1e-16 of the largest number in them; no lot grid is this fine.
 DUST: Final = 1e-12
+_ROUNDING: Final = 1e-13
+
+
+def is_dust(quantity: float, largest: float) -> bool:
+    """Whether `quantity` is nothing but the rounding of sums in which the position was up to `largest` units."""
+    size = abs(quantity)
+    return size < DUST or size <= largest * _ROUNDING
 
 
 class Position:
@@ -26,7 +33,7 @@ class Position:
         In currency, before commission, since the start.
     """
 
-    __slots__ = ("average_price", "multiplier", "quantity", "realised_pnl", "symbol")
+    __slots__ = ("_largest", "average_price", "multiplier", "quantity", "realised_pnl", "symbol")
 
     def __init__(self, symbol: str, multiplier: float = 1.0) -> None:
         self.symbol = symbol
@@ -34,6 +41,7 @@ class Position:
         self.quantity = 0.0
         self.average_price = 0.0
         self.realised_pnl = 0.0
+        self._largest = 0.0
 
     def trade(self, signed_quantity: float, price: float) -> float:
         """Apply an execution and return the profit it realised, in currency.
@@ -42,8 +50,9 @@ class Position:
         """
         held = self.quantity
         after = held + signed_quantity
-        if abs(after) < DUST:
-            after = 0.0
+        largest = max(self._largest, abs(held), abs(after))
+        if is_dust(after, largest):
+            after = largest = 0.0
         realised = 0.0
         if held == 0.0 or (held > 0) == (signed_quantity > 0):
             self.average_price = (self.average_price * abs(held) + price * abs(signed_quantity)) / abs(held + signed_quantity)
@@ -56,12 +65,14 @@ class Position:
             elif (after > 0) != (held > 0):
                 self.average_price = price
         self.quantity = after
+        self._largest = largest
         self.realised_pnl += realised
         return realised
 
     def split(self, ratio: float) -> None:
         """Scale quantity up and average cost down by `ratio`, new shares per old share."""
         self.quantity *= ratio
+        self._largest *= ratio
         self.average_price /= ratio
 
     def market_value(self, mark: float) -> float:

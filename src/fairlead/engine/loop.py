@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,7 @@ class EventLoop:
     applied_actions : list of AppliedAction
         Corporate actions that met a position.
     market_actions : list of CorporateAction
-        All that took effect.
+        All that took effect, each dated with the session in which it did.
     """
 
     def __init__(
@@ -100,13 +101,13 @@ class EventLoop:
         ]
 
     def _apply_actions(self, block: BarBlock, row: int) -> None:
-        now = int(block.known_ns[row])
+        now, session = int(block.known_ns[row]), int(block.session[row])
         # Until the symbol trades again its mark is the price before the action, and so must the holding be.
         waiting = [a for a in self._due if np.isnan(block.close[row, block.columns[a.symbol]])]
         ready = [a for a in self._due if a not in waiting] if waiting else list(self._due)
         self._due[:] = waiting
         for action in ready:
-            self.market_actions.append(action)
+            self.market_actions.append(replace(action, ex_session=session))
             self._desk.execution.apply_split(action, now)
             for runner in self._runners:
                 self._apply_to(runner, action, now)

@@ -89,7 +89,8 @@ class RunRecord:
     applied_actions : list of AppliedAction
         Those that met a position.
     market_actions : list of CorporateAction
-        All that took effect in the run's data.
+        All that took effect in the run's data, in that order. Each is dated with the session in which it took effect: the
+        symbol's first with a bar at or after its ex-session.
     bars : int
         Bars delivered.
     stage_seconds : dict of str to float

@@ -29,7 +29,8 @@ class CommissionModel(Settings, ABC):
         multiplier : float
             Currency value of one unit at price 1.
         filled_before, charged_before : float
-            What the same order has executed and been charged so far, so that minimums hold per order.
+            What the same order has executed and been charged so far, so that minimums hold per order. Units count as they were
+            when they were executed: a split since then multiplies nothing.
         """
 
 

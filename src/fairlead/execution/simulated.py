@@ -181,9 +181,7 @@ class SimulatedExecution:
         if slip is not None:
             consumed[column] = consumed.get(column, 0.0) + quantity
             price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
-            commission = self._commission.charge(
-                quantity, price, instrument.multiplier, order.filled_quantity, order.commission
-            )
+            commission = self._commission.charge(quantity, price, instrument.multiplier, order.executed, order.commission)
             self._fill(order, quantity, found.price, price, commission, now, int(block.label_ns[row]))
         if order.time_in_force is _IOC and not order.is_terminal:
             self._end(order, _CANCELLED, now, "ioc_remainder")
@@ -236,6 +234,7 @@ class SimulatedExecution:
             # Hearing of one order may make a strategy fail, which takes its others back.
             if order.is_terminal:
                 continue
+            order.decided_quantity, order.decided_limit, order.decided_stop = order.decision
             # What was filled is as odd as the position it made; only what remains goes back on the lot grid.
             remaining = instrument.floor_quantity(order.remaining * action.value)
             order.filled_quantity *= action.value

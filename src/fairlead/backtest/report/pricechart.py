@@ -17,6 +17,7 @@ from fairlead.core.bars import forward_fill
 from fairlead.core.events import ActionKind
 from fairlead.core.fills import Fill
 from fairlead.core.orders import Side
+from fairlead.core.time import BarSize
 
 MAX_SYMBOLS: Final = 12
 MAX_MARKERS: Final = 1_000
@@ -36,6 +37,8 @@ def price_charts(result: Result) -> dict[str, Any]:
     ranked = sorted(prices.symbols, key=lambda symbol: (-traded[symbol], symbol))
     shown = ranked[:MAX_SYMBOLS]
     notes = ["Prices are adjusted for splits, so that a split is not a crash; fills are adjusted likewise."]
+    if _is_intraday(result):
+        notes.append("The line joins the closes of the sessions and the fills; a run keeps no price in between.")
     if len(ranked) > len(shown):
         notes.append(f"The {len(shown)} most traded of {len(ranked)} symbols are shown.")
     if any(traded[symbol] > MAX_MARKERS for symbol in shown):
@@ -67,14 +70,25 @@ def _chart(result: Result, symbol: str, marks: FloatArray, adjustment: FloatArra
             splits.append([stamp, f"{action.value:g}:1 split"])
         else:
             dividends.append([stamp, *compact(values[row : row + 1], 4), f"Dividend {action.value:g} per share"])
+    ts_ns, line = prices.ts_ns[kept], values[kept]
+    if _is_intraday(result):
+        # A run keeps one price per session; without those of the fills their markers would float beside the line.
+        ideal = np.array([fill.price_ideal * factor for fill, factor in zip(fills, factors, strict=True)], dtype=np.float64)
+        ts_ns = np.concatenate([ts_ns, np.array([fill.ts_ns for fill in fills], dtype=np.int64)])
+        in_order = np.argsort(ts_ns, kind="stable")
+        ts_ns, line = ts_ns[in_order], np.concatenate([line, ideal])[in_order]
     return {
-        "x": milliseconds(prices.ts_ns[kept]),
-        "y": compact(values[kept], 4),
+        "x": milliseconds(ts_ns),
+        "y": compact(line, 4),
         "buys": _markers(fills, factors, Side.BUY),
         "sells": _markers(fills, factors, Side.SELL),
         "splits": splits,
         "dividends": dividends,
     }
+
+
+def _is_intraday(result: Result) -> bool:
+    return BarSize.parse(result.info.bar_size).is_intraday
 
 
 def _markers(fills: list[Fill], factors: list[float], side: Side) -> dict[str, list[Any]]:
