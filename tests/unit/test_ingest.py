@@ -273,7 +273,7 @@ def test_naive_file_is_refused_with_the_remedy(write):
         (HEADER.encode() + b"\xff\xfe,1,1,1,1,1\n", "A.csv", DataError, "cannot be read as CSV text in UTF-8"),
         (HEADER + "1,2,3,4,5,6,7,8\n", "A.csv", DataError, "cannot be read as CSV"),
         (b"junk", "A.csv.gz", DataError, "cannot be read as CSV"),
-        (gzip.compress(text(DAILY).encode())[:40], "A.csv.gz", DataError, "cannot be read as CSV"),
+        (gzip.compress(text(DAILY).encode(), mtime=0)[:40], "A.csv.gz", DataError, "cannot be read as CSV"),
         (b"junk", "A.parquet", DataError, "cannot be read as Parquet"),
         (b"", "A.parquet", DataError, "cannot be read as Parquet"),
         ("x", "A.xlsx", DataError, r"must end in one of \.csv, \.csv\.gz, \.parquet, was '\.xlsx'"),

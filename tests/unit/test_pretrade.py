@@ -215,3 +215,18 @@ def test_the_last_bit_of_a_sum_breaches_nothing():
 def test_a_rejection_says_what_was_measured():
     assert str(Rejection("unknown_symbol")) == "unknown_symbol"
     assert str(Rejection("max_position_size", 12.5, 10.0)) == "max_position_size: 12.5 > 10"
+
+
+def test_the_last_bit_of_a_sum_is_no_short_sale():
+    """0.3 less 0.1 and 0.2 is a trifle below zero to a computer; it is all that is held, and may be sold."""
+    instruments = {"A": Instrument(symbol="A", shortable=False, lot_step=0.1, min_quantity=0.1)}
+    assert reason(-0.2, ledger=a_ledger(A=0.3), orders=[working("A", -0.1, MARKET)], instruments=instruments) is None
+    assert reason(-0.3, ledger=a_ledger(A=0.3), orders=[working("A", -0.1, MARKET)], instruments=instruments) == "not_shortable"
+
+
+def test_the_last_bit_of_a_sum_makes_no_exit_a_new_position():
+    """Over every limit, the rest of a position may still be closed."""
+    ledger = a_ledger(A=0.3)
+    ledger.cash = -100.0
+    assert reason(-0.2, ledger=ledger, orders=[working("A", -0.1, MARKET)]) is None
+    assert reason(-0.4, ledger=ledger, orders=[working("A", -0.1, MARKET)]) == "no_equity"

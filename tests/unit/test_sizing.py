@@ -94,3 +94,13 @@ def test_exact_money_buys_the_exact_number():
 def test_what_cannot_be_sized_is_refused(notional, price):
     with pytest.raises(ContractError, match="'A sizing' must have a finite notional and a price above 0"):
         units_for(notional, price, STOCK)
+
+
+@pytest.mark.parametrize("intent", [I.target_position("A", 0), I.target_weight("A", 0.0)])
+def test_the_rounding_of_a_position_less_its_orders_is_nothing_to_close(intent):
+    """4,876.859 held, of which the orders under way sell all in parts: the difference is a picounit, and no order."""
+    rounding = 4_876.859 - 4_000.858 - 876.001
+    assert rounding != 0
+    assert size(intent, Instrument(symbol="A", lot_step=0.001, min_quantity=0.001), held=rounding).quantity == 0
+    # What a split left of a share is more than rounding.
+    assert size(intent, held=1 / 3).quantity == -1 / 3

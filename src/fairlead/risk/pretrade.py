@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderType, Side
 from fairlead.core.portfolio import Portfolio
+from fairlead.risk.sizing import LEAST_LOT
 from fairlead.sdk.limits import RiskLimits
 
 # A limit is not breached by the last bit of a sum of floats.
@@ -110,7 +111,7 @@ class ProjectedExposure:
     def reduces(self, symbol: str, signed_quantity: float) -> bool:
         """Whether the order only lowers |position|, without crossing zero."""
         held = self.held(symbol)
-        return held != 0.0 and (held > 0) != (signed_quantity > 0) and abs(signed_quantity) <= abs(held)
+        return held != 0.0 and (held > 0) != (signed_quantity > 0) and abs(signed_quantity) <= abs(held) * (1 + _ROUNDING)
 
     def only_exits(self, symbol: str, signed_quantity: float, order_type: OrderType) -> bool:
         """Whether the order can do no more than close what is held.
@@ -169,7 +170,8 @@ def check_order(
     if not price > 0:
         return Rejection("no_market_data")
     is_sell = Side.of(signed_quantity) is _SELL
-    if is_sell and not instrument.shortable and exposure.lowest(symbol, signed_quantity, order_type) < 0:
+    short = -exposure.lowest(symbol, signed_quantity, order_type)
+    if is_sell and not instrument.shortable and short > instrument.lot_step * LEAST_LOT:
         return Rejection("not_shortable")
     if exposure.only_exits(symbol, signed_quantity, order_type):
         return None

@@ -14,6 +14,8 @@ from fairlead.sdk.limits import RiskLimits
 _QUANTITY: Final = AmountKind.QUANTITY
 _NOTIONAL: Final = AmountKind.NOTIONAL
 _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
+# Of a lot: less is the rounding of a position and the orders on their way to close it, not something to trade.
+LEAST_LOT: Final = 1e-6
 
 
 class Sized(NamedTuple):
@@ -76,6 +78,8 @@ def size_intent(
         change = math.copysign(instrument.floor_quantity(change), change)
         if abs(change) < instrument.min_quantity:
             return Sized(0.0, note)
+    elif abs(change) < instrument.lot_step * LEAST_LOT:
+        return Sized(0.0, note)
     return Sized(change, note)
 
 
