@@ -170,8 +170,11 @@ def check_order(
     if not price > 0:
         return Rejection("no_market_data")
     is_sell = Side.of(signed_quantity) is _SELL
-    short = -exposure.lowest(symbol, signed_quantity, order_type)
-    if is_sell and not instrument.shortable and short > instrument.lot_step * LEAST_LOT:
+    if (
+        is_sell
+        and not instrument.shortable
+        and exposure.lowest(symbol, signed_quantity, order_type) < -instrument.lot_step * LEAST_LOT
+    ):
         return Rejection("not_shortable")
     if exposure.only_exits(symbol, signed_quantity, order_type):
         return None
