@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -149,7 +150,7 @@ def test_headline_metrics_follow_from_the_files(told):
     values = [initial, *closes.values()]
     sharpe = None
     if min(values[:-1]) > 0:
-        returns = np.array([b / a - 1 for a, b in zip(values[:-1], values[1:], strict=True)])
+        returns = np.array([b / a - 1 for a, b in itertools.pairwise(values)])
         sharpe = math.sqrt(252) * returns.mean() / returns.std(ddof=1)
     expected = {
         "num_trades": len(net),
