@@ -1,10 +1,13 @@
 """Declaring, finding and running features: what is refused, and in which words."""
 
+import inspect
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 
 import numpy as np
 import pandas as pd
@@ -372,3 +375,15 @@ def test_a_stream_refuses_what_does_not_fit_and_keeps_its_state():
         Stream({"d": "donchian"}, 0)
     with pytest.raises(ValueError, match="read-only"):
         stream.values("d")[0, 0] = 1.0
+
+
+def test_what_every_family_must_hold_itself_is_the_same_in_all():
+    """The disk cache of compiled code watches one file, so the window rules stand in each; they must not drift apart."""
+    families = [import_module(f"fairlead.features.{name}") for name in ("momentum", "returns", "trend", "volatility", "volume")]
+    copies = {}
+    for module in families:
+        for name, member in vars(module).items():
+            if name.startswith("_") and isinstance(member, FunctionType) and member.__module__ == module.__name__:
+                copies.setdefault(name, []).append(inspect.getsource(member))
+    assert len(copies["_push"]) >= 4
+    assert {name: len(set(texts)) for name, texts in copies.items()} == dict.fromkeys(copies, 1)
