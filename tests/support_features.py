@@ -7,16 +7,29 @@ import numpy as np
 from fairlead.features import Output, Uses, feature, lookback
 
 COLUMNS = ("open", "high", "low", "close", "volume")
+PRICES = ("open", "high", "low", "close", "benchmark", "bid", "ask", "fact.eps")
+VOLUMES = ("volume", "bid_size", "ask_size")
+BARS_PER_SESSION = 26
 
 
 def random_bars(bars: int, seed: int = 2001, gap_share: float = 0.0) -> dict[str, np.ndarray]:
-    """Valid bars as columns of shape (bars,); a share of all cells is NaN or infinite."""
+    """Valid bars, sessions and quotes as columns of shape (bars,); a share of all cells is NaN or infinite."""
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, bars)))
     opened = close * np.exp(rng.normal(0, 0.01, bars))
     high = np.maximum(opened, close) * (1 + rng.random(bars) * 0.02)
     low = np.minimum(opened, close) * (1 - rng.random(bars) * 0.02)
     columns = dict(zip(COLUMNS, (opened, high, low, close, rng.integers(0, 1000, bars).astype(float)), strict=True))
+    t = np.arange(bars)
+    columns["session"] = 19_000.0 + t // BARS_PER_SESSION
+    columns["minute"] = columns["session"] * 1440 + 14 * 60 + 30 + 15.0 * (t % BARS_PER_SESSION)
+    columns["benchmark"] = 50 * np.exp(np.cumsum(rng.normal(0, 0.01, bars)))
+    columns["bid"], columns["ask"] = (
+        close * (1 - 1e-4 * rng.integers(1, 4, bars)),
+        close * (1 + 1e-4 * rng.integers(1, 4, bars)),
+    )
+    columns["bid_size"], columns["ask_size"] = rng.integers(1, 50, (2, bars)).astype(float)
+    columns["fact.eps"] = np.repeat(rng.normal(5, 1, bars // 60 + 1), 60)[:bars]
     for values in columns.values():
         values[rng.random(bars) < gap_share] = rng.choice([np.nan, np.inf, -np.inf])
     return columns
@@ -27,7 +40,7 @@ def random_bars(bars: int, seed: int = 2001, gap_share: float = 0.0) -> dict[str
     parameters={"n": lookback(3)},
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: p["n"] + 1,
-    outputs=(Output(),),
+    outputs=(Output(unit="price"),),
     compiled=False,
 )
 def slow_mean(state, params, inputs, outputs):
@@ -38,7 +51,12 @@ def slow_mean(state, params, inputs, outputs):
         outputs[0] = sum(state[:n]) / n
 
 
-@feature("after_slow", inputs=(Uses("support_features:slow_mean", n="n"), "close"), parameters={"n": lookback(3)})
+@feature(
+    "after_slow",
+    inputs=(Uses("support_features:slow_mean", n="n"), "close"),
+    parameters={"n": lookback(3)},
+    outputs=(Output(unit="price"),),
+)
 def after_slow(state, params, inputs, outputs):
     outputs[0] = inputs[1] - inputs[0]
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from fairlead.data.bundled import bundled_bars
 from fairlead.features import Stream, compute_symbols, find_feature, known_features
 from fairlead.features.drivers import run_history_slowly
+from fairlead.features.inputs import TIMES
 from fairlead.features.plan import make_plan
-from support_features import COLUMNS, random_bars
+from support_features import COLUMNS, PRICES, VOLUMES, random_bars
 
 FEATURES = [*known_features(), "support_features:slow_mean", "support_features:after_slow"]
 each_feature = pytest.mark.parametrize("name", FEATURES)
@@ -37,7 +38,8 @@ def live(name, columns):
 def apple():
     table = bundled_bars()[0].to_pandas()
     rows = table[table["symbol"] == "AAPL"]
-    return {name: rows[name].to_numpy(float)[:600] for name in COLUMNS}
+    real = {name: rows[name].to_numpy(float)[:600] for name in COLUMNS}
+    return {**random_bars(600), **real, "benchmark": real["open"]}
 
 
 @each_feature
@@ -100,16 +102,17 @@ def test_values_lie_in_the_declared_range(name, seed):
 
 
 @each_feature
-def test_scale_free_outputs_do_not_see_the_unit_of_prices(name):
+@pytest.mark.parametrize(("price", "volume"), [(7.0, 1.0), (4.0, 1.0), (1.0, 3.0), (0.5, 2.0)])
+def test_every_output_follows_the_units_that_it_declares(name, price, volume):
+    """A split multiplies prices by one factor and volumes by another; a power of two changes no digit."""
     columns = random_bars(300)
+    factor = {"none": 1.0, "price": price, "volume": volume}
+    tolerance = 0.0 if {price, volume} <= {0.5, 1.0, 2.0, 4.0} else 1e-9
     before = history(name, columns)
-    for factor, tolerance in ((7.0, 1e-9), (4.0, 0.0)):  # a power of two changes no digit
-        after = history(name, {k: v if k == "volume" else v * factor for k, v in columns.items()})
-        for output, old, new in zip(find_feature(name).outputs, before, after, strict=True):
-            if output.scale_free:
-                np.testing.assert_allclose(new, old, rtol=tolerance, atol=tolerance)
-            elif np.abs(old[np.isfinite(old)]).max() > 0:
-                assert not np.allclose(new, old, equal_nan=True)
+    after = history(name, {k: v * (price if k in PRICES else volume if k in VOLUMES else 1.0) for k, v in columns.items()})
+    for output, old, new in zip(find_feature(name).outputs, before, after, strict=True):
+        if output.unit != "other":
+            np.testing.assert_allclose(new, old * factor[output.unit], rtol=tolerance, atol=tolerance)
 
 
 @each_feature
@@ -127,9 +130,9 @@ def test_a_gap_neither_advances_nor_spoils_a_window(name):
 def test_extreme_and_flat_bars_raise_nothing_and_give_no_infinity(name):
     levels = [0.0, -1.0, 1e-300, 1e300, 5.0, 5.0, 1e8, 1e8]
     rng = np.random.default_rng(7)
-    columns = {key: rng.choice(levels, 400) for key in COLUMNS}
+    columns = {key: values if key in TIMES else rng.choice(levels, 400) for key, values in random_bars(400).items()}
     assert not np.isinf(history(name, columns)).any()
-    flat = {key: np.full(200, 0.1) for key in COLUMNS}
+    flat = {key: values if key in TIMES else np.full(200, 0.1) for key, values in random_bars(200).items()}
     assert np.isfinite(history(name, flat)[:, 100:]).all()
 
 

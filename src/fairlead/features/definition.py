@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import ConfigurationError, UnknownName
-from fairlead.data.columns import BAR_FIELDS
+from fairlead.features.inputs import INPUT_COLUMNS, is_input
 from fairlead.sdk.parameters import Parameter, resolve
 
 Step: TypeAlias = Callable[[FloatArray, FloatArray, FloatArray, FloatArray], None]
 Params: TypeAlias = Mapping[str, Any]
+Unit: TypeAlias = Literal["none", "price", "volume", "other"]
+Caching: TypeAlias = Literal["memory", "disk", "never"]
 
 _NUMERIC: Final = (int, float, bool)
 
@@ -27,14 +29,15 @@ class Output:
     name : str
     low, high : float
         The declared range, both ends included.
-    scale_free : bool
-        Whether the output stays the same when every price is multiplied by one factor.
+    unit : {'none', 'price', 'volume', 'other'}
+        What the output is multiplied by when the unit of prices or volumes changes, as at a split: nothing, the factor of
+        prices, the factor of volumes, or nothing that could be said. It decides how a value survives a corporate action.
     """
 
     name: str = "value"
     low: float = -math.inf
     high: float = math.inf
-    scale_free: bool = False
+    unit: Unit = "none"
 
 
 class Uses:
@@ -74,7 +77,7 @@ class Feature:
         (outputs,). `state` is zeros before the first call. `outputs` is NaN at every call: a step that has no value yet
         returns. It is called only with finite inputs.
     inputs : tuple of str or Uses
-        Columns (``open``, ``high``, ``low``, ``close``, ``volume``) and outputs of other features.
+        Columns (see `fairlead.features.inputs`) and outputs of other features.
     parameters : dict of str to Parameter
         Numbers and flags, in the order of `params`. A look-back length is called ``n``.
     outputs : tuple of Output
@@ -86,6 +89,11 @@ class Feature:
         For the catalogue.
     compiled : bool
         False for a kernel that stays plain Python: slower, and held to the same checks.
+    cross_section : bool
+        True for a kernel that sees all symbols of an instant at once and remembers nothing: `inputs` then holds the symbols'
+        values of the first input, then of the second, ...; NaN where a symbol has none; `outputs` is one value per symbol.
+    caching : {'memory', 'disk', 'never'}
+        What a store keeps: values while it lives, values between runs, or nothing.
     """
 
     name: str
@@ -99,6 +107,8 @@ class Feature:
     formula: str = ""
     reference: str = ""
     compiled: bool = True
+    cross_section: bool = False
+    caching: Caching = "memory"
     doc: str = field(default="", repr=False)
 
     def resolve(self, given: Params) -> dict[str, Any]:
@@ -139,6 +149,8 @@ def feature(
     formula: str = "",
     reference: str = "",
     compiled: bool = True,
+    cross_section: bool = False,
+    caching: Caching = "memory",
 ) -> Callable[[Step], Feature]:
     """Declare the decorated step function as a feature; see `Feature` for the arguments.
 
@@ -151,6 +163,8 @@ def feature(
     for key, parameter in declared.items():
         parameter.name = key
     _check_declaration(name, version, inputs, declared, outputs)
+    if cross_section and len(outputs) != 1:
+        raise ConfigurationError.of(name, "have one output as a cross-section", [o.name for o in outputs])
 
     def declare(kernel: Step) -> Feature:
         return Feature(
@@ -165,6 +179,8 @@ def feature(
             formula=formula,
             reference=reference,
             compiled=compiled,
+            cross_section=cross_section,
+            caching=caching,
             doc=(kernel.__doc__ or "").strip(),
         )
 
@@ -184,8 +200,8 @@ def _check_declaration(
                 f"{name}.{key}", "be a number or a flag", parameter.default, "Kernels see float64 only."
             )
     for item in inputs:
-        if isinstance(item, str) and item not in BAR_FIELDS:
-            raise UnknownName.among(f"input column of feature {name!r}", item, BAR_FIELDS, "Another feature: Uses(name).")
+        if isinstance(item, str) and not is_input(item):
+            raise UnknownName.among(f"input column of feature {name!r}", item, INPUT_COLUMNS, "Another feature: Uses(name).")
         for value in item.params.values() if isinstance(item, Uses) else ():
             if isinstance(value, str) and value not in declared:
                 raise UnknownName.among(f"parameter of feature {name!r}", value, declared)

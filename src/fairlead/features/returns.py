@@ -24,7 +24,7 @@ def _push(ring: FloatArray, n: int, value: float) -> int:
 @feature(
     "simple_return",
     parameters={"n": lookback(1)},
-    outputs=(Output(low=-1.0, scale_free=True),),
+    outputs=(Output(low=-1.0),),
     warm_up=lambda p: p["n"],
     state_size=lambda p: ring_size(p["n"] + 1),
     formula="P_t / P_{t-n} - 1; a non-positive price gives NaN",
@@ -39,7 +39,7 @@ def simple_return(state: FloatArray, params: FloatArray, inputs: FloatArray, out
 @feature(
     "log_return",
     parameters={"n": lookback(1)},
-    outputs=(Output(scale_free=True),),
+    outputs=(Output(),),
     warm_up=lambda p: p["n"],
     state_size=lambda p: ring_size(p["n"] + 1),
     formula="ln(P_t / P_{t-n}); a non-positive price gives NaN",
@@ -58,7 +58,7 @@ def log_return(state: FloatArray, params: FloatArray, inputs: FloatArray, output
     "roc",
     inputs=(Uses("simple_return", n="n"),),
     parameters={"n": lookback(10)},
-    outputs=(Output(low=-100.0, scale_free=True),),
+    outputs=(Output(low=-100.0),),
     formula="100 (P_t / P_{t-n} - 1)",
     reference="Murphy 1999, Technical Analysis of the Financial Markets",
 )
@@ -70,7 +70,7 @@ def roc(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
 @feature(
     "gap",
     inputs=("open", "close"),
-    outputs=(Output(low=-1.0, scale_free=True),),
+    outputs=(Output(low=-1.0),),
     warm_up=lambda _: 1,
     state_size=lambda _: 2,
     formula="O_t / C_{t-1} - 1; a non-positive price gives NaN",

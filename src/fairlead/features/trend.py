@@ -31,6 +31,7 @@ def _mean(window: FloatArray) -> float:
 @feature(
     "sma",
     parameters={"n": lookback(20)},
+    outputs=(Output(unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="mean of the last n closes",
@@ -46,6 +47,7 @@ def sma(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
 @feature(
     "ema",
     parameters={"n": lookback(20, doc="Bars of the seed; alpha = 2 / (n + 1).")},
+    outputs=(Output(unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda _: 2,
     formula="E_t = E_{t-1} + 2/(n+1) (P_t - E_{t-1}), seeded with the mean of the first n",
@@ -63,6 +65,7 @@ def ema(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
 @feature(
     "wma",
     parameters={"n": lookback(20)},
+    outputs=(Output(unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="sum(k P_{t-n+k}, k = 1..n) / (n (n+1) / 2)",
@@ -83,7 +86,7 @@ def wma(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     "macd",
     inputs=(Uses("ema", n="n_fast"), Uses("ema", n="n_slow")),
     parameters={"n_fast": lookback(12), "n_slow": lookback(26), "n_signal": lookback(9)},
-    outputs=(Output("macd"), Output("signal"), Output("histogram")),
+    outputs=(Output("macd", unit="price"), Output("signal", unit="price"), Output("histogram", unit="price")),
     warm_up=lambda p: p["n_signal"] - 1,
     state_size=lambda _: 2,
     formula="macd = EMA(n_fast) - EMA(n_slow); signal = EMA(n_signal) of it; histogram = macd - signal; all begin together",
@@ -104,6 +107,7 @@ def macd(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Flo
 @feature(
     "rolling_min",
     parameters={"n": lookback(20)},
+    outputs=(Output(unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="min of the last n closes",
@@ -122,6 +126,7 @@ def rolling_min(state: FloatArray, params: FloatArray, inputs: FloatArray, outpu
 @feature(
     "rolling_max",
     parameters={"n": lookback(20)},
+    outputs=(Output(unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="max of the last n closes",
@@ -141,7 +146,7 @@ def rolling_max(state: FloatArray, params: FloatArray, inputs: FloatArray, outpu
     "donchian",
     inputs=("high", "low"),
     parameters={"n": lookback(20)},
-    outputs=(Output("upper"), Output("middle"), Output("lower")),
+    outputs=(Output("upper", unit="price"), Output("middle", unit="price"), Output("lower", unit="price")),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: 2 * ring_size(p["n"]),
     formula="upper = max(H, n); lower = min(L, n); middle = their mean; the current bar is in the window",
@@ -169,9 +174,9 @@ def donchian(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs:
     inputs=("high", "low", "close"),
     parameters={"n": lookback(14, ge=2)},
     outputs=(
-        Output("adx", 0.0, 100.0, scale_free=True),
-        Output("plus_di", 0.0, 100.0, scale_free=True),
-        Output("minus_di", 0.0, 100.0, scale_free=True),
+        Output("adx", 0.0, 100.0),
+        Output("plus_di", 0.0, 100.0),
+        Output("minus_di", 0.0, 100.0),
     ),
     warm_up=lambda p: 2 * p["n"] - 1,
     state_size=lambda _: 9,

@@ -45,7 +45,7 @@ def _squares(window: FloatArray, mean: float) -> float:
 @feature(
     "true_range",
     inputs=("high", "low", "close"),
-    outputs=(Output(low=0.0),),
+    outputs=(Output(low=0.0, unit="price"),),
     warm_up=lambda _: 1,
     state_size=lambda _: 2,
     formula="max(H - L, |H - C_{t-1}|, |L - C_{t-1}|)",
@@ -64,7 +64,7 @@ def true_range(state: FloatArray, params: FloatArray, inputs: FloatArray, output
     "atr",
     inputs=(Uses("true_range"),),
     parameters={"n": lookback(14)},
-    outputs=(Output(low=0.0),),
+    outputs=(Output(low=0.0, unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda _: 2,
     formula="A_t = A_{t-1} + (TR_t - A_{t-1}) / n, seeded with the mean of the first n true ranges",
@@ -82,7 +82,7 @@ def atr(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     "volatility",
     inputs=(Uses("log_return"),),
     parameters={"n": lookback(20, ge=2), "periods": Parameter(252.0, gt=0, doc="Bars in a year.")},
-    outputs=(Output(low=0.0, scale_free=True),),
+    outputs=(Output(low=0.0),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="std(ln(P_t / P_{t-1}), n, ddof 1) sqrt(periods)",
@@ -100,7 +100,7 @@ def volatility(state: FloatArray, params: FloatArray, inputs: FloatArray, output
     "parkinson",
     inputs=("high", "low"),
     parameters={"n": lookback(20), "periods": Parameter(252.0, gt=0, doc="Bars in a year.")},
-    outputs=(Output(low=0.0, scale_free=True),),
+    outputs=(Output(low=0.0),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="sqrt(mean(ln(H/L)^2, n) / (4 ln 2) periods); a bar with a non-positive price is left out",
@@ -121,7 +121,7 @@ def parkinson(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs
     "garman_klass",
     inputs=("open", "high", "low", "close"),
     parameters={"n": lookback(20), "periods": Parameter(252.0, gt=0, doc="Bars in a year.")},
-    outputs=(Output(low=0.0, scale_free=True),),
+    outputs=(Output(low=0.0),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="sqrt(mean(ln(H/L)^2 / 2 - (2 ln 2 - 1) ln(C/O)^2, n) periods); a bar with a non-positive price is left out",
@@ -142,7 +142,7 @@ def garman_klass(state: FloatArray, params: FloatArray, inputs: FloatArray, outp
 @feature(
     "rolling_std",
     parameters={"n": lookback(20, ge=2)},
-    outputs=(Output(low=0.0),),
+    outputs=(Output(low=0.0, unit="price"),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="std(P, n, ddof 1)",
@@ -159,7 +159,7 @@ def rolling_std(state: FloatArray, params: FloatArray, inputs: FloatArray, outpu
 @feature(
     "bollinger",
     parameters={"n": lookback(20, ge=2), "width": Parameter(2.0, gt=0, doc="Standard deviations to each side.")},
-    outputs=(Output("middle"), Output("upper"), Output("lower"), Output("percent_b", scale_free=True)),
+    outputs=(Output("middle", unit="price"), Output("upper", unit="price"), Output("lower", unit="price"), Output("percent_b")),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="middle = SMA(n); upper, lower = middle +- width std(P, n, ddof 0); percent_b = (P - lower) / (upper - lower), "
@@ -189,7 +189,7 @@ def bollinger(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs
         "n_atr": lookback(10, doc="Bars of the ATR."),
         "width": Parameter(2.0, gt=0, doc="ATRs to each side."),
     },
-    outputs=(Output("middle"), Output("upper"), Output("lower")),
+    outputs=(Output("middle", unit="price"), Output("upper", unit="price"), Output("lower", unit="price")),
     formula="middle = EMA(n); upper, lower = middle +- width ATR(n_atr)",
 )
 def keltner(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:  # noqa: ARG001  one signature

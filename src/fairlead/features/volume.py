@@ -32,7 +32,7 @@ def _mean(window: FloatArray) -> float:
     "volume_ratio",
     inputs=("volume",),
     parameters={"n": lookback(20)},
-    outputs=(Output(low=0.0, scale_free=True),),
+    outputs=(Output(low=0.0),),
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="V / SMA(V, n), this bar included; a zero mean gives NaN",
@@ -50,7 +50,7 @@ def volume_ratio(state: FloatArray, params: FloatArray, inputs: FloatArray, outp
 @feature(
     "obv",
     inputs=("close", "volume"),
-    outputs=(Output(scale_free=True),),
+    outputs=(Output(unit="volume"),),
     state_size=lambda _: 3,
     formula="sum of sign(C_t - C_{t-1}) V_t, from the first bar's volume on",
     reference="Granville 1963",
