@@ -61,6 +61,21 @@ def after_slow(state, params, inputs, outputs):
     outputs[0] = inputs[1] - inputs[0]
 
 
+def _above_mean(state, params, inputs, outputs):
+    total = 0.0
+    count = 0.0
+    for value in inputs:
+        if value == value:  # noqa: PLR0124  what is missing is NaN
+            total += value
+            count += 1.0
+    for i in range(len(outputs)):
+        outputs[i] = inputs[i] - total / count if count > 0.0 else inputs[i]
+
+
+above_mean = feature("above_mean", inputs=(Uses("roc"),), cross_section=True)(_above_mean)
+above_mean_slowly = feature("above_mean_slowly", inputs=(Uses("roc"),), cross_section=True, compiled=False)(_above_mean)
+
+
 @feature("chicken", inputs=(Uses("support_features:egg"),))
 def chicken(state, params, inputs, outputs):
     outputs[0] = inputs[0]

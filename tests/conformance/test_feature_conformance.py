@@ -9,22 +9,35 @@ from hypothesis import strategies as st
 
 from fairlead.data.bundled import bundled_bars
 from fairlead.features import Stream, compute_symbols, find_feature, known_features
-from fairlead.features.drivers import run_history_slowly
+from fairlead.features.drivers import run_cross_section_slowly, run_history_slowly
 from fairlead.features.inputs import TIMES
 from fairlead.features.plan import make_plan
+from fairlead.features.program import Program
 from support_features import COLUMNS, PRICES, VOLUMES, random_bars
 
-FEATURES = [*known_features(), "support_features:slow_mean", "support_features:after_slow"]
+FEATURES = [
+    *known_features(),
+    *(f"support_features:{name}" for name in ("slow_mean", "after_slow", "above_mean", "above_mean_slowly")),
+]
+ALONE = [name for name in FEATURES if not make_plan({"it": name}).compares_symbols]
+PEERS = 11
 each_feature = pytest.mark.parametrize("name", FEATURES)
 
 
 def history(name, columns, **params):
-    """Values of shape (outputs, bars)."""
+    """Values of shape (outputs, bars); a feature that compares symbols sees peers, always the same."""
+    if name not in ALONE:
+        bars = len(columns["close"])
+        peers = [{k: v[:bars] for k, v in random_bars(max(bars, 700), 3000 + i).items()} for i in range(PEERS)]
+        panel = {k: np.array([v, *(peer[k] for peer in peers)]) for k, v in columns.items()}
+        return compute_symbols({"it": (name, params)}, panel)["it"][:, 0]
     return compute_symbols({"it": (name, params)}, {key: v[None] for key, v in columns.items()}, threads=1)["it"][:, 0]
 
 
 def live(name, columns):
     """As `history`, one slice at a time; a second symbol sees the bars two slices later."""
+    if name not in ALONE:
+        return [panel_live(name, columns)]
     stream = Stream({"it": name}, symbols=2)
     bars = len(columns["close"])
     seen = np.full((2, len(find_feature(name).outputs), bars + 2), np.nan)
@@ -32,6 +45,17 @@ def live(name, columns):
         stream.update({k: np.array([v[t] if t < bars else np.nan, v[t - 2] if t > 1 else np.nan]) for k, v in columns.items()})
         seen[:, :, t] = stream.values("it")
     return seen[0, :, :bars], seen[1, :, 2:]
+
+
+def panel_live(name, columns):
+    bars = len(columns["close"])
+    peers = [random_bars(700, 3000 + i) for i in range(PEERS)]
+    stream = Stream({"it": name}, symbols=PEERS + 1)
+    seen = np.empty((len(find_feature(name).outputs), bars))
+    for t in range(bars):
+        stream.update({k: np.array([v[t], *(peer[k][t] for peer in peers)]) for k, v in columns.items()})
+        seen[:, t] = stream.values("it")[0]
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +75,7 @@ def test_live_equals_history_to_the_bit(name, apple):
             assert np.isfinite(seen).any()
 
 
-@each_feature
+@pytest.mark.parametrize("name", ALONE)
 def test_machine_code_equals_the_python_it_was_written_in(name):
     """Also finds a state that is declared too small: Python raises where machine code would write beyond it."""
     columns = random_bars(200, gap_share=0.02)
@@ -59,8 +83,15 @@ def test_machine_code_equals_the_python_it_was_written_in(name):
     table = np.full((plan.width, 200), np.nan)
     table[: len(plan.columns)] = [columns[c] for c in plan.columns]
     for node in plan.nodes:
-        room = np.empty(len(node.inputs)), np.empty(len(node.feature.outputs))
-        run_history_slowly(node.feature.kernel, np.zeros(node.state_size), node.params, table, node.inputs, node.first, *room)
+        run_history_slowly(
+            node.feature.kernel,
+            np.zeros(node.state_size),
+            node.params,
+            table,
+            node.inputs,
+            node.first,
+            len(node.feature.outputs),
+        )
     node = plan.asked["it"]
     np.testing.assert_allclose(table[node.first :][: len(node.feature.outputs)], history(name, columns), rtol=1e-12, atol=1e-12)
 
@@ -115,7 +146,38 @@ def test_every_output_follows_the_units_that_it_declares(name, price, volume):
             np.testing.assert_allclose(new, old * factor[output.unit], rtol=tolerance, atol=tolerance)
 
 
-@each_feature
+@pytest.mark.parametrize("name", sorted(set(FEATURES) - set(ALONE)))
+def test_machine_code_of_a_comparison_equals_its_python(name):
+    plan = make_plan({"it": name})
+    values = np.full((PEERS + 1, plan.width, 120), np.nan)
+    for s in range(PEERS + 1):
+        columns = random_bars(120, 3000 + s, gap_share=0.05)
+        values[s, : len(plan.columns)] = [columns[c] for c in plan.columns]
+    fast = values.copy()
+    program = Program(plan)
+    program.run(program.new_state(PEERS + 1), fast)
+    for node in plan.nodes:
+        kernel, reads, outputs = node.feature.kernel, (node.params, values, node.inputs, node.first), len(node.feature.outputs)
+        if node.feature.cross_section:
+            run_cross_section_slowly(kernel, *reads)
+            continue
+        for table in values:
+            run_history_slowly(kernel, np.zeros(node.state_size), node.params, table, node.inputs, node.first, outputs)
+    np.testing.assert_allclose(fast, values, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(set(FEATURES) - set(ALONE)))
+def test_a_comparison_follows_the_symbols_wherever_they_stand(name):
+    peers = [random_bars(150, 3000 + i, gap_share=0.02) for i in range(PEERS)]
+    panel = {k: np.array([peer[k] for peer in peers]) for k in peers[0]}
+    before = compute_symbols({"it": name}, panel, threads=2)["it"]
+    order = np.random.default_rng(3).permutation(PEERS)
+    after = compute_symbols({"it": name}, {k: v[order] for k, v in panel.items()}, threads=1)["it"]
+    np.testing.assert_allclose(after, before[:, order], rtol=1e-9, atol=1e-12)
+    assert np.isfinite(before).any()
+
+
+@pytest.mark.parametrize("name", ALONE)
 def test_a_gap_neither_advances_nor_spoils_a_window(name):
     """Bars that are not there at all and bars that are NaN give the same values for the others."""
     columns = random_bars(200)

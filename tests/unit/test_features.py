@@ -309,22 +309,21 @@ def test_no_symbols_give_empty_results():
     assert compute_symbols({"m": "macd"}, {"close": np.zeros((0, 5))})["m"].shape == (3, 0, 5)
 
 
-def test_the_guard_of_the_compiled_driver_is_that_of_the_slow_one():
-    """The same loop as Python, with a kernel that would tell if it saw a gap."""
+def test_the_guard_of_the_compiled_loop_is_that_of_the_slow_one(monkeypatch):
+    """The compiled loop as it is written, run by Python, with a kernel that would tell if it saw a gap."""
     node = make_plan({"x": "true_range"}).asked["x"]
     table = np.full((4, 200), np.nan)
     gappy = random_bars(200, gap_share=0.1)
     table[:3] = [gappy[name] for name in ("high", "low", "close")]
     tables = [table.copy() for _ in range(3)]
-    kernel = node.feature.kernel
-    drives = (
-        (drivers.run_history, drivers.compiled(node.feature)),
-        (drivers.run_history.py_func, kernel),
-        (drivers.run_history_slowly, kernel),
-    )
-    for own, (drive, run) in zip(tables, drives, strict=True):
-        with np.errstate(invalid="ignore"):  # infinity minus infinity is how the guard finds it
-            drive(run, np.zeros(2), node.params, own, np.arange(3), 3, np.empty(3), np.empty(1))
+    kernel, rows = node.feature.kernel, np.arange(3)
+    drivers.compiled(node.feature)(np.zeros(2), node.params, tables[0], rows, 3, np.empty(3), np.empty(1))
+    as_written = drivers.compiled(node.feature).py_func
+    monkeypatch.setitem(as_written.__globals__, "step", kernel)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is how the guard finds it
+        as_written(np.zeros(2), node.params, tables[1], rows, 3, np.empty(3), np.empty(1))
+    drivers.run_history_slowly(kernel, np.zeros(2), node.params, tables[2], rows, 3, 1)
+    for own in tables:
         np.testing.assert_array_equal(own[3], tables[0][3])
     assert np.isnan(tables[0][3]).sum() > 20
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
+from typing import Final
 
 import numpy as np
 
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import ConfigurationError, ContractError
 from fairlead.features.plan import Plan, Request, make_plan
+from fairlead.features.program import Program
+
+# Numbers that one worker holds at a time: what the next kernel reads is then still in the processor's cache.
+_CELLS_AT_WORK: Final = 65_536
+_MIN_ROWS: Final = 256
 
 
 def compute_symbols(
@@ -24,7 +30,7 @@ def compute_symbols(
     requests : mapping of str to str or (str, mapping)
         Label -> a feature's name, or its name and parameters.
     columns : mapping of str to float64 array of shape (symbols, bars)
-        ``open``, ``high``, ``low``, ``close``, ``volume``, as far as they are needed; NaN where there is no bar.
+        Those of `fairlead.features.inputs` that are needed; NaN where there is no bar.
     threads : int, optional
         One per processor by default.
 
@@ -46,43 +52,63 @@ def compute_symbols(
     arrays = _checked(plan, columns)
     symbols, bars = arrays[0].shape if arrays else (0, 0)
     results = {label: np.empty((len(node.feature.outputs), symbols, bars)) for label, node in plan.asked.items()}
-    runner = prepare(plan)
+    program = Program(plan)
     workers = max(1, min(threads or os.cpu_count() or 1, symbols))
-    # Fresh memory for every symbol would cost as much as a kernel.
-    tables: SimpleQueue[FloatArray] = SimpleQueue()
-    for _ in range(workers):
-        tables.put(np.empty((plan.width, bars)))
-
-    def one(symbol: int) -> None:
-        table = tables.get()
-        try:
-            for slot, array in enumerate(arrays):
-                table[slot] = array[symbol]
-            runner(table)
-            for label, node in plan.asked.items():
-                results[label][:, symbol] = table[node.first : node.first + len(node.feature.outputs)]
-        finally:  # a kernel that raises must not leave the others waiting
-            tables.put(table)
-
     with ThreadPoolExecutor(workers) as pool:
+        if program.compares_symbols:
+            _run(program, arrays, results, slice(0, symbols), _Room(program, symbols), pool, workers)
+            return results
+        rooms: SimpleQueue[_Room] = SimpleQueue()  # fresh memory for every symbol would cost as much as a kernel
+        for _ in range(workers):
+            rooms.put(_Room(program, 1))
+
+        def one(symbol: int) -> None:
+            room = rooms.get()
+            try:
+                _run(program, arrays, results, slice(symbol, symbol + 1), room)
+            finally:  # a kernel that raises must not leave the others waiting
+                rooms.put(room)
+
         for _ in pool.map(one, range(symbols)):  # raises what a kernel raised
             pass
     return results
 
 
-def prepare(plan: Plan) -> Callable[[FloatArray], None]:
-    """Return the function that fills a table of shape (slots, bars), whose first rows are the columns, for one symbol."""
-    from fairlead.features import drivers  # noqa: PLC0415  numba is imported where something is compiled
+class _Room:
+    """Memory for some rows of all slots of some symbols."""
 
-    steps = [drivers.compiled(node.feature) if node.feature.compiled else node.feature.kernel for node in plan.nodes]
+    def __init__(self, program: Program, symbols: int) -> None:
+        cells = max(1, symbols * program.plan.width)
+        self.rows = max(_MIN_ROWS, _CELLS_AT_WORK // cells)
+        self._shape = (symbols, program.plan.width)
+        self._memory = np.empty(cells * self.rows)
 
-    def run(table: FloatArray) -> None:
-        for node, step in zip(plan.nodes, steps, strict=True):
-            driver = drivers.run_history if node.feature.compiled else drivers.run_history_slowly
-            inputs, outputs = np.empty(len(node.inputs)), np.empty(len(node.feature.outputs))
-            driver(step, np.zeros(node.state_size), node.params, table, node.inputs, node.first, inputs, outputs)
+    def tiles(self, bars: int) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield successive rows, and memory of shape (symbols, slots, rows) for them."""
+        for begin in range(0, bars, self.rows):
+            count = min(self.rows, bars - begin)
+            shape = (*self._shape, count)
+            yield slice(begin, begin + count), self._memory[: shape[0] * shape[1] * count].reshape(shape)
 
-    return run
+
+def _run(
+    program: Program,
+    arrays: list[FloatArray],
+    results: dict[str, FloatArray],
+    symbols: slice,
+    room: _Room,
+    pool: ThreadPoolExecutor | None = None,
+    workers: int = 1,
+) -> None:
+    state = program.new_state(symbols.stop - symbols.start)
+    asked = [(results[label], node.first, len(node.feature.outputs)) for label, node in program.plan.asked.items()]
+    for rows, values in room.tiles(arrays[0].shape[1]):
+        for slot, array in enumerate(arrays):
+            values[:, slot] = array[symbols, rows]
+        program.run(state, values, pool, workers)
+        for result, first, count in asked:
+            for i in range(count):
+                result[i, symbols, rows] = values[:, first + i]
 
 
 def _checked(plan: Plan, columns: Mapping[str, FloatArray]) -> list[FloatArray]:

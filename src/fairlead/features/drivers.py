@@ -1,14 +1,15 @@
-"""The two drivers, compiled: history in a loop, live one slice at a time.
+"""The drivers: a kernel is compiled into one loop over bars; history calls it with many bars, live with one.
 
-A slice is a history of one bar, so that both are one loop with one guard around one step. The guard is the numeric policy
-(domain §1): a row with an input that is NaN or infinite gives NaN and is not shown to the kernel, so that a gap neither
-advances nor spoils its window; an infinite output becomes NaN.
+So that both are one loop with one guard around one step. The guard is the numeric policy (domain §1): a row with an input
+that is NaN or infinite gives NaN and is not shown to the kernel, so that a gap neither advances nor spoils its window; an
+infinite output becomes NaN.
 """
 
 from __future__ import annotations
 
 import math
 from functools import cache
+from types import FunctionType
 from typing import Any
 
 import numba as nb
@@ -27,13 +28,14 @@ _MATRIX = types.Array(types.float64, 2, "C")
 _CUBE = types.Array(types.float64, 3, "C")
 _INDEX = types.Array(types.int64, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
-_STEP = types.void(_VECTOR, _VECTOR, _VECTOR, _VECTOR)
-_FUNCTION = types.FunctionType(_STEP)
+_LOOP = types.void(_VECTOR, _VECTOR, _MATRIX, _INDEX, types.int64, _VECTOR, _VECTOR)
+_CROSS_LOOP = types.void(_VECTOR, _CUBE, _INDEX, types.int64, types.int64, types.int64)
+_FUNCTION = types.FunctionType(_LOOP)
 
 
 @cache
 def compiled(feature: Feature) -> Any:
-    """Return the kernel as machine code, from the disk cache where it is there.
+    """Return the loop around a kernel as machine code, from the disk cache where it is there.
 
     Raises
     ------
@@ -43,11 +45,13 @@ def compiled(feature: Feature) -> Any:
     kernel = feature.kernel
     for helper in helpers_of(kernel):
         register_jitable(helper)
+    loop = _around(_cross_history if feature.cross_section else _history, kernel)
+    signature = _CROSS_LOOP if feature.cross_section else _LOOP
     try:
         try:
-            return nb.njit(_STEP, cache=True)(kernel)
+            return nb.njit(signature, cache=True, nogil=True)(loop)
         except RuntimeError:  # a kernel that was typed in has no file that a cache could watch
-            return nb.njit(_STEP)(kernel)
+            return nb.njit(signature, nogil=True)(loop)
     except nb.core.errors.NumbaError as exc:
         first = str(exc).strip().splitlines()
         raise ConfigurationError(
@@ -56,45 +60,23 @@ def compiled(feature: Feature) -> Any:
         ) from exc
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _address_of(_typing: Any, function: Any) -> Any:
-    """Return the address of a compiled step: a slice calls many steps, and numba has no arrays of functions."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        made = cgutils.create_struct_proxy(_FUNCTION)(context, builder, value=args[0])
-        return builder.ptrtoint(made.jit_addr, context.get_value_type(types.int64))
-
-    return types.int64(function), codegen
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _function_at(_typing: Any, address: Any) -> Any:
-    """Return the compiled step at an address that `_address_of` gave."""
-
-    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        made = cgutils.create_struct_proxy(_FUNCTION)(context, builder)
-        null = cgutils.get_null_value(cgutils.voidptr_t)
-        made.jit_addr, made.c_addr, made.py_addr = builder.inttoptr(args[0], cgutils.voidptr_t), null, null
-        return made._getvalue()  # noqa: SLF001  the way numba's own lowering reads a struct
-
-    return _FUNCTION(address), codegen
+def _around(loop: Any, kernel: Any) -> FunctionType:
+    # The loop's code is told that it stands where the kernel stands: numba's disk cache then watches the kernel's file and
+    # keeps one entry per kernel. In a loop of its own the kernel is inlined; called through a pointer it costs twice the time.
+    code, own = loop.__code__, kernel.__code__
+    name = f"{kernel.__name__}{loop.__name__}"
+    moved = code.replace(co_filename=own.co_filename, co_firstlineno=own.co_firstlineno, co_name=name, co_qualname=name)
+    made = FunctionType(moved, {"np": np, "step": nb.njit(kernel), "__name__": kernel.__module__}, name)
+    made.__module__ = kernel.__module__
+    return made
 
 
-@nb.njit(types.int64(_FUNCTION), cache=True)  # type: ignore[untyped-decorator]
-def address(step: Any) -> Any:
-    """Return the address of a compiled step; it holds for as long as the step is kept."""
-    return _address_of(step)
+def step(state: Any, params: Any, inputs: Any, outputs: Any) -> None:
+    """Stand in for the kernel; `_around` puts the real one here."""
+    raise NotImplementedError
 
 
-@nb.njit(  # type: ignore[untyped-decorator]
-    types.void(_FUNCTION, _VECTOR, _VECTOR, _MATRIX, _INDEX, types.int64, _VECTOR, _VECTOR), cache=True, nogil=True
-)
-def run_history(step: Any, state: Any, params: Any, table: Any, rows: Any, first: int, inputs: Any, outputs: Any) -> None:
-    """Run one step over all bars of `table` (slots, bars): read `rows`, write one row per output from `first` on.
-
-    `inputs` and `outputs` are room to work in.
-    """
-    # The guard stands in the loop itself: as a function of its own it would count references at every bar.
+def _history(state: Any, params: Any, table: Any, rows: Any, first: int, inputs: Any, outputs: Any) -> None:
     for t in range(table.shape[1]):
         known = True
         for i in range(inputs.shape[0]):
@@ -110,51 +92,100 @@ def run_history(step: Any, state: Any, params: Any, table: Any, rows: Any, first
             table[first + i, t] = value if value - value == 0.0 else np.nan
 
 
+def _cross_history(params: Any, values: Any, rows: Any, first: int, begin: int, end: int) -> None:
+    symbols = values.shape[0]
+    state, outputs = np.empty(0), np.empty(symbols)
+    inputs = np.empty(rows.shape[0] * symbols)
+    for t in range(begin, end):
+        for i in range(rows.shape[0]):
+            for s in range(symbols):
+                value = values[s, rows[i], t]
+                inputs[i * symbols + s] = value if value - value == 0.0 else np.nan
+        outputs[:] = np.nan
+        step(state, params, inputs, outputs)
+        for s in range(symbols):
+            value = outputs[s]
+            values[s, first, t] = value if value - value == 0.0 else np.nan
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _address_of(_typing: Any, function: Any) -> Any:
+    """Return the address of a compiled loop: a slice calls many of them, and numba has no arrays of functions."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        made = cgutils.create_struct_proxy(_FUNCTION)(context, builder, value=args[0])
+        return builder.ptrtoint(made.jit_addr, context.get_value_type(types.int64))
+
+    return types.int64(function), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _function_at(_typing: Any, address: Any) -> Any:
+    """Return the compiled loop at an address that `_address_of` gave."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        made = cgutils.create_struct_proxy(_FUNCTION)(context, builder)
+        null = cgutils.get_null_value(cgutils.voidptr_t)
+        made.jit_addr, made.c_addr, made.py_addr = builder.inttoptr(args[0], cgutils.voidptr_t), null, null
+        return made._getvalue()  # noqa: SLF001  the way numba's own lowering reads a struct
+
+    return _FUNCTION(address), codegen
+
+
+@nb.njit(types.int64(_FUNCTION), cache=True)  # type: ignore[untyped-decorator]
+def address(loop: Any) -> Any:
+    """Return the address of a compiled loop; it holds for as long as the loop is kept."""
+    return _address_of(loop)
+
+
 @nb.njit(  # type: ignore[untyped-decorator]
     types.void(_INDEX, _TABLE, _INDEX, _VECTOR, _MATRIX, _CUBE), cache=True, nogil=True
 )
-def run_slice(steps: Any, layout: Any, rows: Any, params: Any, states: Any, values: Any) -> None:
-    """Run all steps once for every symbol: each as a history of one bar.
+def run_nodes(loops: Any, layout: Any, rows: Any, params: Any, states: Any, values: Any) -> None:
+    """Run all loops over all bars of every symbol.
 
     Parameters
     ----------
-    steps : int64 array of shape (nodes,)
+    loops : int64 array of shape (nodes,)
         Addresses.
     layout : int64 array of shape (nodes, 8)
-        Per node: state, parameters and inputs as start and stop, first output slot and one past the last; see `Stream`.
+        Per node: state, parameters and inputs as start and stop, first output slot and one past the last; see `Program`.
     rows : int64 array
         Input slots of all nodes, one after the other.
     params : float64 array
         Parameters of all nodes, one after the other.
     states : float64 array of shape (symbols, state)
-    values : float64 array of shape (symbols, slots, 1)
+    values : float64 array of shape (symbols, slots, bars)
     """
     room = np.empty(rows.shape[0])
     results = np.empty(values.shape[1])
-    for k in range(steps.shape[0]):
-        step = _function_at(steps[k])
+    for k in range(loops.shape[0]):
+        loop = _function_at(loops[k])
         first, last = layout[k, 6], layout[k, 7]
         own, read = params[layout[k, 2] : layout[k, 3]], rows[layout[k, 4] : layout[k, 5]]
         inputs, outputs = room[layout[k, 4] : layout[k, 5]], results[first:last]
         for s in range(values.shape[0]):
-            run_history(step, states[s, layout[k, 0] : layout[k, 1]], own, values[s], read, first, inputs, outputs)
+            loop(states[s, layout[k, 0] : layout[k, 1]], own, values[s], read, first, inputs, outputs)
 
 
 def run_history_slowly(
-    step: Step,
-    state: FloatArray,
-    params: FloatArray,
-    table: FloatArray,
-    rows: IntArray,
-    first: int,
-    inputs: FloatArray,
-    outputs: FloatArray,
+    step: Step, state: FloatArray, params: FloatArray, table: FloatArray, rows: IntArray, first: int, outputs: int
 ) -> None:
-    """Run a kernel that stays Python: what `run_history` does."""
+    """Run a kernel that stays Python over one symbol's `table` of shape (slots, bars): the compiled loop's rule."""
+    room = np.empty(outputs)
     for t in range(table.shape[1]):
-        inputs[:] = table[rows, t]
-        outputs[:] = math.nan
+        inputs = table[rows, t]
+        room[:] = math.nan
         if np.isfinite(inputs).all():
-            step(state, params, inputs, outputs)
-        outputs[~np.isfinite(outputs)] = math.nan
-        table[first : first + len(outputs), t] = outputs
+            step(state, params, inputs, room)
+        table[first : first + outputs, t] = np.where(np.isfinite(room), room, math.nan)
+
+
+def run_cross_section_slowly(step: Step, params: FloatArray, values: FloatArray, rows: IntArray, first: int) -> None:
+    """Run a cross-section that stays Python over `values` of shape (symbols, slots, bars)."""
+    state, outputs = np.empty(0), np.empty(len(values))
+    for t in range(values.shape[2]):
+        inputs = values[:, rows, t].T.reshape(-1)
+        outputs[:] = math.nan
+        step(state, params, np.where(np.isfinite(inputs), inputs, math.nan), outputs)
+        values[:, first, t] = np.where(np.isfinite(outputs), outputs, math.nan)

@@ -10,8 +10,8 @@ from fairlead.contracts.frames.reading import library_of
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import ContractError
 from fairlead.data.columns import map_columns
-from fairlead.features.batch import prepare
 from fairlead.features.plan import make_plan
+from fairlead.features.program import Program
 
 
 def compute(name: str, frame: Any, **params: Any) -> Any:
@@ -53,7 +53,8 @@ def compute(name: str, frame: Any, **params: Any) -> Any:
     table = np.empty((plan.width, len(frame)))
     for slot, column in enumerate(plan.columns):
         table[slot] = _numbers(frame[fields[column]], library, fields[column])
-    prepare(plan)(table)
+    program = Program(plan)
+    program.run(program.new_state(1), table[None])
     node = plan.asked[name]
     outputs = [output.name for output in node.feature.outputs]
     return _as_frame(frame, library, name, dict(zip(outputs, table[node.first :], strict=False)))

@@ -22,23 +22,38 @@ def _push(ring: FloatArray, n: int, value: float) -> int:
 
 
 def _mean(window: FloatArray) -> float:
-    # Deviations from the first value: a constant window has exactly that mean, and large levels do not cancel.
+    # Deviations from the first value: a constant window has exactly that mean, and large levels do not cancel. Four sums side
+    # by side, because one addition would have to wait for the other.
+    n = len(window)
     first = window[0]
-    total = 0.0
-    for value in window:
-        total += value - first
-    return float(first + total / len(window))
+    a = b = c = d = 0.0
+    for i in range(0, n - 3, 4):
+        a += window[i] - first
+        b += window[i + 1] - first
+        c += window[i + 2] - first
+        d += window[i + 3] - first
+    for i in range(n - n % 4, n):
+        a += window[i] - first
+    return float(first + ((a + b) + (c + d)) / n)
 
 
 def _squares(window: FloatArray, mean: float) -> float:
     # The second pass around the mean, with the correction for the mean's own rounding (Chan, Golub and LeVeque 1983).
-    total = 0.0
-    rest = 0.0
-    for value in window:
-        deviation = value - mean
-        total += deviation * deviation
-        rest += deviation
-    return max(0.0, total - rest * rest / len(window))
+    n = len(window)
+    a = b = rest = more = 0.0
+    for i in range(0, n - 1, 2):
+        left = window[i] - mean
+        right = window[i + 1] - mean
+        a += left * left
+        b += right * right
+        rest += left
+        more += right
+    if n % 2 == 1:
+        left = window[n - 1] - mean
+        a += left * left
+        rest += left
+    rest += more
+    return max(0.0, a + b - rest * rest / n)
 
 
 @feature(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from fairlead.features.identity import definition_hash
 from fairlead.features.registry import find_feature
 
 Request: TypeAlias = "str | tuple[str, Mapping[str, Any]]"
+Find: TypeAlias = Callable[[str], Feature]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +66,21 @@ class Plan:
     asked: Mapping[str, Node]
     width: int
 
+    @property
+    def compares_symbols(self) -> bool:
+        """Whether some node needs all symbols of an instant at once."""
+        return any(node.feature.cross_section for node in self.nodes)
 
-def make_plan(requests: Mapping[str, Request]) -> Plan:
+
+def make_plan(requests: Mapping[str, Request], find: Find = find_feature) -> Plan:
     """Return the plan that computes `requests`.
 
     Parameters
     ----------
     requests : mapping of str to str or (str, mapping)
         Label -> a feature's name, or its name and parameters.
+    find : callable
+        Name -> feature.
 
     Raises
     ------
@@ -81,7 +89,7 @@ def make_plan(requests: Mapping[str, Request]) -> Plan:
     ConfigurationError
         If a parameter is out of range, or features use each other in a circle.
     """
-    drafts = _Drafts()
+    drafts = _Drafts(find)
     labels = {label: drafts.add(*((r, {}) if isinstance(r, str) else r)) for label, r in requests.items()}
     columns = tuple(name for name in BAR_FIELDS if name in drafts.columns)
     slots: dict[tuple[str, int], int] = {(name, 0): i for i, name in enumerate(columns)}
@@ -113,7 +121,8 @@ class _Draft:
 class _Drafts:
     """Collects features depth first, so that `found` holds each after those it uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, find: Find) -> None:
+        self._find = find
         self.found: dict[str, _Draft] = {}
         self.columns: set[str] = set()
 
@@ -121,7 +130,7 @@ class _Drafts:
         if name in path:
             circle = " -> ".join((*path[path.index(name) :], name))
             raise ConfigurationError(f"features use each other in a circle: {circle}. Compute one of them from columns alone.")
-        feature = find_feature(name)
+        feature = self._find(name)
         params = feature.resolve(given)
         sources: list[tuple[str, int]] = []
         for item in feature.inputs:

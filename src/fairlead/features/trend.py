@@ -20,12 +20,19 @@ def _push(ring: FloatArray, n: int, value: float) -> int:
 
 
 def _mean(window: FloatArray) -> float:
-    # Deviations from the first value: a constant window has exactly that mean, and large levels do not cancel.
+    # Deviations from the first value: a constant window has exactly that mean, and large levels do not cancel. Four sums side
+    # by side, because one addition would have to wait for the other.
+    n = len(window)
     first = window[0]
-    total = 0.0
-    for value in window:
-        total += value - first
-    return float(first + total / len(window))
+    a = b = c = d = 0.0
+    for i in range(0, n - 3, 4):
+        a += window[i] - first
+        b += window[i + 1] - first
+        c += window[i + 2] - first
+        d += window[i + 3] - first
+    for i in range(n - n % 4, n):
+        a += window[i] - first
+    return float(first + ((a + b) + (c + d)) / n)
 
 
 @feature(
@@ -167,6 +174,26 @@ def donchian(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs:
         outputs[0] = highest
         outputs[1] = lowest + 0.5 * (highest - lowest)
         outputs[2] = lowest
+
+
+@feature(
+    "efficiency_ratio",
+    parameters={"n": lookback(10)},
+    outputs=(Output(low=0.0, high=1.0),),
+    warm_up=lambda p: p["n"],
+    state_size=lambda p: ring_size(p["n"] + 1),
+    formula="|P_t - P_{t-n}| / sum(|P_i - P_{i-1}|, n); 0 where nothing moved",
+    reference="Kaufman 1995, Smarter Trading",
+)
+def efficiency_ratio(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
+    """Way as the crow flies in units of the way that was gone."""
+    n = int(params[0])
+    start = _push(state, n + 1, inputs[0])
+    if start > 0:
+        way = 0.0
+        for i in range(start, start + n):
+            way += abs(state[i + 1] - state[i])
+        outputs[0] = min(1.0, abs(inputs[0] - state[start]) / way) if way > 0.0 else 0.0
 
 
 @feature(
