@@ -57,6 +57,7 @@ class ArraySource:
         actions: Sequence[CorporateAction] = (),
         rows: int | None = None,
         bar_size: BarSize = BarSize.M1,
+        cut_from: ArraySource | None = None,
     ) -> None:
         self.symbols = tuple(symbols)
         self.arrays = {name: np.asarray(arrays[name], float).reshape(len(known_ns), len(self.symbols)) for name in FIELDS}
@@ -66,6 +67,20 @@ class ArraySource:
         self.actions = tuple(sorted(actions, key=lambda a: (a.ex_session, a.symbol, a.kind)))
         self.rows = rows
         self.bar_size = bar_size
+        self._cut_from = cut_from
+
+    def whole(self) -> ArraySource:
+        return self if self._cut_from is None else self._cut_from
+
+    def since(self, first: int) -> ArraySource:
+        """Return the rows from `first` on, as a selection by dates would be."""
+        return self.changed(
+            arrays={name: values[first:] for name, values in self.arrays.items()},
+            session=self.session[first:],
+            label_ns=self.label_ns[first:],
+            known_ns=self.known_ns[first:],
+            cut_from=self,
+        )
 
     @property
     def expected_rows(self) -> int:

@@ -496,7 +496,7 @@ def test_a_profiled_run_gives_seconds_and_the_same_result():
     plain = run(source, allocate(Random(), "a"))
     profiled = run(source, allocate(Random(), "a"), profile=True)
     assert plain.stage_seconds == {}
-    assert set(profiled.stage_seconds) == {"execution", "corporate_actions", "record", "market:a"}
+    assert set(profiled.stage_seconds) == {"execution", "corporate_actions", "features", "record", "market:a"}
     assert all(seconds > 0 for seconds in profiled.stage_seconds.values())
     assert plain.digest == profiled.digest
 

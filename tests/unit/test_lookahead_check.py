@@ -345,10 +345,13 @@ def test_a_truncated_source_is_a_data_source():
     cut = TruncatedSource(source, int(source.known_ns[5]))
     members = {name for name in vars(DataSource) if not name.startswith("_")}
     assert members >= {"blocks", "symbols", "content_hash", "bar_size"}
-    for name in members - {"blocks", "content_hash", "actions"}:
+    for name in members - {"blocks", "whole", "content_hash", "actions"}:
         assert getattr(cut, name) == getattr(source, name), name
     assert cut.actions == tuple(a for a in source.actions if a.ex_session <= source.known_ns[5] // NS_PER_DAY + 1)
     assert len(cut.actions) < len(source.actions)
+    assert cut.whole() is cut
+    chosen = TruncatedSource(source.since(3), int(source.known_ns[5]))
+    assert_same_rows(rows_of(chosen.whole(), carry=0), rows_of(cut, carry=0))
     assert cut.content_hash == f"{source.content_hash}@{source.known_ns[5]}"
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import ValidationError
 
 from fairlead import sdk
 from fairlead.core.bars import BarSlice
-from fairlead.core.errors import ConfigurationError, StrategyError
+from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.fills import Fill
 from fairlead.core.identity import random_stream
 from fairlead.core.orders import Side
 from fairlead.core.portfolio import Portfolio
+from fairlead.features import compute
 from fairlead.sdk import Bar, Context, PortfolioView, RiskLimits, Strategy, parameter
 from fairlead.sdk.harness import StrategyHarness
 
@@ -36,6 +40,7 @@ def a_context(**given) -> Context:
         "risk_limits": RiskLimits(),
         "random": random_stream(1, "s"),
         "open_orders": lambda: ("an order",),
+        "features": "features",
     }
     return Context(**{**whole, **given})
 
@@ -75,15 +80,39 @@ def test_time_is_the_injected_one():
     assert (context.symbols, context.open_orders) == (("A", "B"), ("an order",))
 
 
-def test_a_run_without_features_explains_itself():
-    with pytest.raises(StrategyError, match=r"no feature store is attached, so 'rsi_14' of 'A' is unknown\. Compute it"):
-        a_context().features.get("rsi_14", "A")
+class Declares(Strategy):
+    features = ("rsi", "macd")
+
+
+def test_a_feature_that_was_not_declared_is_told_with_the_remedy():
+    view = StrategyHarness(Declares()).context.features
+    with pytest.raises(UnknownName, match=r"no declared feature named 'rsl'.*did you mean 'rsi'\?.*required_features\(\)"):
+        view.get("rsl", "AAPL")
+    with pytest.raises(UnknownName, match=r"no output of feature 'macd' named 'hist'.*Known: .*histogram"):
+        view.get("macd", "AAPL", "hist")
+    with pytest.raises(UnknownName, match="no declared feature named 'ema'"):
+        view.row("ema")
+    with pytest.raises(DataNotFound, match="no symbol named 'IBM' in this run"):
+        view.get("rsi", "IBM")
+
+
+def test_declared_features_follow_the_bars_of_the_harness():
+    harness = StrategyHarness(Declares(), symbols=("AAPL", "IBM"))
+    harness.start()
+    assert math.isnan(harness.context.features.get("rsi", "AAPL"))
+    closes = [100.0 + (-1) ** i * i for i in range(40)]
+    for close in closes:
+        harness.bar("AAPL", close=close)
+    expected = compute("rsi", pd.DataFrame({"close": closes})).iloc[-1]
+    assert harness.context.features.get("rsi", "AAPL") == expected
+    assert harness.context.features.get("macd", "AAPL", "signal") != harness.context.features.get("macd", "AAPL")
+    np.testing.assert_array_equal(harness.context.features.row("rsi"), [expected, math.nan])
 
 
 def test_features_and_notes_are_passed_through():
     notes = {"n": 1}
-    context = a_context(features="store", metadata=notes)
-    assert (context.features, context.metadata) == ("store", notes)
+    context = a_context(metadata=notes)
+    assert (context.features, context.metadata) == ("features", notes)
     assert a_context().metadata == {}
 
 

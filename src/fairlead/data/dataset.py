@@ -204,6 +204,10 @@ class StoredSource:
         }
         return hashlib.sha256(canonical_json(selection).encode()).hexdigest()
 
+    def whole(self) -> StoredSource:
+        """Return the same symbols over all dates of the dataset; itself if no dates were chosen."""
+        return self if self._dates == DateRange() else StoredSource(self._dataset, self.symbols, DateRange())
+
     def blocks(self, *, carry: int) -> Iterator[BarBlock]:
         """Yield history in order; see `DataSource.blocks`.
 

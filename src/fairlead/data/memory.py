@@ -43,6 +43,8 @@ class MemorySource:
     synthetic : bool
     symbols : sequence of str, optional
         Columns of the blocks. Default: those that have a bar.
+    cut_from : MemorySource, optional
+        What it is a part of in time.
 
     Raises
     ------
@@ -60,10 +62,12 @@ class MemorySource:
         name: str = "memory",
         synthetic: bool = False,
         symbols: Sequence[str] | None = None,
+        cut_from: MemorySource | None = None,
     ) -> None:
         if table.num_rows == 0:
             raise DataNotFound(f"{name!r} has no bars.")
         self._table = table
+        self._cut_from = cut_from
         self.name = name
         self.bar_size = bar_size
         self.calendar = calendar
@@ -133,7 +137,14 @@ class MemorySource:
             name=self.name,
             synthetic=self.is_synthetic,
             symbols=chosen,
+            cut_from=None if dates == DateRange() else self.whole(),
         )
+
+    def whole(self) -> MemorySource:
+        """Return the same symbols over all dates there are; itself if no dates were chosen."""
+        if self._cut_from is None:
+            return self
+        return self._cut_from if self._cut_from.symbols == self.symbols else self._cut_from.select(self.symbols)
 
     @cached_property
     def expected_rows(self) -> int:

@@ -45,6 +45,9 @@ class DataSource(Protocol):
     def expected_rows(self) -> int:
         """About how many instants there are, for progress; may be an estimate."""
 
+    def whole(self) -> DataSource:
+        """Return the same symbols over all dates there are; itself if no dates were chosen."""
+
     def blocks(self, *, carry: int) -> Iterator[BarBlock]:
         """Yield history in order.
 

@@ -38,6 +38,7 @@ class EventLoop:
         desk: OrderDesk,
         curves: CurveRecorder,
         timers: StageTimers,
+        enter_features: Callable[[BarBlock], None],
     ) -> None:
         self.bars = 0
         self.applied_actions: list[AppliedAction] = []
@@ -52,6 +53,7 @@ class EventLoop:
         self._match = timers.wrap(Stage.EXECUTION.name.lower(), desk.execution.match)
         self._act = timers.wrap(Stage.CORPORATE_ACTIONS.name.lower(), self._apply_actions)
         self._record = timers.wrap(Stage.RECORD.name.lower(), curves.close_block)
+        self._enter_features = timers.wrap("features", enter_features)
         self._wrap_step = timers.wrap
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
@@ -68,6 +70,7 @@ class EventLoop:
         cursor = self._cursor
         cursor.block = block
         cursor.row = block.start
+        self._enter_features(block)
         for runner in self._runners:
             runner.enter(block)
         self._refresh_steps()

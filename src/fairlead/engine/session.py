@@ -18,11 +18,13 @@ from fairlead.engine.clock import ClockSettings, HistoricalClock
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
+from fairlead.engine.features import RunFeatures
 from fairlead.engine.loop import EventLoop
 from fairlead.engine.record import RunRecord
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.latency import Latency
 from fairlead.execution.simulated import ExecutionSettings
+from fairlead.features.feed import SideData, open_feed
 from fairlead.sdk.context import Context, PortfolioView
 from fairlead.sdk.history import MIN_HISTORY, HistoricalData
 from fairlead.sdk.limits import RiskLimits
@@ -64,6 +66,8 @@ class SessionPlan:
         Part of every order's identity; not of the digest.
     instruments : mapping of str to Instrument
         Those that differ from the default: a US equity on the dataset's calendar.
+    features : SideData
+        What features may read beside the bars.
     seed : int
         Root of every random stream.
     profile : bool
@@ -76,6 +80,7 @@ class SessionPlan:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
+    features: SideData = field(default_factory=SideData)
     seed: int = 42
     profile: bool = False
 
@@ -153,7 +158,12 @@ class _Session:
             self._curves.mark_changed,
             one_bar_sessions=not plan.source.bar_size.is_intraday,
         )
-        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, self._timers)
+        self._features = RunFeatures(
+            {a.name: a.strategy.required_features() for a in plan.allocations},
+            cursor,
+            lambda requests: open_feed(requests, plan.source, first, side=plan.features),
+        )
+        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, self._timers, self._features.enter)
         history = HistoricalData(cursor, carry - 1)
         self._runners = [self._runner(a, ledgers[a.name], history, cursor) for a in plan.allocations]
         self._desk.enlist(self._runners)
@@ -169,6 +179,7 @@ class _Session:
             risk_limits=limits,
             random=random_stream(self._plan.seed, f"strategy.{allocation.name}"),
             open_orders=lambda: self._desk.working(allocation.name),
+            features=self._features.view(allocation.name),
         )
         return StrategyRunner(
             allocation.name,

@@ -76,6 +76,11 @@ class TruncatedSource:
         """An upper bound."""
         return self._source.expected_rows
 
+    def whole(self) -> TruncatedSource:
+        """Return all dates there are, up to the cut."""
+        whole = self._source.whole()
+        return self if whole is self._source else TruncatedSource(whole, self._until_ns)
+
     def blocks(self, *, carry: int) -> Iterator[BarBlock]:
         """Yield history up to the cut. The block that holds the cut is copied, so that no array leads back to the rest."""
         for block in self._source.blocks(carry=carry):

@@ -10,9 +10,9 @@ import numpy as np
 
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.errors import ConfigurationError
-from fairlead.data.columns import BAR_FIELDS
 from fairlead.features.definition import Feature, Uses
 from fairlead.features.identity import definition_hash
+from fairlead.features.inputs import INPUT_COLUMNS
 from fairlead.features.registry import find_feature
 
 Request: TypeAlias = "str | tuple[str, Mapping[str, Any]]"
@@ -91,7 +91,7 @@ def make_plan(requests: Mapping[str, Request], find: Find = find_feature) -> Pla
     """
     drafts = _Drafts(find)
     labels = {label: drafts.add(*((r, {}) if isinstance(r, str) else r)) for label, r in requests.items()}
-    columns = tuple(name for name in BAR_FIELDS if name in drafts.columns)
+    columns = (*(c for c in INPUT_COLUMNS if c in drafts.columns), *sorted(drafts.columns.difference(INPUT_COLUMNS)))
     slots: dict[tuple[str, int], int] = {(name, 0): i for i, name in enumerate(columns)}
     nodes: dict[str, Node] = {}
     width = len(columns)

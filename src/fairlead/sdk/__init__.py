@@ -4,7 +4,8 @@ from fairlead.core.bars import BarSlice
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import Bar, CorporateAction, Quote, Trade
 from fairlead.core.orders import CancelIntent, Order, OrderIntent, OrderStatus, OrderType, Side, TimeInForce
-from fairlead.sdk.context import Context, FeatureView, PortfolioView
+from fairlead.sdk.context import Context, PortfolioView
+from fairlead.sdk.features import FeatureRequest, FeatureView
 from fairlead.sdk.harness import StrategyHarness
 from fairlead.sdk.history import HistoricalData
 from fairlead.sdk.limits import RiskLimits
@@ -20,6 +21,7 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "CorporateAction",
+    "FeatureRequest",
     "FeatureView",
     "HistoricalData",
     "Intents",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from fairlead.core.errors import StrategyError
 from fairlead.core.orders import Order
 from fairlead.core.portfolio import Portfolio, Position
 from fairlead.core.time import to_datetime
+from fairlead.sdk.features import FeatureView
 from fairlead.sdk.history import HistoricalData
 from fairlead.sdk.limits import RiskLimits
 
@@ -84,23 +84,6 @@ class PortfolioView:
         return repr(self._ledger).replace("Portfolio", "PortfolioView")
 
 
-class FeatureView(Protocol):
-    """Current feature values; implemented by the feature store."""
-
-    def get(self, name: str, symbol: str) -> float:
-        """Return the value of feature `name` for `symbol` at the current instant."""
-
-
-class NoFeatures:
-    """The feature view of a run without a feature store: it explains itself."""
-
-    def get(self, name: str, symbol: str) -> float:
-        """Raise: there is no feature store in this run."""
-        raise StrategyError(
-            f"no feature store is attached, so {name!r} of {symbol!r} is unknown. Compute it from historical_data."
-        )
-
-
 class Context:
     """What a strategy may know and use at one instant.
 
@@ -111,7 +94,7 @@ class Context:
     historical_data : HistoricalData
         Closed bars up to now.
     features : FeatureView
-        Current feature values.
+        Current values of the features that the strategy declares.
     metadata : dict
         The strategy's own notes, JSON-able; checkpoints carry them.
     risk_limits : RiskLimits
@@ -144,12 +127,12 @@ class Context:
         risk_limits: RiskLimits,
         random: np.random.Generator,
         open_orders: Callable[[], Sequence[Order]],
-        features: FeatureView | None = None,
+        features: FeatureView,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.portfolio = portfolio
         self.historical_data = historical_data
-        self.features = features if features is not None else NoFeatures()
+        self.features = features
         self.metadata = metadata if metadata is not None else {}
         self.risk_limits = risk_limits
         self.random = random

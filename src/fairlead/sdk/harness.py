@@ -10,6 +10,8 @@ import datetime as dt
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +26,7 @@ from fairlead.core.orders import AmountKind, CancelIntent, Order, OrderIntent, O
 from fairlead.core.portfolio import Portfolio
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, BarSize, to_ns
 from fairlead.sdk.context import Context, PortfolioView
+from fairlead.sdk.features import FeatureView
 from fairlead.sdk.history import HistoricalData
 from fairlead.sdk.strategy import Strategy
 
@@ -84,7 +87,10 @@ class StrategyHarness:
         self._ledger = Portfolio(float(cash), CursorMarks(self._cursor))
         self._orders: list[tuple[OrderIntent, Order]] = []
         self._fill_count = 0
+        self._feed = _feed_of(strategy, columns)
         self._stage = "new"
+        plan = {} if self._feed is None else self._feed.plan.asked
+        self._features = FeatureView(self._cursor, {k: [o.name for o in node.feature.outputs] for k, node in plan.items()})
         self.context = Context(
             portfolio=PortfolioView(self._ledger),
             historical_data=HistoricalData(self._cursor, strategy.lookback()),
@@ -93,6 +99,7 @@ class StrategyHarness:
             risk_limits=strategy.risk_limits,
             random=random_stream(seed, strategy.name),
             open_orders=lambda: tuple(order for _, order in self._orders if not order.is_terminal),
+            features=self._features,
         )
 
     @property
@@ -282,6 +289,9 @@ class StrategyHarness:
         self._cursor.block = _grown(block, bars, label_ns, known_ns)
         self._cursor.row = len(block)
         self._now_ns = known_ns
+        if self._feed is not None:
+            self._feed.take(replace(self._cursor.block, start=self._cursor.row))
+            self._features.enter({label: self._feed.values(label) for label in self._feed.plan.asked}, self._cursor.row)
         moment = BarSlice(self._cursor.block, self._cursor.row)
         for event in (moment,) if self.strategy.event_type is BarSlice else moment:
             self.strategy.on_market_event(event, self.context)
@@ -376,6 +386,12 @@ class StrategyHarness:
         if not isinstance(carried, dict):
             raise StrategyError.of(f"{self.strategy.name} {what}", "be a dict", value)
         return carried
+
+
+def _feed_of(strategy: Strategy, symbols: tuple[str, ...]) -> Any:
+    # Features stand on the SDK, so that it can know them only by name.
+    requests = strategy.required_features()
+    return import_module("fairlead.features.feed").Feed(requests, symbols) if requests else None
 
 
 def _checked(symbol: str, first: float, top: float, bottom: float, close: float, volume: float) -> Bar:

@@ -11,6 +11,7 @@ from fairlead.core.events import Bar, CorporateAction
 from fairlead.core.identity import slug
 from fairlead.core.orders import CancelIntent, Order, OrderIntent
 from fairlead.sdk.context import Context
+from fairlead.sdk.features import FeatureRequest
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.parameters import Parameter, resolve
 
@@ -32,7 +33,7 @@ class Strategy:
     event_type : type
         `Bar`: one call per symbol's bar. `BarSlice`: one call with all bars that close at the instant.
     features : tuple of str
-        Names of the features it will ask for.
+        Features it will ask for with their default parameters; see `required_features`.
     risk_limits : RiskLimits
         The widest limits it is designed for; a configuration may only tighten them.
 
@@ -93,6 +94,18 @@ class Strategy:
         """
         one, several = self.params.get("symbol"), self.params.get("symbols")
         return [str(s) for s in (*([one] if one else []), *(several if isinstance(several, tuple) else ()))]
+
+    def required_features(self) -> Mapping[str, FeatureRequest]:
+        """Return the features it will ask `context.features` for: label -> name, or name and parameters.
+
+        They are computed before each event, from all the history there is. By default those named in `features`.
+
+        Examples
+        --------
+        >>> def required_features(self):
+        ...     return {"fast": ("sma", {"n": self.fast}), "slow": ("sma", {"n": self.slow})}
+        """
+        return {name: name for name in self.features}
 
     def lookback(self) -> int:
         """Return how many bars `context.historical_data` must be able to reach back; at least 1000 are always kept."""
