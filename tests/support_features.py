@@ -7,7 +7,7 @@ import numpy as np
 from fairlead.features import Output, Uses, feature, lookback
 
 COLUMNS = ("open", "high", "low", "close", "volume")
-PRICES = ("open", "high", "low", "close", "benchmark", "bid", "ask", "fact.eps")
+PRICES = ("open", "high", "low", "close", "benchmark", "bid", "ask", "fact.eps", "fact.book_per_share")
 VOLUMES = ("volume", "bid_size", "ask_size")
 BARS_PER_SESSION = 26
 
@@ -30,6 +30,9 @@ def random_bars(bars: int, seed: int = 2001, gap_share: float = 0.0) -> dict[str
     )
     columns["bid_size"], columns["ask_size"] = rng.integers(1, 50, (2, bars)).astype(float)
     columns["fact.eps"] = np.repeat(rng.normal(5, 1, bars // 60 + 1), 60)[:bars]
+    columns["fact.book_per_share"] = 8.0 * columns["fact.eps"]
+    columns["fact.sector"] = np.full(bars, float(seed % 3))
+    columns["bar"] = columns["session"] * BARS_PER_SESSION + t % BARS_PER_SESSION // 4  # several quotes in most
     for values in columns.values():
         values[rng.random(bars) < gap_share] = rng.choice([np.nan, np.inf, -np.inf])
     return columns

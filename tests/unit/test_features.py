@@ -29,7 +29,7 @@ from fairlead.features import (
 )
 from fairlead.features.identity import definition_hash, helpers_of, kernel_hash
 from fairlead.features.plan import make_plan
-from fairlead.features.registry import shipped_features
+from fairlead.features.registry import FAMILIES, shipped_features
 from fairlead.features.versions import LOCK_FILE, check_versions, locked, read_lock, write_lock
 from fairlead.sdk.parameters import Parameter
 from support_features import random_bars
@@ -378,7 +378,7 @@ def test_a_stream_refuses_what_does_not_fit_and_keeps_its_state():
 
 def test_what_every_family_must_hold_itself_is_the_same_in_all():
     """The disk cache of compiled code watches one file, so the window rules stand in each; they must not drift apart."""
-    families = [import_module(f"fairlead.features.{name}") for name in ("momentum", "returns", "trend", "volatility", "volume")]
+    families = [import_module(f"fairlead.features.{name}") for name in FAMILIES]
     copies = {}
     for module in families:
         for name, member in vars(module).items():

@@ -12,8 +12,8 @@ TIMES: Final = ("session", "minute")
 """Session date in days, and opening instant of the bar in minutes, both since the epoch."""
 BENCHMARK: Final = "benchmark"
 """Close of the benchmark that the run or the frame names."""
-QUOTES: Final = ("bid", "bid_size", "ask", "ask_size")
-"""Best prices and sizes, one row per quote."""
+QUOTES: Final = ("bid", "bid_size", "ask", "ask_size", "bar")
+"""Best prices and sizes, one row per quote, and a number that tells the bar into which the quote falls from its neighbours."""
 FACT: Final = "fact."
 """Prefix of what is published now and then, such as ``fact.eps``: the last value that was public at the row's instant."""
 INPUT_COLUMNS: Final = (*BARS, *TIMES, BENCHMARK, *QUOTES)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from fairlead.core.arrays import FloatArray
 from fairlead.features.definition import Output, Uses, feature, lookback, ring_size
+
+# Equal prices in other units, as after a dividend, deviate from their mean in the last bits; that is no deviation.
+_ROUNDING: Final = 1e-12
 
 
 def _push(ring: FloatArray, n: int, value: float) -> int:
@@ -125,6 +129,32 @@ def stochastic(state: FloatArray, params: FloatArray, inputs: FloatArray, output
 
 
 @feature(
+    "williams_r",
+    inputs=("high", "low", "close"),
+    parameters={"n": lookback(14)},
+    outputs=(Output(low=-100.0, high=0.0),),
+    warm_up=lambda p: p["n"] - 1,
+    state_size=lambda p: 2 * ring_size(p["n"]),
+    formula="-100 (max(H, n) - C) / (max(H, n) - min(L, n)); -50 where the range is zero",
+    reference="Williams 1973, How I Made One Million Dollars Last Year Trading Commodities",
+)
+def williams_r(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
+    """Distance of the close from the highest high, as a share of the range."""
+    n = int(params[0])
+    lows = state[2 * n + 2 :]
+    start = _push(state, n, inputs[0])
+    _push(lows, n, inputs[1])
+    if start > 0:
+        highest = state[start]
+        lowest = lows[start]
+        for i in range(start, start + n):
+            highest = max(highest, state[i])
+            lowest = min(lowest, lows[i])
+        below = (highest - inputs[2]) / (highest - lowest) if highest > lowest else 0.5
+        outputs[0] = -100.0 * min(1.0, max(0.0, below))
+
+
+@feature(
     "cci",
     inputs=("high", "low", "close"),
     parameters={"n": lookback(20, ge=2)},
@@ -163,7 +193,7 @@ def zscore(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: F
         window = state[start : start + n]
         mean = _mean(window)
         deviation = math.sqrt(_squares(window, mean) / (n - 1))
-        outputs[0] = (inputs[0] - mean) / deviation if deviation > 0.0 else 0.0
+        outputs[0] = (inputs[0] - mean) / deviation if deviation > _ROUNDING * abs(mean) else 0.0
 
 
 @feature(

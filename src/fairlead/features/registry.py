@@ -13,7 +13,19 @@ from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.features.definition import Feature
 
 ENTRY_POINTS: Final = "fairlead.features"
-FAMILIES: Final = ("momentum", "returns", "trend", "volatility", "volume")
+FAMILIES: Final = (
+    "cross_section",
+    "fundamentals",
+    "microstructure",
+    "momentum",
+    "regression",
+    "returns",
+    "session",
+    "statistics",
+    "trend",
+    "volatility",
+    "volume",
+)
 
 
 @cache

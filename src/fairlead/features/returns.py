@@ -6,6 +6,7 @@ import math
 
 from fairlead.core.arrays import FloatArray
 from fairlead.features.definition import Output, Uses, feature, lookback, ring_size
+from fairlead.sdk.parameters import Parameter
 
 
 def _push(ring: FloatArray, n: int, value: float) -> int:
@@ -52,6 +53,26 @@ def log_return(state: FloatArray, params: FloatArray, inputs: FloatArray, output
         quotient = inputs[0] / state[start]
         if quotient > 0.0:
             outputs[0] = math.log(quotient)
+
+
+@feature(
+    "momentum",
+    parameters={
+        "n": lookback(60, doc="Bars of the return."),
+        "skip": Parameter(0, ge=0, le=100_000, doc="Most recent bars to leave out."),
+    },
+    outputs=(Output(low=-1.0),),
+    warm_up=lambda p: p["n"] + p["skip"],
+    state_size=lambda p: ring_size(p["n"] + p["skip"] + 1),
+    formula="P_{t-skip} / P_{t-skip-n} - 1; a non-positive price gives NaN",
+    reference="Jegadeesh and Titman 1993, Journal of Finance 48",
+)
+def momentum(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
+    """Return over n bars that ended skip bars ago."""
+    n = int(params[0])
+    start = _push(state, n + int(params[1]) + 1, inputs[0])
+    if start > 0 and state[start] > 0.0 and state[start + n] > 0.0:
+        outputs[0] = state[start + n] / state[start] - 1.0
 
 
 @feature(

@@ -71,3 +71,77 @@ def obv(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     state[0] = 1.0
     state[1] = inputs[0]
     outputs[0] = state[2]
+
+
+@feature(
+    "vwma",
+    inputs=("close", "volume"),
+    parameters={"n": lookback(20)},
+    outputs=(Output(unit="price"),),
+    warm_up=lambda p: p["n"] - 1,
+    state_size=lambda p: 2 * ring_size(p["n"]),
+    formula="sum(P V, n) / sum(V, n); no volume in the window gives NaN",
+)
+def vwma(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
+    """Average the last n closes, each by its volume."""
+    n = int(params[0])
+    volumes = state[2 * n + 2 :]
+    start = _push(state, n, inputs[0])
+    _push(volumes, n, inputs[1])
+    if start > 0:
+        first = state[start]
+        total = way = 0.0
+        for i in range(start, start + n):
+            volume = max(0.0, volumes[i])
+            total += volume
+            way += volume * (state[i] - first)
+        if total > 0.0:
+            outputs[0] = first + way / total
+
+
+@feature(
+    "mfi",
+    inputs=("high", "low", "close", "volume"),
+    parameters={"n": lookback(14, doc="Changes in the window.")},
+    outputs=(Output(low=0.0, high=100.0),),
+    warm_up=lambda p: p["n"],
+    state_size=lambda p: 2 + 2 * ring_size(p["n"]),
+    formula="100 U / (U + D), U and D being the sums over n bars of T V where T = (H + L + C) / 3 rose and where it fell; 50 "
+    "where both are zero",
+    reference="Quong and Soudack 1989, Technical Analysis of Stocks & Commodities",
+)
+def mfi(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
+    """Money flow index: a relative strength index of what was paid."""
+    n = int(params[0])
+    typical = (inputs[0] + inputs[1] + inputs[2]) / 3.0
+    flow = max(0.0, typical * inputs[3])
+    known, last = state[0] > 0.0, state[1]
+    state[0] = 1.0
+    state[1] = typical
+    if known:
+        falls = state[2 + 2 * n + 2 :]
+        rises = state[2:]
+        start = _push(rises, n, flow if typical > last else 0.0)
+        _push(falls, n, flow if typical < last else 0.0)
+        if start > 0:
+            up = down = 0.0
+            for i in range(start, start + n):
+                up += rises[i]
+                down += falls[i]
+            outputs[0] = 100.0 * (up / (up + down)) if up + down > 0.0 else 50.0
+
+
+@feature(
+    "accumulation",
+    inputs=("high", "low", "close", "volume"),
+    outputs=(Output(unit="volume"),),
+    state_size=lambda _: 1,
+    formula="sum of V ((C - L) - (H - C)) / (H - L) from the first bar on; a bar without range adds 0",
+    reference="Chaikin; Achelis 2000, Technical Analysis from A to Z",
+)
+def accumulation(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:  # noqa: ARG001  one signature
+    """Accumulation/distribution line; only its changes mean something."""
+    high, low, close = inputs[0], inputs[1], inputs[2]
+    if high > low:
+        state[0] += inputs[3] * ((close - low) - (high - close)) / (high - low)
+    outputs[0] = state[0]

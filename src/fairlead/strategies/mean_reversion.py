@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+import math
+from collections.abc import Mapping
+from typing import ClassVar
 
-from fairlead.sdk import Bar, ConfigurationError, Context, Intents, OrderIntent, Strategy, parameter
-
-# Equal prices deviate from their mean in the last bits; that is no deviation.
-_ROUNDING: Final = 1e-12
+from fairlead.sdk import Bar, ConfigurationError, Context, FeatureRequest, Intents, OrderIntent, Strategy, parameter
 
 
 class MeanReversion(Strategy):
@@ -32,13 +31,15 @@ class MeanReversion(Strategy):
         """Begin with no view."""
         context.metadata["z"] = {}
 
+    def required_features(self) -> Mapping[str, FeatureRequest]:
+        """Ask for the z-score."""
+        return {"z": ("zscore", {"n": self.window})}
+
     def on_market_event(self, event: Bar, context: Context) -> None:
-        """Compute the z-score."""
-        closes = context.historical_data.closes(event.symbol, self.window)
-        mean = closes.mean()
-        deviation = closes.std(ddof=1) if len(closes) == self.window else 0.0
-        moves = deviation > _ROUNDING * mean
-        context.metadata["z"][event.symbol] = (closes[-1] - mean) / deviation if moves else 0.0
+        """Note the z-score."""
+        z = context.features.get("z", event.symbol)
+        if not math.isnan(z):
+            context.metadata["z"][event.symbol] = z
 
     def generate_orders(self, context: Context) -> Intents:
         """Enter what is stretched, leave what is back."""

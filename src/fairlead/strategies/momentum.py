@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from fairlead.sdk import BarSlice, Context, Intents, OrderIntent, Strategy, parameter
+from fairlead.sdk import BarSlice, Context, FeatureRequest, Intents, OrderIntent, Strategy, parameter
 
 
 class Momentum(Strategy):
     """Every so many bars, holds the `top` symbols by past return at equal weight.
 
     Momentum is P[t - skip] / P[t - skip - lookback_bars] - 1 on adjusted closes (Jegadeesh and Titman 1993). Ties go to the
-    symbol that comes first; symbols without a price at either end are left out.
+    symbol that comes first; symbols without a bar at the instant, or without enough of them, are left out.
     """
 
     name: ClassVar[str] = "momentum"
@@ -25,26 +26,27 @@ class Momentum(Strategy):
     every: int = parameter(21, ge=1, le=2520, doc="Bars between rebalancings.")
     weight: float = parameter(0.98, gt=0, le=1, doc="Share of equity to invest.")
 
-    def lookback(self) -> int:
-        """Return the bars the return spans."""
-        return self.lookback_bars + self.skip + 1
+    def required_features(self) -> Mapping[str, FeatureRequest]:
+        """Ask for the past return."""
+        return {"strength": ("momentum", {"n": self.lookback_bars, "skip": self.skip})}
 
     def on_start(self, context: Context) -> None:
-        """Begin counting."""
-        context.metadata["seen"] = 0
+        """Begin so that the first instant with a ranking rebalances."""
+        context.metadata["waited"] = self.every
 
-    def on_market_event(self, event: BarSlice, context: Context) -> None:  # noqa: ARG002  only the passing of time matters
+    def on_market_event(self, event: BarSlice, context: Context) -> None:  # noqa: ARG002  the features hold what matters
         """Count the bars."""
-        context.metadata["seen"] += 1
+        context.metadata["waited"] += 1
 
     def generate_orders(self, context: Context) -> Intents:
-        """Rank and rebalance when it is time."""
-        seen = context.metadata["seen"]
-        if seen < self.lookback() or (seen - self.lookback()) % self.every:
+        """Rank and rebalance when it is time, or as soon after it as there is something to rank."""
+        if context.metadata["waited"] <= self.every:
             return ()
-        closes = context.historical_data.panel(self.lookback())
-        strength = closes[-1 - self.skip] / closes[0] - 1.0
+        strength = context.features.row("strength")
         ranked = [i for i in np.argsort(-strength, kind="stable").tolist() if np.isfinite(strength[i])]
+        if not ranked:
+            return ()
+        context.metadata["waited"] = 1
         winners = {context.symbols[i] for i in ranked[: self.top]}
         leave = [
             OrderIntent.target_position(s, 0, tag="dropped") for s in sorted(context.portfolio.positions) if s not in winners

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import math
+from collections.abc import Mapping
+from typing import ClassVar
 
-from fairlead.sdk import Bar, ConfigurationError, Context, CorporateAction, Intents, OrderIntent, Strategy, parameter
+from fairlead.sdk import Bar, ConfigurationError, Context, FeatureRequest, Intents, OrderIntent, Strategy, parameter
 
 
 class Rsi(Strategy):
@@ -26,48 +28,27 @@ class Rsi(Strategy):
         if self.oversold >= self.overbought:
             raise ConfigurationError.of("oversold", f"be smaller than overbought ({self.overbought})", self.oversold)
 
+    def required_features(self) -> Mapping[str, FeatureRequest]:
+        """Ask for the index."""
+        return {"rsi": ("rsi", {"n": self.window})}
+
     def on_start(self, context: Context) -> None:
         """Begin with nothing known."""
-        context.metadata.update(wilder={}, fresh=[], leaving=[])
+        context.metadata.update(rsi={}, leaving=[])
 
     def on_market_event(self, event: Bar, context: Context) -> None:
-        """Take one close into Wilder's averages."""
-        state: dict[str, Any] | None = context.metadata["wilder"].get(event.symbol)
-        if state is None:
-            context.metadata["wilder"][event.symbol] = {"n": 0, "gain": 0.0, "loss": 0.0, "close": event.close}
-            return
-        change = event.close - state["close"]
-        state["close"] = event.close
-        state["n"] += 1
-        # The seed is a plain mean, so the first n steps weigh 1/k; from then on 1/n.
-        share = 1.0 / min(state["n"], self.window)
-        state["gain"] += (max(change, 0.0) - state["gain"]) * share
-        state["loss"] += (max(-change, 0.0) - state["loss"]) * share
-        context.metadata["fresh"].append(event.symbol)
-
-    def on_corporate_action(self, action: CorporateAction, context: Context) -> None:
-        """Restate what is remembered in prices of today, so that a split is not a crash."""
-        state = context.metadata["wilder"].get(action.symbol)
-        if state is not None:
-            factor = action.price_factor(state["close"])
-            for key in ("gain", "loss", "close"):
-                state[key] *= factor
-
-    def value(self, symbol: str, context: Context) -> float:
-        """Return the RSI of `symbol`, 0 to 100; 50 before the average is seeded."""
-        state = context.metadata["wilder"].get(symbol)
-        if state is None or state["n"] < self.window or state["gain"] == state["loss"] == 0.0:
-            return 50.0
-        return 100.0 if state["loss"] == 0.0 else 100.0 - 100.0 / (1.0 + state["gain"] / state["loss"])
+        """Note the index."""
+        value = context.features.get("rsi", event.symbol)
+        if not math.isnan(value):
+            context.metadata["rsi"][event.symbol] = value
 
     def generate_orders(self, context: Context) -> Intents:
         """Enter the oversold, leave the overbought."""
         intents = []
         # Only symbols with a bar at this instant: an old value is no reason to trade.
-        fresh, context.metadata["fresh"] = context.metadata["fresh"], []
+        fresh, context.metadata["rsi"] = context.metadata["rsi"], {}
         leaving = set(context.metadata["leaving"])
-        for symbol in fresh:
-            rsi = self.value(symbol, context)
+        for symbol, rsi in fresh.items():
             if not context.portfolio.quantity(symbol) > 0:
                 leaving.discard(symbol)
                 if rsi < self.oversold:

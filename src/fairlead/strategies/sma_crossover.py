@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
-from fairlead.sdk import Bar, ConfigurationError, Context, Intents, OrderIntent, Strategy, parameter
+from fairlead.sdk import Bar, ConfigurationError, Context, FeatureRequest, Intents, OrderIntent, Strategy, parameter
 
 # Two averages of the same cents differ in the last bits; only a difference beyond them is a crossing.
 _ROUNDING: Final = 1e-13
@@ -33,13 +35,16 @@ class SmaCrossover(Strategy):
         """Begin with no view."""
         context.metadata.update(wanted={}, crossed=False)
 
+    def required_features(self) -> Mapping[str, FeatureRequest]:
+        """Ask for both averages."""
+        return {"fast": ("sma", {"n": self.fast}), "slow": ("sma", {"n": self.slow})}
+
     def on_market_event(self, event: Bar, context: Context) -> None:
         """Compare the averages."""
-        closes = context.historical_data.closes(event.symbol, self.slow)
-        if len(closes) < self.slow:
+        fast, slow = context.features.get("fast", event.symbol), context.features.get("slow", event.symbol)
+        if math.isnan(slow):
             return
-        is_up = bool(closes[-self.fast :].mean() > closes.mean() * (1.0 + _ROUNDING))
-        share = self.weight / len(context.symbols) if is_up else 0.0
+        share = self.weight / len(context.symbols) if fast > slow * (1.0 + _ROUNDING) else 0.0
         wanted = context.metadata["wanted"]
         context.metadata["crossed"] |= share != wanted.get(event.symbol, 0.0)
         wanted[event.symbol] = share
