@@ -13,7 +13,8 @@ from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.identity import random_stream
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import CancelIntent, Order, OrderIntent, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import Order, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, BarSize
 from fairlead.engine.record import RunRecord
 from fairlead.engine.session import Allocation, SessionPlan, run_session

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fairlead.core.errors import StrategyError
-from fairlead.core.orders import OrderIntent, TimeInForce
+from fairlead.core.intents import OrderIntent
+from fairlead.core.orders import TimeInForce
 from fairlead.execution.latency import LatencySettings
 from support_sessions import (
     Random,

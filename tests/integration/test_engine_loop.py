@@ -16,7 +16,8 @@ from fairlead.backtest.trades import ledger_of
 from fairlead.core.bars import BarSlice
 from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import CancelIntent, OrderIntent, OrderStatus, TimeInForce
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import OrderStatus, TimeInForce
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Allocation, SessionPlan, run_session
 from fairlead.engine.stages import Stage

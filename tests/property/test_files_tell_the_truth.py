@@ -17,7 +17,8 @@ from fairlead.backtest.rundir import write_directory
 from fairlead.core.bars import BarSlice
 from fairlead.core.events import ActionKind
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import AmountKind, OrderIntent
+from fairlead.core.intents import OrderIntent
+from fairlead.core.orders import AmountKind
 from fairlead.evidence.lookahead import check_lookahead
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import LatencySettings

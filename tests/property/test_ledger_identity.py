@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fairlead.core.bars import BarSlice
 from fairlead.core.events import ActionKind
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import OrderIntent
+from fairlead.core.intents import OrderIntent
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import LatencySettings
 from fairlead.execution.slippage import SlippageSettings

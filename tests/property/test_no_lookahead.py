@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.bars import BarSlice
-from fairlead.core.orders import CancelIntent, OrderIntent, OrderStatus, TimeInForce
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import OrderStatus, TimeInForce
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import LatencySettings
 from fairlead.execution.slippage import SlippageSettings

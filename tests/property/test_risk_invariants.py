@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import AmountKind, OrderIntent, OrderType, Side
+from fairlead.core.intents import OrderIntent
+from fairlead.core.orders import AmountKind, OrderType, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.risk.pretrade import ProjectedExposure, check_order
 from fairlead.risk.sizing import size_intent

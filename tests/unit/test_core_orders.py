@@ -10,18 +10,8 @@ import math
 import pytest
 
 from fairlead.core.errors import ContractError, InvalidTransition
-from fairlead.core.orders import (
-    TERMINAL,
-    TRANSITIONS,
-    AmountKind,
-    CancelIntent,
-    Order,
-    OrderIntent,
-    OrderStatus,
-    OrderType,
-    Side,
-    TimeInForce,
-)
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import TERMINAL, TRANSITIONS, AmountKind, Order, OrderStatus, OrderType, Side, TimeInForce
 
 UNTIL = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 S = OrderStatus

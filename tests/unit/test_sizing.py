@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.core.errors import ContractError
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import OrderIntent
+from fairlead.core.intents import OrderIntent
 from fairlead.risk.sizing import size_intent, units_for
 from fairlead.sdk.limits import RiskLimits
 

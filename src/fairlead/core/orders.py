@@ -1,17 +1,13 @@
-"""Orders: what a strategy wants (`OrderIntent`), what is working (`Order`), and the only ways a status may change."""
+"""Orders: what is working (`Order`), and the only ways in which its status may change."""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from fairlead.core.errors import ContractError, InvalidTransition
-from fairlead.core.instruments import check_symbol
-from fairlead.core.time import to_ns
+from fairlead.core.errors import InvalidTransition
 
 
 class Side(StrEnum):
@@ -43,6 +39,10 @@ class OrderType(StrEnum):
     LIMIT = "LIMIT"
     STOP = "STOP"
     STOP_LIMIT = "STOP_LIMIT"
+    TRAILING_STOP = "TRAILING_STOP"
+    """A stop that follows the price at a distance, and never goes back."""
+    ADAPTIVE = "ADAPTIVE"
+    """A market order that is worked over a bar."""
 
 
 class TimeInForce(StrEnum):
@@ -53,6 +53,19 @@ class TimeInForce(StrEnum):
     IOC = "IOC"
     FOK = "FOK"
     GTD = "GTD"
+    OPG = "OPG"
+    """In the opening auction of a session, or not at all."""
+    CLS = "CLS"
+    """In the closing auction of a session, or not at all."""
+
+
+class OrderRole(StrEnum):
+    """What an order is to the one that it hangs on."""
+
+    NONE = ""
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+    FOLLOWER = "follower"
 
 
 class AmountKind(StrEnum):
@@ -85,7 +98,13 @@ TRANSITIONS: Final = MappingProxyType(
         _S.SUBMITTED: frozenset(
             {_S.ACKNOWLEDGED, _S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}
         ),
-        _S.ACKNOWLEDGED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}),
+        # To itself: a replacement changes what the order asks for, not where it stands.
+        _S.ACKNOWLEDGED: frozenset(
+            {
+                *(_S.ACKNOWLEDGED, _S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL),
+                *(_S.CANCELLED, _S.REJECTED, _S.EXPIRED),
+            }
+        ),
         _S.PARTIALLY_FILLED: frozenset({_S.PARTIALLY_FILLED, _S.FILLED, _S.PENDING_CANCEL, _S.CANCELLED, _S.EXPIRED}),
         # A cancel is a request: the market may still fill the order before it is heard.
         _S.PENDING_CANCEL: frozenset({_S.PENDING_CANCEL, _S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.EXPIRED}),
@@ -100,168 +119,10 @@ TRANSITIONS: Final = MappingProxyType(
 TERMINAL: Final = frozenset(status for status, following in TRANSITIONS.items() if not following)
 
 
-_TARGETS: Final = frozenset({AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGHT})
-_WITH_LIMIT: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
-_WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-_GTD: Final = TimeInForce.GTD
 _FILLED: Final = OrderStatus.FILLED
 _PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
 # Of a million units on a lot of 0.001 one part in 1e9 is a lot; the rounding of sums is a thousand times finer.
 _ROUNDING: Final = 1e-12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderIntent:
-    """What a strategy wants; sizing, guards and execution decide what becomes of it.
-
-    Use the short constructors: `market`, `limit`, `stop`, `stop_limit`, `notional`, `target_position`, `target_weight`.
-
-    Parameters
-    ----------
-    amount : float
-        Signed. In units, in currency, or as a fraction of equity, as `amount_kind` says.
-    limit_price, stop_price : float, optional
-        In currency; the tick grid is applied when the order is made.
-    expires_at : datetime, optional
-        Required by, and only for, `TimeInForce.GTD`.
-    tag : str
-        A reason of your own; it travels with the order into every artefact.
-
-    Raises
-    ------
-    ContractError
-        If a value is not finite, or type and prices do not fit together.
-    """
-
-    symbol: str
-    amount: float
-    amount_kind: AmountKind = AmountKind.QUANTITY
-    order_type: OrderType = OrderType.MARKET
-    limit_price: float | None = None
-    stop_price: float | None = None
-    time_in_force: TimeInForce = TimeInForce.DAY
-    expires_at: dt.datetime | None = None
-    tag: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "symbol", check_symbol(self.symbol))
-        if not math.isfinite(self.amount):
-            raise ContractError.of(f"{self.symbol} amount", "be a finite number", self.amount)
-        if self.amount == 0 and self.amount_kind not in _TARGETS:
-            raise ContractError.of(f"{self.symbol} {self.amount_kind}", "not be 0", self.amount, "Return no intent instead.")
-        _check_price(self, "limit_price", self.limit_price, wanted=self.order_type in _WITH_LIMIT)
-        _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
-        if (self.time_in_force is _GTD) != (self.expires_at is not None):
-            raise ContractError.of(f"{self.symbol} expires_at", "be given for GTD orders, and only for them", self.expires_at)
-        if self.expires_at is not None:
-            to_ns(self.expires_at)
-
-    @classmethod
-    def market(
-        cls, symbol: str, quantity: float, *, time_in_force: TimeInForce = TimeInForce.DAY, tag: str = ""
-    ) -> OrderIntent:
-        """Buy (`quantity` > 0) or sell (< 0) at the next price."""
-        return cls(symbol=symbol, amount=quantity, time_in_force=time_in_force, tag=tag)
-
-    @classmethod
-    def limit(
-        cls,
-        symbol: str,
-        quantity: float,
-        price: float,
-        *,
-        time_in_force: TimeInForce = TimeInForce.DAY,
-        expires_at: dt.datetime | None = None,
-        tag: str = "",
-    ) -> OrderIntent:
-        """Buy at `price` or lower, or sell at `price` or higher."""
-        return cls(
-            symbol=symbol,
-            amount=quantity,
-            order_type=OrderType.LIMIT,
-            limit_price=price,
-            time_in_force=time_in_force,
-            expires_at=expires_at,
-            tag=tag,
-        )
-
-    @classmethod
-    def stop(
-        cls,
-        symbol: str,
-        quantity: float,
-        price: float,
-        *,
-        time_in_force: TimeInForce = TimeInForce.DAY,
-        expires_at: dt.datetime | None = None,
-        tag: str = "",
-    ) -> OrderIntent:
-        """Buy once the market trades at `price` or higher, or sell once it trades at `price` or lower."""
-        return cls(
-            symbol=symbol,
-            amount=quantity,
-            order_type=OrderType.STOP,
-            stop_price=price,
-            time_in_force=time_in_force,
-            expires_at=expires_at,
-            tag=tag,
-        )
-
-    @classmethod
-    def stop_limit(
-        cls,
-        symbol: str,
-        quantity: float,
-        stop_price: float,
-        limit_price: float,
-        *,
-        time_in_force: TimeInForce = TimeInForce.DAY,
-        expires_at: dt.datetime | None = None,
-        tag: str = "",
-    ) -> OrderIntent:
-        """Once the stop is touched, work a limit order."""
-        return cls(
-            symbol=symbol,
-            amount=quantity,
-            order_type=OrderType.STOP_LIMIT,
-            stop_price=stop_price,
-            limit_price=limit_price,
-            time_in_force=time_in_force,
-            expires_at=expires_at,
-            tag=tag,
-        )
-
-    @classmethod
-    def notional(cls, symbol: str, amount: float, *, tag: str = "") -> OrderIntent:
-        """Buy (> 0) or sell (< 0) for `amount` of currency at the next price."""
-        return cls(symbol=symbol, amount=amount, amount_kind=AmountKind.NOTIONAL, tag=tag)
-
-    @classmethod
-    def target_position(cls, symbol: str, quantity: float, *, tag: str = "") -> OrderIntent:
-        """Trade to a signed position of `quantity` units at the next price."""
-        return cls(symbol=symbol, amount=quantity, amount_kind=AmountKind.TARGET_POSITION, tag=tag)
-
-    @classmethod
-    def target_weight(cls, symbol: str, weight: float, *, tag: str = "") -> OrderIntent:
-        """Trade to a signed share of equity: 0.5 is half of it, long."""
-        return cls(symbol=symbol, amount=weight, amount_kind=AmountKind.TARGET_WEIGHT, tag=tag)
-
-
-def _check_price(intent: OrderIntent, name: str, price: float | None, *, wanted: bool) -> None:
-    where = f"{intent.symbol} {name}"
-    if wanted and price is None:
-        raise ContractError.of(where, f"be given for a {intent.order_type} order", price)
-    if not wanted and price is not None:
-        raise ContractError.of(where, f"not be given for a {intent.order_type} order", price)
-    if price is not None and not (math.isfinite(price) and price > 0):
-        raise ContractError.of(where, "be a finite price above 0", price)
-
-
-@dataclass(frozen=True, slots=True)
-class CancelIntent:
-    """A strategy's wish to take a working order back. Return it from `generate_orders` like any other intent."""
-
-    order_id: str
 
 
 class OrderUpdate(NamedTuple):
@@ -284,11 +145,17 @@ class Order:
     Parameters
     ----------
     quantity : float
-        Unsigned, on the lot grid.
+        Unsigned, on the lot grid. An exit of a bracket starts at 0 and grows with what its parent fills.
     created_ns : int
         The instant of the decision.
     arrives_ns : int
         The instant at which the market side knows the order: decision plus latency.
+    oco_id : str
+        The one-cancels-other set it belongs to; empty for none.
+    parent_id : str
+        The order whose fills bring it to life; empty for none.
+    trail_amount, trail_percent : float, optional
+        How far a trailing stop stays behind the best price: in currency, or in percent of it.
     """
 
     order_id: str
@@ -306,6 +173,12 @@ class Order:
     time_in_force: TimeInForce = TimeInForce.DAY
     expires_ns: int | None = None
     tag: str = ""
+    oco_id: str = ""
+    parent_id: str = ""
+    role: OrderRole = OrderRole.NONE
+    reduce_only: bool = False
+    trail_amount: float | None = None
+    trail_percent: float | None = None
     status: OrderStatus = OrderStatus.PENDING
     filled_quantity: float = 0.0
     average_price: float | None = None

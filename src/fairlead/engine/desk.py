@@ -10,7 +10,8 @@ from fairlead.core.errors import ContractError
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id, idempotency_key, order_id
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import AmountKind, CancelIntent, Order, OrderIntent, OrderStatus, OrderType, OrderUpdate, Side
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import AmountKind, Order, OrderStatus, OrderType, OrderUpdate, Side
 from fairlead.core.time import to_ns
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.latency import Latency

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from fairlead.core.bars import BarBlock, Cursor
-from fairlead.features.feed import Feed
+from fairlead.features.feed import RunFeed
 from fairlead.sdk.features import FeatureRequest, FeatureView
 
-OpenFeed = Callable[[Mapping[str, FeatureRequest]], Feed]
+OpenFeed = Callable[[Mapping[str, FeatureRequest]], RunFeed]
 
 
 class RunFeatures:

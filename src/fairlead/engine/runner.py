@@ -14,7 +14,8 @@ import numpy as np
 from fairlead.core.bars import BarBlock, BarSlice
 from fairlead.core.errors import StrategyError
 from fairlead.core.events import Bar, CorporateAction
-from fairlead.core.orders import CancelIntent, Order, OrderIntent
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import Order
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.record import StrategyOutcome
 from fairlead.sdk.context import Context

@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 from fairlead.core.errors import ContractError
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import AmountKind, OrderIntent
+from fairlead.core.intents import OrderIntent
+from fairlead.core.orders import AmountKind
 from fairlead.sdk.limits import RiskLimits
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.

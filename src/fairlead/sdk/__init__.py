@@ -3,7 +3,8 @@
 from fairlead.core.bars import BarSlice
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import Bar, CorporateAction, Quote, Trade
-from fairlead.core.orders import CancelIntent, Order, OrderIntent, OrderStatus, OrderType, Side, TimeInForce
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent, one_cancels_other
+from fairlead.core.orders import Order, OrderStatus, OrderType, Side, TimeInForce
 from fairlead.sdk.context import Context, PortfolioView
 from fairlead.sdk.features import FeatureRequest, FeatureView
 from fairlead.sdk.harness import StrategyHarness
@@ -31,6 +32,7 @@ __all__ = [
     "OrderType",
     "PortfolioView",
     "Quote",
+    "ReplaceIntent",
     "RiskLimits",
     "Side",
     "Strategy",
@@ -39,5 +41,6 @@ __all__ = [
     "Trade",
     "find_strategy",
     "lint_strategy",
+    "one_cancels_other",
     "parameter",
 ]

@@ -22,7 +22,8 @@ from fairlead.core.events import Bar
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id, idempotency_key, order_id, random_stream
 from fairlead.core.instruments import check_symbol
-from fairlead.core.orders import AmountKind, CancelIntent, Order, OrderIntent, OrderStatus, Side
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import AmountKind, Order, OrderStatus, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, BarSize, to_ns
 from fairlead.sdk.context import Context, PortfolioView

@@ -9,7 +9,8 @@ from fairlead.core.bars import BarSlice
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import Bar, CorporateAction
 from fairlead.core.identity import slug
-from fairlead.core.orders import CancelIntent, Order, OrderIntent
+from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.orders import Order
 from fairlead.sdk.context import Context
 from fairlead.sdk.features import FeatureRequest
 from fairlead.sdk.limits import RiskLimits

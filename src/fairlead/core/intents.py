@@ -1,0 +1,382 @@
+"""Intents: what a strategy wants. What becomes of it is decided by sizing, checks and execution."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from fairlead.core.errors import ContractError
+from fairlead.core.instruments import check_symbol
+from fairlead.core.orders import AmountKind, OrderType, TimeInForce
+from fairlead.core.time import to_ns
+
+_TARGETS: Final = frozenset({AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGHT})
+_WITH_LIMIT: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
+_WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
+_IN_AUCTIONS: Final = frozenset({OrderType.MARKET, OrderType.LIMIT})
+_AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+_GTD: Final = TimeInForce.GTD
+_TRAILING: Final = OrderType.TRAILING_STOP
+
+
+@dataclass(frozen=True, slots=True)
+class Exits:
+    """The protection of a bracket; see `OrderIntent.with_exits`."""
+
+    take_profit: float | None = None
+    stop_loss: float | None = None
+    trail_amount: float | None = None
+    trail_percent: float | None = None
+
+    def __post_init__(self) -> None:
+        given = (self.take_profit, self.stop_loss, self.trail_amount, self.trail_percent)
+        if all(price is None for price in given):
+            raise ContractError.of("exits", "have a take_profit, a stop_loss or a trail", None)
+        for name, price in zip(("take_profit", "stop_loss"), given, strict=False):
+            if price is not None and not (math.isfinite(price) and price > 0):
+                raise ContractError.of(name, "be a finite price above 0", price)
+        if self.trail_amount is not None or self.trail_percent is not None:
+            _check_trail("exits", _TRAILING, self.trail_amount, self.trail_percent)
+
+    def check(self, symbol: str, sign: int, entry: float | None) -> None:
+        """Refuse exits on the wrong side of each other or of the entry (domain rule 4.1).
+
+        Parameters
+        ----------
+        sign : int
+            +1 for a buy, -1 for a sell.
+        entry : float, optional
+            Stop or limit price of the entry; None for a market order.
+        """
+        stop, target = self.stop_loss, self.take_profit
+        levels = [level for level in (stop, entry, target) if level is not None]
+        if any((b - a) * sign <= 0 for a, b in pairwise(levels)):
+            rule = "have stop_loss < entry < take_profit" if sign > 0 else "have take_profit < entry < stop_loss"
+            raise ContractError.of(f"{symbol} exits", rule, (stop, entry, target))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderIntent:
+    """What a strategy wants; sizing, guards and execution decide what becomes of it.
+
+    Use the short constructors: `market`, `limit`, `stop`, `stop_limit`, `notional`, `target_position`, `target_weight`.
+
+    Parameters
+    ----------
+    amount : float
+        Signed. In units, in currency, or as a fraction of equity, as `amount_kind` says.
+    limit_price, stop_price : float, optional
+        In currency; the tick grid is applied when the order is made.
+    expires_at : datetime, optional
+        Required by, and only for, `TimeInForce.GTD`.
+    trail_amount, trail_percent : float, optional
+        For a trailing stop: how far it stays behind the best price, in currency or in percent of it.
+    reduce_only : bool
+        Only lower the position: what would open or turn it is not filled.
+    exits : Exits, optional
+        Protection that comes to life with the fills of this order: see `with_exits`.
+    followers : tuple of OrderIntent
+        What is ordered when this order is filled: see `then`.
+    oco : str
+        A name that is equal for the intents of one decision of which only one may fill: see `one_cancels_other`.
+    tag : str
+        A reason of your own; it travels with the order into every artefact.
+
+    Raises
+    ------
+    ContractError
+        If a value is not finite, or type and prices do not fit together.
+    """
+
+    symbol: str
+    amount: float
+    amount_kind: AmountKind = AmountKind.QUANTITY
+    order_type: OrderType = OrderType.MARKET
+    limit_price: float | None = None
+    stop_price: float | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    expires_at: dt.datetime | None = None
+    trail_amount: float | None = None
+    trail_percent: float | None = None
+    reduce_only: bool = False
+    exits: Exits | None = None
+    followers: tuple[OrderIntent, ...] = ()
+    oco: str = ""
+    tag: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symbol", check_symbol(self.symbol))
+        if not math.isfinite(self.amount):
+            raise ContractError.of(f"{self.symbol} amount", "be a finite number", self.amount)
+        if self.amount == 0 and self.amount_kind not in _TARGETS:
+            raise ContractError.of(f"{self.symbol} {self.amount_kind}", "not be 0", self.amount, "Return no intent instead.")
+        _check_price(self, "limit_price", self.limit_price, wanted=self.order_type in _WITH_LIMIT)
+        _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
+        if (self.time_in_force is _GTD) != (self.expires_at is not None):
+            raise ContractError.of(f"{self.symbol} expires_at", "be given for GTD orders, and only for them", self.expires_at)
+        if self.expires_at is not None:
+            to_ns(self.expires_at)
+        if self.order_type is _TRAILING or self.trail_amount is not None or self.trail_percent is not None:
+            _check_trail(f"{self.symbol} {self.order_type}", self.order_type, self.trail_amount, self.trail_percent)
+        if self.time_in_force in _AUCTIONS and self.order_type not in _IN_AUCTIONS:
+            raise ContractError.of(f"{self.symbol} {self.time_in_force} order", "be a market or limit order", self.order_type)
+        if self.exits is not None or self.followers:
+            self._check_family()
+
+    def _check_family(self) -> None:
+        entry = self.stop_price if self.stop_price is not None else self.limit_price
+        if self.exits is not None:
+            self.exits.check(self.symbol, 1 if self.amount > 0 else -1, entry)
+        for follower in self.followers:
+            if follower.followers or follower.exits is not None:
+                raise ContractError.of(f"{self.symbol} followers", "have no exits or followers of their own", follower.symbol)
+
+    def with_exits(
+        self,
+        *,
+        take_profit: float | None = None,
+        stop_loss: float | None = None,
+        trail_amount: float | None = None,
+        trail_percent: float | None = None,
+    ) -> OrderIntent:
+        """Return the intent as a bracket: its fills are protected from the moment on at which they happen.
+
+        Parameters
+        ----------
+        take_profit : float, optional
+            Limit price at which to leave with a profit.
+        stop_loss : float, optional
+            Stop price at which to leave with a loss.
+        trail_amount, trail_percent : float, optional
+            Instead of `stop_loss`, or from it on: a stop that follows the price. In currency, or in percent.
+
+        Notes
+        -----
+        Both exits are good till cancelled, for as much as has been filled; what one of them fills is taken off the other.
+
+        Raises
+        ------
+        ContractError
+            If no exit is given, or one lies on the wrong side of the entry.
+        """
+        return replace(self, exits=Exits(take_profit, stop_loss, trail_amount, trail_percent))
+
+    def then(self, *followers: OrderIntent) -> OrderIntent:
+        """Return the intent with others that are ordered once it is filled completely."""
+        return replace(self, followers=(*self.followers, *followers))
+
+    @classmethod
+    def market(
+        cls, symbol: str, quantity: float, *, time_in_force: TimeInForce = TimeInForce.DAY, tag: str = ""
+    ) -> OrderIntent:
+        """Buy (`quantity` > 0) or sell (< 0) at the next price."""
+        return cls(symbol=symbol, amount=quantity, time_in_force=time_in_force, tag=tag)
+
+    @classmethod
+    def limit(
+        cls,
+        symbol: str,
+        quantity: float,
+        price: float,
+        *,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+        expires_at: dt.datetime | None = None,
+        tag: str = "",
+    ) -> OrderIntent:
+        """Buy at `price` or lower, or sell at `price` or higher."""
+        return cls(
+            symbol=symbol,
+            amount=quantity,
+            order_type=OrderType.LIMIT,
+            limit_price=price,
+            time_in_force=time_in_force,
+            expires_at=expires_at,
+            tag=tag,
+        )
+
+    @classmethod
+    def stop(
+        cls,
+        symbol: str,
+        quantity: float,
+        price: float,
+        *,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+        expires_at: dt.datetime | None = None,
+        tag: str = "",
+    ) -> OrderIntent:
+        """Buy once the market trades at `price` or higher, or sell once it trades at `price` or lower."""
+        return cls(
+            symbol=symbol,
+            amount=quantity,
+            order_type=OrderType.STOP,
+            stop_price=price,
+            time_in_force=time_in_force,
+            expires_at=expires_at,
+            tag=tag,
+        )
+
+    @classmethod
+    def stop_limit(
+        cls,
+        symbol: str,
+        quantity: float,
+        stop_price: float,
+        limit_price: float,
+        *,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+        expires_at: dt.datetime | None = None,
+        tag: str = "",
+    ) -> OrderIntent:
+        """Once the stop is touched, work a limit order."""
+        return cls(
+            symbol=symbol,
+            amount=quantity,
+            order_type=OrderType.STOP_LIMIT,
+            stop_price=stop_price,
+            limit_price=limit_price,
+            time_in_force=time_in_force,
+            expires_at=expires_at,
+            tag=tag,
+        )
+
+    @classmethod
+    def trailing_stop(
+        cls,
+        symbol: str,
+        quantity: float,
+        *,
+        amount: float | None = None,
+        percent: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        tag: str = "",
+    ) -> OrderIntent:
+        """Sell (`quantity` < 0) once the price has fallen by `amount` of currency, or `percent`, from its best; or buy."""
+        return cls(
+            symbol=symbol,
+            amount=quantity,
+            order_type=OrderType.TRAILING_STOP,
+            trail_amount=amount,
+            trail_percent=percent,
+            time_in_force=time_in_force,
+            tag=tag,
+        )
+
+    @classmethod
+    def on_open(cls, symbol: str, quantity: float, *, limit_price: float | None = None, tag: str = "") -> OrderIntent:
+        """Trade in the next opening auction, at `limit_price` or better if one is given; what is not filled ends."""
+        return cls._in_auction(symbol, quantity, limit_price, TimeInForce.OPG, tag)
+
+    @classmethod
+    def on_close(cls, symbol: str, quantity: float, *, limit_price: float | None = None, tag: str = "") -> OrderIntent:
+        """Trade in the next closing auction, at `limit_price` or better if one is given; what is not filled ends."""
+        return cls._in_auction(symbol, quantity, limit_price, TimeInForce.CLS, tag)
+
+    @classmethod
+    def _in_auction(
+        cls, symbol: str, quantity: float, limit_price: float | None, auction: TimeInForce, tag: str
+    ) -> OrderIntent:
+        kind = OrderType.MARKET if limit_price is None else OrderType.LIMIT
+        return cls(symbol=symbol, amount=quantity, order_type=kind, limit_price=limit_price, time_in_force=auction, tag=tag)
+
+    @classmethod
+    def adaptive(
+        cls, symbol: str, quantity: float, *, time_in_force: TimeInForce = TimeInForce.DAY, tag: str = ""
+    ) -> OrderIntent:
+        """Buy or sell without hurry, over a bar instead of at its open."""
+        return cls(symbol=symbol, amount=quantity, order_type=OrderType.ADAPTIVE, time_in_force=time_in_force, tag=tag)
+
+    @classmethod
+    def notional(cls, symbol: str, amount: float, *, tag: str = "") -> OrderIntent:
+        """Buy (> 0) or sell (< 0) for `amount` of currency at the next price."""
+        return cls(symbol=symbol, amount=amount, amount_kind=AmountKind.NOTIONAL, tag=tag)
+
+    @classmethod
+    def target_position(cls, symbol: str, quantity: float, *, tag: str = "") -> OrderIntent:
+        """Trade to a signed position of `quantity` units at the next price."""
+        return cls(symbol=symbol, amount=quantity, amount_kind=AmountKind.TARGET_POSITION, tag=tag)
+
+    @classmethod
+    def target_weight(cls, symbol: str, weight: float, *, tag: str = "") -> OrderIntent:
+        """Trade to a signed share of equity: 0.5 is half of it, long."""
+        return cls(symbol=symbol, amount=weight, amount_kind=AmountKind.TARGET_WEIGHT, tag=tag)
+
+
+def _check_price(intent: OrderIntent, name: str, price: float | None, *, wanted: bool) -> None:
+    where = f"{intent.symbol} {name}"
+    if wanted and price is None:
+        raise ContractError.of(where, f"be given for a {intent.order_type} order", price)
+    if not wanted and price is not None:
+        raise ContractError.of(where, f"not be given for a {intent.order_type} order", price)
+    if price is not None and not (math.isfinite(price) and price > 0):
+        raise ContractError.of(where, "be a finite price above 0", price)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelIntent:
+    """A strategy's wish to take a working order back. Return it from `generate_orders` like any other intent."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceIntent:
+    """A strategy's wish to change a working order; what is None stays as it is.
+
+    Parameters
+    ----------
+    quantity : float, optional
+        New total, unsigned, in units; at least what has been filled.
+    limit_price, stop_price : float, optional
+        In currency; only where the order has such a price.
+
+    Notes
+    -----
+    A new price or a larger quantity sends the order to the end of the queue, as at an exchange.
+    """
+
+    order_id: str
+    quantity: float | None = None
+    limit_price: float | None = None
+    stop_price: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("quantity", "limit_price", "stop_price"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ContractError.of(name, "be a finite number above 0", value)
+        if self.quantity is None and self.limit_price is None and self.stop_price is None:
+            raise ContractError.of("ReplaceIntent", "change something", None)
+
+
+def one_cancels_other(*intents: OrderIntent, name: str = "oco") -> list[OrderIntent]:
+    """Return intents of which the first that fills, even in part, cancels the others (domain rule 4.3).
+
+    Parameters
+    ----------
+    *intents : OrderIntent
+        At least two.
+    name : str
+        Tells several such sets of one decision apart.
+
+    Raises
+    ------
+    ContractError
+        If there are fewer than two.
+    """
+    if len(intents) < 2:
+        raise ContractError.of("one_cancels_other", "be given at least two intents", len(intents))
+    return [replace(intent, oco=name) for intent in intents]
+
+
+def _check_trail(where: str, kind: OrderType, amount: float | None, percent: float | None) -> None:
+    if kind is not _TRAILING:
+        raise ContractError.of(where, "have a trail only as a trailing stop", (amount, percent))
+    if (amount is None) == (percent is None):
+        raise ContractError.of(where, "have a trail in currency or in percent, one of them", (amount, percent))
+    distance = amount if amount is not None else percent
+    if distance is None or not (math.isfinite(distance) and distance > 0) or (percent is not None and percent >= 100):
+        raise ContractError.of(where, "have a trail above 0, and below 100 in percent", distance)
