@@ -20,7 +20,8 @@ from fairlead.engine.record import RunRecord
 from fairlead.engine.session import Allocation, SessionPlan, run_session
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import Latency, LatencySettings
-from fairlead.execution.simulated import ExecutionSettings, SimulatedExecution
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.execution.simulated import SimulatedExecution
 from fairlead.execution.slippage import SlippageSettings
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
@@ -65,7 +66,7 @@ class ArraySource:
         self.session = np.asarray(session, np.int32)
         self.label_ns = np.asarray(label_ns, np.int64)
         self.known_ns = np.asarray(known_ns, np.int64)
-        self.actions = tuple(sorted(actions, key=lambda a: (a.ex_session, a.symbol, a.kind)))
+        self.actions = tuple(sorted(actions, key=lambda a: a.sort_key))
         self.rows = rows
         self.bar_size = bar_size
         self._cut_from = cut_from
@@ -117,7 +118,9 @@ class ArraySource:
         columns = {symbol: i for i, symbol in enumerate(self.symbols)}
         for begin in range(0, n, step):
             first, stop = max(0, begin - carry), min(begin + step, n)
-            placed = effective_actions(self.actions, columns, self.session[:stop], mark[:stop])
+            placed = effective_actions(
+                self.actions, columns, self.session[:stop], mark[:stop], open_=self.arrays["open"][:stop]
+            )
             part = slice(first, stop)
             yield BarBlock(
                 self.symbols,
@@ -322,6 +325,7 @@ class Venue:
             (False, True): OrderType.STOP,
             (True, True): OrderType.STOP_LIMIT,
         }[("limit_price" in fields, "stop_price" in fields)]
+        kind = fields.pop("order_type", kind)
         self._count += 1
         now = int(self.block.known_ns[self.row])
         order = Order(

@@ -152,10 +152,13 @@ def test_a_strategy_that_fails_on_hearing_of_a_cancel_takes_nobody_with_it():
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        (market("A", 1), "'generate_orders' must return a list of OrderIntent and CancelIntent, was OrderIntent"),
-        ([None], "must return a list of OrderIntent and CancelIntent, was \\[None\\]"),
+        (
+            market("A", 1),
+            "'generate_orders' must return a list of OrderIntent, CancelIntent and ReplaceIntent, was OrderIntent",
+        ),
+        ([None], "must return a list of OrderIntent, CancelIntent and ReplaceIntent, was \\[None\\]"),
         (["buy"], "must return a list of OrderIntent"),
-        (7, "must return a list of OrderIntent and CancelIntent, was 7"),
+        (7, "must return a list of OrderIntent, CancelIntent and ReplaceIntent, was 7"),
         (np.ones(2), "ValueError: The truth value of an array"),
         (lambda s, c: (market("A", 1 / n) for n in (1, 0)), "ZeroDivisionError"),
     ],

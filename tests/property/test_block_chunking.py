@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.data.blocks import assemble
+from support_actions import actions_of_any_kind
 from support_bars import bar_table
 
 SYMBOLS = ("A", "B", "C")
@@ -22,16 +22,7 @@ tables = st.tuples(st.integers(1, 40), st.booleans(), st.booleans()).flatmap(
         st.just(np.ones((shape[0], 3), bool)) if shape[1] else hnp.arrays(bool, (shape[0], 3)).filter(np.any),
     )
 )
-actions = st.lists(
-    st.builds(
-        CorporateAction,
-        st.sampled_from(SYMBOLS),
-        st.integers(0, 20),
-        st.sampled_from(ActionKind),
-        st.sampled_from([0.5, 2.0]),
-    ),
-    max_size=6,
-)
+actions = st.lists(actions_of_any_kind(SYMBOLS, st.integers(0, 20)), max_size=6)
 
 
 def delivered(blocks, name):

@@ -21,6 +21,8 @@ PRICES = {
     OrderType.LIMIT: ("limit_price",),
     OrderType.STOP: ("stop_price",),
     OrderType.STOP_LIMIT: ("stop_price", "limit_price"),
+    OrderType.TRAILING_STOP: (),
+    OrderType.ADAPTIVE: (),
 }
 
 costs = st.fixed_dictionaries(
@@ -53,10 +55,13 @@ def a_run(seed, execution, lot, splits=False):
         for _ in range(int(random.integers(0, 4))):
             column = int(random.integers(2))
             mark = float(venue.block.mark[row, column])
-            kind = list(OrderType)[int(random.integers(4))]
+            kind = list(OrderType)[int(random.integers(6))]
             prices = {name: round(mark * (1 + random.normal(0, 0.02)), 2) for name in PRICES[kind]}
+            prices["order_type"] = kind
+            if kind is OrderType.TRAILING_STOP:
+                prices["trail_amount" if random.random() < 0.5 else "trail_percent"] = round(mark * 0.02, 2)
             quantity = (1 if random.random() < 0.5 else -1) * int(random.integers(1, 2_000)) * lot
-            tif = list(TimeInForce)[int(random.integers(5))]
+            tif = list(TimeInForce)[int(random.integers(7 if kind in (OrderType.MARKET, OrderType.LIMIT) else 5))]
             if tif is TimeInForce.GTD:
                 prices["expires_ns"] = int(venue.block.known_ns[min(39, row + int(random.integers(1, 9)))])
             orders.append(venue.submit(SYMBOLS[column], quantity, time_in_force=tif, **prices))
@@ -174,7 +179,10 @@ def test_the_same_orders_meet_the_same_fate_twice(seed, execution):
 
 def test_random_runs_do_fill_every_type_and_side():
     """The properties above would hold for a venue that fills nothing."""
-    venue, orders = a_run(3, {"max_bar_participation": 0.5}, 1.0)
-    filled = {(orders[f.order_id].order_type, f.side) for f in venue.fills}
+    filled, statuses = set(), set()
+    for seed in range(6):
+        venue, orders = a_run(seed, {"max_bar_participation": 0.5}, 1.0)
+        filled |= {(orders[f.order_id].order_type, f.side) for f in venue.fills}
+        statuses |= {o.status for o in orders.values()}
     assert filled == {(kind, side) for kind in OrderType for side in Side}
-    assert {o.status for o in orders.values()} >= {OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.FILLED}
+    assert statuses >= {OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.FILLED}

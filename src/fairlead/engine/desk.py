@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from fairlead.core.bars import Cursor
 from fairlead.core.errors import ContractError
 from fairlead.core.fills import Fill
-from fairlead.core.identity import group_id, idempotency_key, order_id
+from fairlead.core.identity import group_id
 from fairlead.core.instruments import Instrument
-from fairlead.core.intents import CancelIntent, OrderIntent
-from fairlead.core.orders import AmountKind, Order, OrderStatus, OrderType, OrderUpdate, Side
-from fairlead.core.time import to_ns
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
+from fairlead.core.orders import (
+    AmountKind,
+    Order,
+    OrderRole,
+    OrderStatus,
+    OrderType,
+    OrderUpdate,
+    Side,
+)
+from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.latency import Latency
-from fairlead.execution.simulated import ExecutionSettings, SimulatedExecution, on_tick
+from fairlead.execution.pricing import SessionClose
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.execution.simulated import SimulatedExecution
 from fairlead.risk.pretrade import ProjectedExposure, Rejection, check_order
 from fairlead.risk.sizing import size_intent
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _REJECTED: Final = OrderStatus.REJECTED
 _MARKET: Final = OrderType.MARKET
+_FOLLOWER: Final = OrderRole.FOLLOWER
 _UNKNOWN: Final = float("nan")
 _TARGET_POSITION: Final = AmountKind.TARGET_POSITION
 _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
 _SELL: Final = Side.SELL
 _BUY: Final = Side.BUY
+
+Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
 
 
 class OrderDesk:
@@ -38,6 +51,8 @@ class OrderDesk:
         The venue.
     orders, updates, fills : list
         Everything that happened, in order.
+    gone : dict of str to str
+        Symbols that a merger, a delisting or a rename has ended, and why orders in them are refused.
     """
 
     def __init__(
@@ -50,16 +65,26 @@ class OrderDesk:
         ledger_changed: Callable[[str], None],
         *,
         one_bar_sessions: bool = False,
+        session_close: SessionClose | None = None,
     ) -> None:
         self.orders: list[Order] = []
         self.updates: list[OrderUpdate] = []
         self.fills: list[Fill] = []
-        self._run_id = run_id
+        self.gone: dict[str, str] = {}
+        self._maker = OrderMaker(run_id, instruments)
         self._cursor = cursor
         self._instruments = instruments
         self._ledger_changed = ledger_changed
         self._runners: dict[str, StrategyRunner] = {}
-        self.execution = SimulatedExecution(execution, instruments, latency, self.hear, one_bar_sessions=one_bar_sessions)
+        self.execution = SimulatedExecution(
+            execution,
+            instruments,
+            latency,
+            self.hear,
+            held=lambda name, symbol: self._runners[name].ledger.quantity(symbol),
+            one_bar_sessions=one_bar_sessions,
+            session_close=session_close,
+        )
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take in the strategies whose orders pass here."""
@@ -69,19 +94,19 @@ class OrderDesk:
         """Return the working orders of one strategy, oldest first."""
         return [order for order in self.execution.working.values() if order.strategy == name]
 
-    def take(self, runner: StrategyRunner, intents: Sequence[OrderIntent | CancelIntent]) -> None:
+    def take(self, runner: StrategyRunner, intents: Sequence[Intent]) -> None:
         """Size, check and submit what a strategy wants.
 
-        Cancels come first, then orders that reduce a position, so that what they free can be used; the rest in the
-        strategy's own order.
+        Cancels and replacements come first, then orders that reduce a position, so that what they free can be used; the
+        rest in the strategy's own order.
         """
         now = self._cursor.known_ns
         wanted: list[OrderIntent] = []
         for intent in intents:
-            if isinstance(intent, CancelIntent):
-                self._cancel(runner, intent, now)
-            else:
+            if isinstance(intent, OrderIntent):
                 wanted.append(intent)
+            else:
+                self._change(runner, intent, now)
         if not wanted:
             return
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
@@ -89,6 +114,7 @@ class OrderDesk:
         if len(sized) > 1:
             sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
         ordinals: dict[str, int] = {}
+        sets: dict[str, str] = {}
         for intent, planned in sized:
             symbol, quantity = intent.symbol, planned
             ordinal = ordinals.get(symbol, 0)
@@ -99,7 +125,8 @@ class OrderDesk:
                     continue
                 quantity = resized
             ordinals[symbol] = ordinal + 1
-            self._submit(runner, intent, quantity, group_id(symbol, now, ordinal), exposure)
+            group = group_id(symbol, now, ordinal)
+            self._submit(runner, intent, quantity, group, exposure, sets.setdefault(intent.oco, group) if intent.oco else "")
 
     def _size(
         self, runner: StrategyRunner, wanted: list[OrderIntent], exposure: ProjectedExposure
@@ -136,17 +163,24 @@ class OrderDesk:
         return None if quantity == 0.0 and note != "below_min_qty" else quantity
 
     def _submit(
-        self, runner: StrategyRunner, intent: OrderIntent, quantity: float, group: str, exposure: ProjectedExposure
+        self,
+        runner: StrategyRunner,
+        intent: OrderIntent,
+        quantity: float,
+        group: str,
+        exposure: ProjectedExposure,
+        oco_id: str,
     ) -> None:
         if not runner.is_running:
             # Hearing of an order, or of a cancel, made it fail.
             return
         symbol = intent.symbol
         price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
-        rejection = (
-            Rejection("below_min_qty")
-            if quantity == 0.0 and price > 0
-            else check_order(
+        rejection = Rejection("below_min_qty") if quantity == 0.0 and price > 0 else None
+        if symbol in self.gone:
+            rejection = Rejection(self.gone[symbol])
+        if rejection is None and not (intent.reduce_only and price > 0):
+            rejection = check_order(
                 symbol,
                 quantity,
                 intent.order_type,
@@ -155,47 +189,64 @@ class OrderDesk:
                 instruments=self._instruments,
                 price=price,
             )
-        )
-        order = self._order(runner, intent, quantity, group, self._cursor.known_ns)
+        order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, self._cursor.known_ns)
+        order.oco_id = oco_id
         self.orders.append(order)
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
             return
-        exposure.add(symbol, quantity, intent.order_type)
-        self.execution.submit(order)
+        if not intent.reduce_only:
+            exposure.add(symbol, quantity, intent.order_type)
+        if intent.exits is None and not intent.followers:
+            self.execution.submit(order)
+            return
+        children = [
+            *self._maker.exits(order, runner.strategy, intent.exits),
+            *self._followers(runner, order, intent.followers, exposure),
+        ]
+        self.orders.extend(children)
+        self.execution.submit(order, children)
 
-    def _order(self, runner: StrategyRunner, intent: OrderIntent, quantity: float, group: str, now: int) -> Order:
-        side = Side.of(quantity or intent.amount)
-        key = idempotency_key(self._run_id, runner.name, type(runner.strategy).version, intent.symbol, side, group)
-        instrument = self._instruments.get(intent.symbol)
-        limit, stop = intent.limit_price, intent.stop_price
-        if instrument is not None:
-            # Away from a better fill: a limit never pays more than asked, an entry stop never triggers sooner.
-            limit = on_tick(instrument, limit, up=side is _SELL) if limit is not None else None
-            stop = on_tick(instrument, stop, up=side is _BUY) if stop is not None else None
-        return Order(
-            order_id=order_id(key),
-            idempotency_key=key,
-            group_id=group,
-            strategy=runner.name,
-            symbol=intent.symbol,
-            side=side,
-            quantity=abs(quantity) or abs(intent.amount),
-            order_type=intent.order_type,
-            created_ns=now,
-            arrives_ns=now,
-            limit_price=limit,
-            stop_price=stop,
-            time_in_force=intent.time_in_force,
-            expires_ns=to_ns(intent.expires_at) if intent.expires_at is not None else None,
-            tag=intent.tag,
-        )
+    def _followers(
+        self, runner: StrategyRunner, parent: Order, followers: Sequence[OrderIntent], exposure: ProjectedExposure
+    ) -> list[Order]:
+        found: list[Order] = []
+        for i, intent in enumerate(followers):
+            symbol = intent.symbol
+            quantity = self._quantity(runner, intent, exposure, exposure.held(symbol)) or 0.0
+            price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
+            rejection = (
+                Rejection("below_min_qty")
+                if quantity == 0.0
+                else check_order(
+                    symbol,
+                    quantity,
+                    intent.order_type,
+                    exposure=exposure,
+                    limits=runner.limits,
+                    instruments=self._instruments,
+                    price=price,
+                )
+            )
+            group = f"{parent.group_id}_then_{i}"
+            order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, parent.created_ns)
+            order.parent_id, order.role = parent.order_id, _FOLLOWER
+            if rejection is None:
+                found.append(order)
+            else:
+                self.orders.append(order)
+                self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
+        return found
 
-    def _cancel(self, runner: StrategyRunner, intent: CancelIntent, now: int) -> None:
+    def _change(self, runner: StrategyRunner, intent: CancelIntent | ReplaceIntent, now: int) -> None:
         order = self.execution.working.get(intent.order_id)
         # An order that was filled in the meantime is no error: the strategy hears of the fill.
-        if order is not None and order.strategy == runner.name:
-            self.execution.cancel(order.order_id, now)
+        if order is None or order.strategy != runner.name:
+            return
+        if isinstance(intent, CancelIntent):
+            self.execution.request_cancel(order.order_id, now)
+        else:
+            self.execution.request_replace(intent, now)
 
     def cancel_all(self, name: str, reason: str) -> None:
         """Take back every working order of one strategy."""

@@ -14,7 +14,7 @@ import numpy as np
 from fairlead.core.bars import BarBlock, BarSlice
 from fairlead.core.errors import StrategyError
 from fairlead.core.events import Bar, CorporateAction
-from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.record import StrategyOutcome
@@ -24,11 +24,11 @@ from fairlead.sdk.strategy import Strategy
 
 # Bars are made in C, straight from the columns' scalars: a Python-level constructor would cost more than the strategy.
 _make_bar: Final = partial(tuple.__new__, Bar)
-_INTENTS: Final = (OrderIntent, CancelIntent)
+_INTENTS: Final = (OrderIntent, CancelIntent, ReplaceIntent)
 # Scalars are produced in blocks of this many rows, so that memory stays small and the cache warm.
 _SCALAR_ROWS: Final = 2048
 
-Submit = Callable[["StrategyRunner", Sequence[OrderIntent | CancelIntent]], None]
+Submit = Callable[["StrategyRunner", Sequence[OrderIntent | CancelIntent | ReplaceIntent]], None]
 Failed = Callable[["StrategyRunner"], None]
 
 
@@ -219,12 +219,12 @@ def _no_step(_row: int) -> None:
     """Stand in for the step of a strategy that has stopped."""
 
 
-def _wanted(intents: Any) -> list[OrderIntent | CancelIntent]:
+def _wanted(intents: Any) -> list[OrderIntent | CancelIntent | ReplaceIntent]:
     # Inside the boundary: a generator runs the strategy's code, and what is not an intent is the strategy's fault.
     wanted: list[Any] = list(intents) if isinstance(intents, Iterable) else [None]
     for intent in wanted:
         if not isinstance(intent, _INTENTS):
-            raise StrategyError.of("generate_orders", "return a list of OrderIntent and CancelIntent", intents)
+            raise StrategyError.of("generate_orders", "return a list of OrderIntent, CancelIntent and ReplaceIntent", intents)
     return wanted
 
 

@@ -1,7 +1,4 @@
-"""Fill rules: at which price, if any, an order meets a bar (architecture §4, domain rules 6.8 R2, R3).
-
-Every rule is pessimistic by default and gives the price before slippage. Prices are in currency.
-"""
+"""Where an order fills in a bar: orders meet the rules of `fairlead.execution.kernels`."""
 
 from __future__ import annotations
 
@@ -10,27 +7,34 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from fairlead.contracts.settings import Settings
-from fairlead.core.orders import Order, OrderType, Side
+from fairlead.core.orders import Order, OrderType, Side, TimeInForce
+from fairlead.execution import kernels
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _MARKET: Final = OrderType.MARKET
 _LIMIT: Final = OrderType.LIMIT
 _STOP: Final = OrderType.STOP
+_STOP_LIMIT: Final = OrderType.STOP_LIMIT
+_TRAILING: Final = OrderType.TRAILING_STOP
+_ADAPTIVE: Final = OrderType.ADAPTIVE
 _BUY: Final = Side.BUY
+_OPG: Final = TimeInForce.OPG
+_CLS: Final = TimeInForce.CLS
+_UNKNOWN: Final = float("nan")
 
 
 class FillPhase(IntEnum):
     """When inside a bar a fill happens; earlier phases consume liquidity first."""
 
-    OPEN = 0
-    STOP = 1
-    """Stops come before limits: if a stop and a target lie in one bar, the loss is taken."""
-    LIMIT = 2
+    OPEN = kernels.OPEN
+    STOP = kernels.STOP
+    LIMIT = kernels.LIMIT
+    CLOSE = kernels.CLOSE
 
 
+_PHASES: Final = tuple(FillPhase)
 _AT_OPEN: Final = FillPhase.OPEN
-_AT_STOP: Final = FillPhase.STOP
-_AT_LIMIT: Final = FillPhase.LIMIT
+_AT_CLOSE: Final = FillPhase.CLOSE
 
 
 class FillPrice(NamedTuple):
@@ -38,6 +42,20 @@ class FillPrice(NamedTuple):
 
     price: float
     phase: FillPhase
+
+
+class Spark(NamedTuple):
+    """The moment inside a bar at which an order comes to life: the fill of its parent.
+
+    Parameters
+    ----------
+    moved : int
+        Which way the price was going: +1 up, -1 down, 0 if nothing came before it.
+    """
+
+    price: float
+    phase: FillPhase
+    moved: int
 
 
 class FillModel(Settings, ABC):
@@ -53,7 +71,7 @@ class FillModel(Settings, ABC):
 
 
 class BarFillModel(FillModel):
-    """Fills from open, high and low, assuming the worst about what happened between them.
+    """Fills from open, high, low and close, assuming the worst about what happened between them.
 
     Parameters
     ----------
@@ -63,60 +81,92 @@ class BarFillModel(FillModel):
 
     limit_fill_on_touch: bool = False
 
-    def price(self, order: Order, open_: float, high: float, low: float, close: float) -> FillPrice | None:  # noqa: ARG002
+    def price(self, order: Order, open_: float, high: float, low: float, close: float) -> FillPrice | None:
         """Return where `order` fills in the bar, or None."""
         kind = order.order_type
+        if order.time_in_force is _OPG or order.time_in_force is _CLS:
+            return self._auction(order, open_, close)
         if kind is _MARKET:
             return FillPrice(open_, _AT_OPEN)
-        if kind is _LIMIT:
-            return limit_fill(order.side, _given(order.limit_price), open_, high, low, on_touch=self.limit_fill_on_touch)
-        if kind is _STOP:
-            return stop_fill(order.side, _given(order.stop_price), open_, high, low)
-        return self._stop_limit(order, open_, high, low)
-
-    def _stop_limit(self, order: Order, open_: float, high: float, low: float) -> FillPrice | None:
+        side = 1 if order.side is _BUY else -1
+        if kind is _LIMIT or (kind is _STOP_LIMIT and order.stop_triggered):
+            return _found(*kernels.limit_in_bar(side, _given(order.limit_price), open_, high, low, self.limit_fill_on_touch))
+        if kind is _STOP or kind is _TRAILING:
+            return _found(*kernels.stop_in_bar(side, _given(order.stop_price), open_, high, low))
+        if kind is _ADAPTIVE:
+            return FillPrice(kernels.adaptive_in_bar(side, open_, high, low, close), _AT_CLOSE)
         stop, limit = _given(order.stop_price), _given(order.limit_price)
-        if not order.stop_triggered:
-            if stop_fill(order.side, stop, open_, high, low) is None:
+        price, phase, order.stop_triggered = kernels.stop_limit_in_bar(
+            side, stop, limit, open_, high, low, self.limit_fill_on_touch
+        )
+        return _found(price, phase)
+
+    def price_late(self, order: Order, high: float, low: float, close: float) -> FillPrice | None:
+        """Return where `order` fills in a bar in whose middle it arrives, or None."""
+        side = 1 if order.side is _BUY else -1
+        price = kernels.late_in_bar(side, _given(order.limit_price), _given(order.stop_price), high, low, close)
+        return _found(price, kernels.CLOSE)
+
+    def price_after(self, order: Order, spark: Spark, high: float, low: float, close: float) -> FillPrice | None:
+        """Return where an order fills in the bar inside which it comes to life, or None."""
+        side = 1 if order.side is _BUY else -1
+        kind = order.order_type
+        if kind is _MARKET:
+            return FillPrice(spark.price, spark.phase)
+        if kind is _LIMIT:
+            # A buy needs a low that comes later: after the open all of the bar does; after a way down, what lies lower.
+            certain = spark.moved in (0, -side)
+            price, at_once = kernels.limit_from(
+                side,
+                _given(order.limit_price),
+                spark.price,
+                low if side > 0 else high,
+                close,
+                certain,
+                self.limit_fill_on_touch,
+            )
+            phase = kernels.LIMIT
+        elif kind is _STOP or kind is _TRAILING:
+            price, at_once = kernels.stop_from(side, _given(order.stop_price), spark.price, high if side > 0 else low)
+            phase = kernels.STOP
+        else:
+            return None
+        return _found(price, spark.phase if at_once else max(phase, spark.phase))
+
+    def _auction(self, order: Order, open_: float, close: float) -> FillPrice | None:
+        # The venue lets the order meet the right bar alone.
+        at, phase = (open_, _AT_OPEN) if order.time_in_force is _OPG else (close, _AT_CLOSE)
+        if order.order_type is _LIMIT:
+            better = (_given(order.limit_price) - at) * (1 if order.side is _BUY else -1)
+            if not (better > 0.0 or (self.limit_fill_on_touch and better == 0.0)):
                 return None
-            order.stop_triggered = True
-            # Inside the triggering bar the path is unknown: only an open between stop and limit is a certain fill.
-            between = stop <= open_ <= limit if order.side is _BUY else limit <= open_ <= stop
-            if not between:
-                return None
-        return limit_fill(order.side, limit, open_, high, low, on_touch=self.limit_fill_on_touch)
+        return FillPrice(at, phase)
+
+
+def spark_of(order: Order, found: FillPrice) -> Spark:
+    """Return the moment at which the fill of `order` brings others to life."""
+    if found.phase is _AT_OPEN:
+        return Spark(found.price, found.phase, 0)
+    side = 1 if order.side is _BUY else -1
+    # A buy stop is reached on the way up, a buy limit on the way down.
+    limits = order.order_type is _LIMIT or order.order_type is _STOP_LIMIT
+    return Spark(found.price, found.phase, -side if limits else side)
 
 
 def limit_fill(side: Side, limit: float, open_: float, high: float, low: float, *, on_touch: bool) -> FillPrice | None:
-    """Return the fill of a limit order: at the limit, or at the open when the bar opens beyond it.
-
-    Parameters
-    ----------
-    on_touch : bool
-        Whether a price equal to the limit fills; otherwise it must trade through.
-    """
-    if side is _BUY:
-        if open_ < limit or (on_touch and open_ == limit):
-            return FillPrice(open_, _AT_OPEN)
-        reached = low < limit or (on_touch and low == limit)
-    else:
-        if open_ > limit or (on_touch and open_ == limit):
-            return FillPrice(open_, _AT_OPEN)
-        reached = high > limit or (on_touch and high == limit)
-    return FillPrice(limit, _AT_LIMIT) if reached else None
+    """Return the fill of a limit order; see `kernels.limit_in_bar`."""
+    return _found(*kernels.limit_in_bar(side.sign, limit, open_, high, low, on_touch))
 
 
 def stop_fill(side: Side, stop: float, open_: float, high: float, low: float) -> FillPrice | None:
-    """Return the fill of a stop order: at the stop, or at the open when the bar gaps beyond it."""
-    if side is _BUY:
-        if open_ >= stop:
-            return FillPrice(open_, _AT_OPEN)
-        return FillPrice(stop, _AT_STOP) if high >= stop else None
-    if open_ <= stop:
-        return FillPrice(open_, _AT_OPEN)
-    return FillPrice(stop, _AT_STOP) if low <= stop else None
+    """Return the fill of a stop order; see `kernels.stop_in_bar`."""
+    return _found(*kernels.stop_in_bar(side.sign, stop, open_, high, low))
+
+
+def _found(price: float, phase: int) -> FillPrice | None:
+    return FillPrice(price, _PHASES[phase]) if price == price else None
 
 
 def _given(price: float | None) -> float:
     # OrderIntent refuses orders without the prices of their type; a missing one here is a bug, and NaN never fills.
-    return float("nan") if price is None else price
+    return _UNKNOWN if price is None else price

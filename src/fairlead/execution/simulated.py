@@ -1,60 +1,54 @@
-"""The simulated venue: working orders meet bars (architecture §4, domain rule 6.13)."""
+"""The simulated venue: working orders meet bars (architecture §4, domain rules 4.3, 6.8, 6.13)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from bisect import insort
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Final, TypeAlias
 
-from pydantic import Field
-
-from fairlead.contracts.settings import Settings
 from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
-from fairlead.execution.commission import CommissionSettings
-from fairlead.execution.fills import BarFillModel, FillPrice
-from fairlead.execution.latency import Latency, LatencySettings
-from fairlead.execution.slippage import SlippageSettings
+from fairlead.core.intents import ReplaceIntent
+from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.execution.families import EXITS, Families
+from fairlead.execution.fills import FillPhase, FillPrice, Spark, spark_of
+from fairlead.execution.latency import Latency, LatencyKind
+from fairlead.execution.pricing import MISSED, BarPricer, SessionClose, on_tick
+from fairlead.execution.requests import Request, Requests
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.execution.slippage import SlippageContext
 
 Heard = Callable[[Order, OrderUpdate, Fill | None], None]
+Held = Callable[[str, str], float]
+"""Strategy and symbol -> signed units held."""
+_Candidate: TypeAlias = tuple[int, float, int, int, Order, FillPrice]
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_PENDING: Final = OrderStatus.PENDING
 _SUBMITTED: Final = OrderStatus.SUBMITTED
 _ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
+_PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _CANCELLED: Final = OrderStatus.CANCELLED
 _EXPIRED: Final = OrderStatus.EXPIRED
 _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
 _DAY: Final = TimeInForce.DAY
+_AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 _LIMIT: Final = OrderType.LIMIT
 _STOP_LIMIT: Final = OrderType.STOP_LIMIT
-
-
-class ExecutionSettings(Settings):
-    """How the simulated venue treats orders. Every assumption is a field.
-
-    Parameters
-    ----------
-    slippage, commission, latency : settings of the cost models
-    max_bar_participation : float
-        Largest share of a bar's volume that all orders together may take; the rest keeps working.
-    limit_fill_on_touch : bool
-        Fill limits that are only touched. Off: the price must trade through.
-    slippage_on_limits : bool
-        Charge slippage on limit fills too, as a cost. Off: a limit fill is at its price.
-    """
-
-    type: Literal["simulated"] = "simulated"
-    slippage: SlippageSettings = SlippageSettings()
-    commission: CommissionSettings = CommissionSettings()
-    latency: LatencySettings = LatencySettings()
-    max_bar_participation: float = Field(default=0.10, gt=0, le=1)
-    limit_fill_on_touch: bool = False
-    slippage_on_limits: bool = True
+_TRAILING: Final = OrderType.TRAILING_STOP
+_AT_OPEN: Final = FillPhase.OPEN
+_AT_STOP: Final = FillPhase.STOP
+_FOLLOWER: Final = OrderRole.FOLLOWER
+_CANCEL: Final = LatencyKind.CANCEL
+_REPLACE: Final = LatencyKind.REPLACE
+_YOUNGER: Final = 1 << 40
+_NOBODY: Final[AbstractSet[str]] = frozenset()
 
 
 class SimulatedExecution:
@@ -67,14 +61,18 @@ class SimulatedExecution:
     latency : Latency
     hear : callable
         Called with every change: the order, the update, and the fill that caused it, if one did.
+    held : callable, optional
+        What a strategy holds: needed by orders that only reduce.
     one_bar_sessions : bool
         Every row is a whole session (daily bars), so a DAY order ends with the first row it could fill in. Otherwise it ends
-        when the first row of a later session shows that its own is over.
+        with the bar that closes its session, or when the first row of a later session shows that its own is over.
+    session_close : callable, optional
+        When sessions close; asked only for orders that need to know.
 
     Attributes
     ----------
     working : dict of str to Order
-        Orders that are not final, oldest first.
+        Orders that are not final, oldest first. What waits for a parent is not among them.
     """
 
     def __init__(
@@ -84,10 +82,13 @@ class SimulatedExecution:
         latency: Latency,
         hear: Heard,
         *,
+        held: Held | None = None,
         one_bar_sessions: bool = False,
+        session_close: SessionClose | None = None,
     ) -> None:
         self.working: dict[str, Order] = {}
-        self._fill_model = BarFillModel(limit_fill_on_touch=settings.limit_fill_on_touch)
+        self._settings = settings
+        self._pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
         self._slippage = settings.slippage.build()
         self._commission = settings.commission.build()
         self._participation = settings.max_bar_participation
@@ -95,55 +96,173 @@ class SimulatedExecution:
         self._instruments = instruments
         self._latency = latency
         self._hear = hear
-        self._one_bar_sessions = one_bar_sessions
+        self._held = held
+        self._families = Families()
+        self._requests = Requests()
+        self._awake: list[tuple[Order, Spark]] = []
+        self._woken = 0
 
-    def submit(self, order: Order) -> None:
-        """Take an order: it starts to travel now and arrives after its latency."""
+    def submit(self, order: Order, children: Sequence[Order] = ()) -> None:
+        """Take an order: it starts to travel now and arrives after its latency.
+
+        Parameters
+        ----------
+        order : Order
+        children : sequence of Order
+            Exits and followers that wait for its fills.
+        """
         order.arrives_ns = order.created_ns + self._latency.draw_ns(order.strategy)
         self.working[order.order_id] = order
+        if order.oco_id:
+            self._families.add_to_set(order)
+        if children:
+            self._families.add_children(order, children)
         self._hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
 
     def cancel(self, order_id: str, ts_ns: int, reason: str = "cancelled_by_strategy") -> None:
-        """Take an order back.
+        """Take an order back at once.
 
         Raises
         ------
         UnknownName
             If no such order is working.
         """
-        order = self.working.get(order_id)
-        if order is None:
-            raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
-        self._end(order, _CANCELLED, ts_ns, reason)
+        self._end(self._working(order_id), _CANCELLED, ts_ns, reason)
+
+    def request_cancel(self, order_id: str, ts_ns: int) -> None:
+        """Send a wish to take an order back; until it arrives, the order may fill.
+
+        Raises
+        ------
+        UnknownName
+            If no such order is working.
+        """
+        order = self._working(order_id)
+        delay = self._latency.draw_ns(order.strategy, _CANCEL)
+        if delay == 0:
+            self._end(order, _CANCELLED, ts_ns, "cancelled_by_strategy")
+            return
+        if order.status is not _PENDING_CANCEL:
+            self._hear(order, order.move_to(_PENDING_CANCEL, ts_ns), None)
+        self._requests.add(Request(ts_ns + delay, order, None))
+
+    def request_replace(self, change: ReplaceIntent, ts_ns: int) -> None:
+        """Send a wish to change an order; until it arrives, the order works as it stands.
+
+        Raises
+        ------
+        UnknownName
+            If no such order is working.
+        """
+        order = self._working(change.order_id)
+        delay = self._latency.draw_ns(order.strategy, _REPLACE)
+        if delay == 0:
+            self._replace(order, change, ts_ns)
+        else:
+            self._requests.add(Request(ts_ns + delay, order, change))
 
     def match(self, block: BarBlock, row: int) -> None:
         """Let every working order meet the bars of one row.
 
-        Orders that could fill are served by phase (open, stops, limits) and then by age; what one takes from a bar's volume
-        is gone for the next.
+        Orders that could fill are served by phase (open, stops, limits, close) and then by age; what one takes from a bar's
+        volume is gone for the next.
         """
         now, session = int(block.known_ns[row]), int(block.session[row])
-        candidates: list[tuple[int, int, Order, FillPrice]] = []
+        touched: AbstractSet[str] = _NOBODY
+        if self._requests:
+            self._fulfil(int(block.label_ns[row]))
+            touched = self._requests.touched(now)
+        candidates = self._candidates(block, row, touched)
+        consumed: dict[int, float] = {}
+        served = 0
+        while served < len(candidates):
+            order, found = candidates[served][4:]
+            served += 1
+            if not order.is_terminal:
+                self._serve(order, found, block, row, consumed)
+            if self._awake:
+                self._wake(candidates, served, block, row)
+        if self._requests:
+            self._fulfil(now)
+        self._pricer.trail(block, row)
+        if self.working:
+            self._end_day(now, session)
+
+    def _candidates(self, block: BarBlock, row: int, touched: AbstractSet[str]) -> list[_Candidate]:
+        now, session = int(block.known_ns[row]), int(block.session[row])
+        candidates: list[_Candidate] = []
         for age, order in enumerate(list(self.working.values())):
             # Hearing of one order may make a strategy fail, which takes its others back.
             if order.is_terminal or not self._has_arrived(order, now, session):
                 continue
-            found = self._price(order, block, row)
-            if found is not None:
-                candidates.append((found.phase, age, order, found))
+            found = self._pricer.price(order, block, row)
+            if found is None:
+                continue
+            if found is MISSED:
+                self._miss(order, now)
+            # A request that arrives inside the bar comes after its open and before whatever else happens in it.
+            elif found.phase is _AT_OPEN or order.order_id not in touched:
+                candidates.append(_ranked(order, found, age, block, row))
         if len(candidates) > 1:
-            candidates.sort(key=_phase_then_age)
-        consumed: dict[int, float] = {}
-        for _, _, order, found in candidates:
-            if not order.is_terminal:
-                self._serve(order, found, block, row, consumed)
-        if self._one_bar_sessions:
-            self._end_day(now)
+            candidates.sort()
+            if self._families.used and self._settings.oco_same_bar == "no_fill":
+                self._drop_ambiguous(candidates, now)
+        return candidates
 
-    def _end_day(self, now: int) -> None:
+    def _miss(self, order: Order, now: int) -> None:
+        if order.time_in_force in _AUCTIONS:
+            self._end(order, _EXPIRED, now, "auction_over")
+        else:
+            self._end(order, _CANCELLED, now, "not_marketable")
+
+    def _working(self, order_id: str) -> Order:
+        order = self.working.get(order_id)
+        if order is None:
+            raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
+        return order
+
+    def _fulfil(self, until_ns: int) -> None:
+        for request in self._requests.arrived(until_ns):
+            if request.order.is_terminal:  # hearing of one may end another
+                continue
+            if request.change is None:
+                self._end(request.order, _CANCELLED, request.arrives_ns, "cancelled_by_strategy")
+            else:
+                self._replace(request.order, request.change, request.arrives_ns)
+
+    def _replace(self, order: Order, change: ReplaceIntent, ts_ns: int) -> None:
+        instrument = self._instruments[order.symbol]
+        quantity = order.quantity if change.quantity is None else instrument.floor_quantity(change.quantity)
+        wrong = (change.limit_price is not None and order.limit_price is None) or (
+            change.stop_price is not None and (order.stop_price is None or order.order_type is _TRAILING)
+        )
+        # The size of an exit follows its entry.
+        wrong = wrong or (change.quantity is not None and order.role in EXITS)
+        if wrong or quantity <= order.filled_quantity or order.status is _PENDING_CANCEL:
+            self._note(order, ts_ns, "replace_rejected")
+            return
+        limit = order.limit_price if change.limit_price is None else change.limit_price
+        stop = order.stop_price if change.stop_price is None else change.stop_price
+        limit = on_tick(instrument, limit, up=order.side is _SELL) if limit is not None else None
+        stop = on_tick(instrument, stop, up=order.side is _BUY) if stop is not None else None
+        if (limit, stop) != (order.limit_price, order.stop_price) or quantity > order.quantity:
+            # The place in the queue is lost.
+            self.working[order.order_id] = self.working.pop(order.order_id)
+        order.quantity, order.limit_price, order.stop_price = quantity, limit, stop
+        self._note(order, ts_ns, "replaced")
+
+    def _note(self, order: Order, ts_ns: int, reason: str) -> None:
+        # A change that reaches the venue before the order itself finds it there in the simulation.
+        status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
+        self._hear(order, order.move_to(status, ts_ns, reason), None)
+
+    def _end_day(self, now: int, session: int) -> None:
         # Before the strategies decide: what the session left unfilled is no longer under way.
-        for order in list(self.working.values()):
-            if order.time_in_force is _DAY and order.day_session is not None and not order.is_terminal:
+        day = [o for o in self.working.values() if o.time_in_force is _DAY and o.day_session is not None]
+        if not day or not self._pricer.closes(now, session):
+            return
+        for order in day:
+            if not order.is_terminal:
                 self._end(order, _EXPIRED, now, "day_end")
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
@@ -155,18 +274,6 @@ class SimulatedExecution:
             order.day_session = session
         return not order.is_terminal
 
-    def _price(self, order: Order, block: BarBlock, row: int) -> FillPrice | None:
-        column = block.columns[order.symbol]
-        close = float(block.close[row, column])
-        if close != close:
-            return None
-        found = self._fill_model.price(
-            order, float(block.open[row, column]), float(block.high[row, column]), float(block.low[row, column]), close
-        )
-        if found is None and order.time_in_force in (_IOC, _FOK):
-            self._end(order, _CANCELLED, int(block.known_ns[row]), "not_marketable")
-        return found
-
     def _serve(self, order: Order, found: FillPrice, block: BarBlock, row: int, consumed: dict[int, float]) -> None:
         now = int(block.known_ns[row])
         column = block.columns[order.symbol]
@@ -174,17 +281,32 @@ class SimulatedExecution:
         volume = float(block.volume[row, column])
         available = instrument.floor_quantity(max(0.0, self._participation * volume - consumed.get(column, 0.0)))
         quantity = min(order.remaining, available)
+        if order.reduce_only:
+            reducible = self._reducible(order)
+            if not reducible > 0.0:
+                self._end(order, _CANCELLED, now, "nothing_to_reduce")
+                return
+            quantity = min(quantity, reducible)
         if order.time_in_force is _FOK and quantity < order.remaining:
             self._end(order, _CANCELLED, now, "fok_not_filled")
             return
-        slip = self._slip(order, quantity, volume) if quantity > 0 else None
+        slip = self._slip(order, quantity, volume, found.price) if quantity > 0 else None
         if slip is not None:
             consumed[column] = consumed.get(column, 0.0) + quantity
             price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
             commission = self._commission.charge(quantity, price, instrument.multiplier, order.executed, order.commission)
             self._fill(order, quantity, found.price, price, commission, now, int(block.label_ns[row]))
-        if order.time_in_force is _IOC and not order.is_terminal:
-            self._end(order, _CANCELLED, now, "ioc_remainder")
+            if self._families.used:
+                self._react(order, quantity, spark_of(order, found), now, int(block.session[row]))
+        if not order.is_terminal:
+            if order.time_in_force is _IOC:
+                self._end(order, _CANCELLED, now, "ioc_remainder")
+            elif order.time_in_force in _AUCTIONS:
+                self._end(order, _EXPIRED, now, "auction_over")
+
+    def _reducible(self, order: Order) -> float:
+        held = self._held(order.strategy, order.symbol) if self._held is not None else 0.0
+        return -held * order.side.sign
 
     def _fill(self, order: Order, quantity: float, ideal: float, price: float, commission: float, now: int, label: int) -> None:
         update = order.record_fill(quantity, price, commission, now)
@@ -203,14 +325,23 @@ class SimulatedExecution:
             order.tag,
         )
         if order.is_terminal:
-            del self.working[order.order_id]
+            self._remove(order)
         self._hear(order, update, fill)
 
-    def _slip(self, order: Order, quantity: float, volume: float) -> float | None:
+    def _slip(self, order: Order, quantity: float, volume: float, price: float) -> float | None:
         is_limit = order.order_type in (_LIMIT, _STOP_LIMIT)
         if is_limit and not self._slip_limits:
             return 0.0
-        return self._slippage.fraction(quantity, volume)
+        return self._slippage.fraction(
+            SlippageContext(
+                quantity,
+                volume,
+                price,
+                side=1 if order.side is _BUY else -1,
+                filled_before=order.filled_quantity,
+                symbol=order.symbol,
+            )
+        )
 
     def _has_expired(self, order: Order, now: int, session: int) -> bool:
         if order.expires_ns is not None and now > order.expires_ns:
@@ -222,11 +353,82 @@ class SimulatedExecution:
         return False
 
     def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
-        del self.working[order.order_id]
+        self._remove(order)
         self._hear(order, order.move_to(status, ts_ns, reason), None)
+        if self._families.used:
+            for orphan in self._families.orphans(order):
+                if not orphan.is_terminal:
+                    self._hear(orphan, orphan.move_to(_CANCELLED, ts_ns, "parent_ended"), None)
+            self._families.forget(order)
+
+    def _remove(self, order: Order) -> None:
+        del self.working[order.order_id]
+        self._pricer.forget(order)
+
+    # What one fill means for other orders.
+
+    def _react(self, order: Order, quantity: float, spark: Spark, now: int, session: int) -> None:
+        families = self._families
+        for rival in families.rivals(order):
+            self._cancel_for(rival, now, "oco")
+        twin = families.twin(order)
+        if twin is not None:
+            # Not cancelled by a part: what is left of the position would stand without its stop.
+            twin.quantity = max(twin.filled_quantity, twin.quantity - quantity)
+            if twin.remaining <= 0.0:
+                self._cancel_for(twin, now, "oco")
+        for child in families.to_grow(order):
+            child.quantity += quantity
+            if child.status is _PENDING:
+                self._start(child, spark, now, session)
+        for child in families.to_start(order):
+            self._start(child, spark, now, session)
+        if self._held is not None and self._held(order.strategy, order.symbol) == 0.0:
+            for child in families.exits_of(order.strategy, order.symbol):
+                self._cancel_for(child, now, "position_closed")
+        families.forget(order)
+
+    def _cancel_for(self, order: Order, now: int, reason: str) -> None:
+        # Hearing of one may have ended another, and what still waits for its parent is none of the venue's yet.
+        if order.order_id in self.working:
+            self._end(order, _CANCELLED, now, reason)
+
+    def _start(self, child: Order, spark: Spark, now: int, session: int) -> None:
+        child.arrives_ns = now
+        child.day_session = session
+        self.working[child.order_id] = child
+        if child.oco_id:
+            self._families.add_to_set(child)
+        if child.order_type is _TRAILING:
+            self._pricer.follow(child, spark.price, spark)
+        self._hear(child, child.move_to(_SUBMITTED, now), None)
+        if not child.is_terminal:
+            self._hear(child, child.move_to(_ACKNOWLEDGED, now), None)
+        self._awake.append((child, spark))
+
+    def _wake(self, candidates: list[_Candidate], served: int, block: BarBlock, row: int) -> None:
+        awake, self._awake = self._awake, []
+        for child, spark in awake:
+            if child.is_terminal or not (self._settings.allow_same_bar_exit or child.role is _FOLLOWER):
+                continue
+            found = self._pricer.price_after(child, spark, block, row)
+            if found is not None:
+                # Younger than all that was there before, and in the order in which they woke up.
+                self._woken += 1
+                insort(candidates, (int(found.phase), 0.0, 0, _YOUNGER + self._woken, child, found), lo=served)
+
+    def _drop_ambiguous(self, candidates: list[_Candidate], now: int) -> None:
+        reached: dict[str, list[Order]] = {}
+        for phase, _, _, _, order, _ in candidates:
+            if order.oco_id and phase == _AT_STOP:
+                reached.setdefault(order.oco_id, []).append(order)
+        for orders in reached.values():
+            for order in orders if len(orders) > 1 else ():
+                if not order.is_terminal:
+                    self._end(order, _CANCELLED, now, "ambiguous_no_fill")
 
     def apply_split(self, action: CorporateAction, ts_ns: int) -> None:
-        """Scale the quantity up and the prices down of every working order in the split symbol."""
+        """Scale the quantity up and the prices down of every order in the split symbol."""
         if action.kind is not ActionKind.SPLIT:
             return
         instrument = self._instruments[action.symbol]
@@ -249,10 +451,9 @@ class SimulatedExecution:
                 self._end(order, _CANCELLED, ts_ns, "nothing_left_after_split")
 
 
-def on_tick(instrument: Instrument, price: float, *, up: bool) -> float:
-    """Return `price` on the tick grid, rounded `up` or down."""
-    return instrument.ceil_price(price) if up else instrument.floor_price(price)
-
-
-def _phase_then_age(candidate: tuple[int, int, Order, FillPrice]) -> tuple[int, int]:
-    return candidate[0], candidate[1]
+def _ranked(order: Order, found: FillPrice, age: int, block: BarBlock, row: int) -> _Candidate:
+    if order.oco_id and found.phase is _AT_STOP:
+        # Of two stops of a set the one nearer to the open was reached first; a tie goes to the buy (domain rule R5).
+        open_ = float(block.open[row, block.columns[order.symbol]])
+        return int(found.phase), abs(found.price - open_), 0 if order.side is _BUY else 1, age, order, found
+    return int(found.phase), 0.0, 0, age, order, found

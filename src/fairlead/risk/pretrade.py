@@ -77,6 +77,8 @@ class ProjectedExposure:
         net, self._gross = ledger.exposures()
         self.equity = ledger.cash + net
         for order in working:
+            if order.reduce_only:
+                continue
             self.add(order.symbol, order.side.sign * order.remaining, order.order_type)
 
     def add(self, symbol: str, signed_quantity: float, order_type: OrderType) -> None:

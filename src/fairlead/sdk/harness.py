@@ -22,7 +22,7 @@ from fairlead.core.events import Bar
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id, idempotency_key, order_id, random_stream
 from fairlead.core.instruments import check_symbol
-from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import AmountKind, Order, OrderStatus, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, BarSize, to_ns
@@ -138,7 +138,7 @@ class StrategyHarness:
         low: float | None = None,
         volume: float = 1_000_000.0,
         at: dt.datetime | None = None,
-    ) -> list[OrderIntent | CancelIntent]:
+    ) -> list[OrderIntent | CancelIntent | ReplaceIntent]:
         """Deliver one bar and return what the strategy wants.
 
         Parameters
@@ -163,7 +163,9 @@ class StrategyHarness:
         bottom = min(first, close) if low is None else low
         return self._deliver({symbol: _checked(symbol, first, top, bottom, close, volume)}, at)
 
-    def slice(self, closes: Mapping[str, float], *, at: dt.datetime | None = None) -> list[OrderIntent | CancelIntent]:
+    def slice(
+        self, closes: Mapping[str, float], *, at: dt.datetime | None = None
+    ) -> list[OrderIntent | CancelIntent | ReplaceIntent]:
         """Deliver bars of several symbols that close at one instant, and return what the strategy wants.
 
         Parameters
@@ -281,7 +283,7 @@ class StrategyHarness:
         if self._stage != stage:
             raise StrategyError(f"{rule}; the harness is {self._stage}.")
 
-    def _deliver(self, bars: Mapping[str, Bar], at: dt.datetime | None) -> list[OrderIntent | CancelIntent]:
+    def _deliver(self, bars: Mapping[str, Bar], at: dt.datetime | None) -> list[OrderIntent | CancelIntent | ReplaceIntent]:
         self._expect("running", "start() comes before the first bar, and stop() after the last")
         label_ns, known_ns = self._stamps(at)
         block = self._cursor.block
@@ -298,9 +300,9 @@ class StrategyHarness:
             self.strategy.on_market_event(event, self.context)
         intents = list(self.strategy.generate_orders(self.context))
         for intent in intents:
-            if not isinstance(intent, (OrderIntent, CancelIntent)):
+            if not isinstance(intent, (OrderIntent, CancelIntent, ReplaceIntent)):
                 raise StrategyError.of(
-                    f"{self.strategy.name} generate_orders", "return OrderIntent and CancelIntent only", intent
+                    f"{self.strategy.name} generate_orders", "return OrderIntent, CancelIntent and ReplaceIntent only", intent
                 )
             if isinstance(intent, OrderIntent) and (quantity := self._units(intent)):
                 self._open(intent, quantity)

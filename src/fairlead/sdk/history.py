@@ -9,7 +9,7 @@ import numpy as np
 from fairlead.core.arrays import FloatArray
 from fairlead.core.bars import Cursor
 from fairlead.core.errors import ConfigurationError, StrategyError
-from fairlead.core.events import ActionKind, Bar
+from fairlead.core.events import Bar
 
 Field = Literal["open", "high", "low", "close", "volume"]
 FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -19,7 +19,8 @@ MIN_HISTORY: Final = 1000
 class HistoricalData:
     """Closed bars up to and including the current instant, and nothing later.
 
-    Everything returned is a copy, so that no array leads back to the future.
+    Everything returned is a copy, so that no array leads back to the future. A symbol that was renamed goes on under its new
+    name: what lies before its first bar is that of the old one.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ class HistoricalData:
             At most what `Strategy.lookback` asked for, or 1000.
         field : {'open', 'high', 'low', 'close', 'volume'}
         adjusted : bool
-            Scale earlier prices by the splits and dividends known by now, so that a split is not a crash. The newest value
+            Scale earlier prices by the corporate actions known by now, so that a split is not a crash. The newest value
             is always the raw one.
 
         Returns
@@ -60,6 +61,9 @@ class HistoricalData:
         self._check(n, field)
         block, row = self._cursor.block, self._cursor.row
         column = block.column(symbol)
+        if column in block.former_names:
+            window = self._renamed(column, max(0, row + 1 - self._limit), row + 1, field, adjusted=adjusted)
+            return window[~np.isnan(window)][-n:]
         source: FloatArray = getattr(block, field)[: row + 1, column]
         first = max(0, row + 1 - n)
         window = source[first:]
@@ -87,15 +91,20 @@ class HistoricalData:
         if adjusted:
             for column in block.actions_of:
                 window[:, column] = self._adjusted(window[:, column], first, column, field)
+        for column in block.former_names:
+            window[:, column] = self._renamed(column, first, row + 1, field, adjusted=adjusted)
         return window
 
     def bars(self, symbol: str, n: int) -> list[Bar]:
-        """Return the last `n` raw bars of `symbol`, oldest first."""
+        """Return the last `n` raw bars of `symbol`, oldest first; those of before a rename carry the old name."""
         self._check(n, "close")
         block, row = self._cursor.block, self._cursor.row
         column = block.column(symbol)
         found: list[Bar] = []
         for r in range(row, max(-1, row - self._limit), -1):
+            former = block.former_names.get(column)
+            if former is not None and r < former.row <= row:
+                column = former.column
             bar = block.bar(r, column)
             if bar is not None:
                 found.append(bar)
@@ -103,14 +112,24 @@ class HistoricalData:
                 break
         return found[::-1]
 
-    def _adjusted(self, window: FloatArray, first: int, column: int, field: Field) -> FloatArray:
-        block, row = self._cursor.block, self._cursor.row
+    def _renamed(self, column: int, first: int, stop: int, field: Field, *, adjusted: bool) -> FloatArray:
+        """Return rows `first` to `stop`, with what lies before a rename under the new name, comparable at the last of them."""
+        block = self._cursor.block
+        window: FloatArray = getattr(block, field)[first:stop, column].copy()
+        former = block.former_names.get(column)
+        if former is not None and first < former.row < stop:
+            window[: former.row - first] = self._renamed(former.column, first, former.row, field, adjusted=adjusted)
+        return self._adjusted(window, first, column, field, stop) if adjusted else window
+
+    def _adjusted(self, window: FloatArray, first: int, column: int, field: Field, stop: int | None = None) -> FloatArray:
+        block = self._cursor.block
+        end = self._cursor.row + 1 if stop is None else stop
         for e in block.actions_of.get(column, ()):
-            if not first < e.row <= row:
+            if not first < e.row < end:
                 continue
             if field != "volume":
                 window[: e.row - first] *= e.factor
-            elif e.action.kind is ActionKind.SPLIT:
+            elif e.action.share_factor != 1.0:
                 window[: e.row - first] /= e.factor
         return window
 

@@ -9,14 +9,14 @@ from fairlead.core.bars import BarSlice
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import Bar, CorporateAction
 from fairlead.core.identity import slug
-from fairlead.core.intents import CancelIntent, OrderIntent
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order
 from fairlead.sdk.context import Context
 from fairlead.sdk.features import FeatureRequest
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.parameters import Parameter, resolve
 
-Intents = Sequence[OrderIntent | CancelIntent]
+Intents = Sequence[OrderIntent | CancelIntent | ReplaceIntent]
 
 
 class Strategy:

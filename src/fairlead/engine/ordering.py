@@ -1,0 +1,131 @@
+"""From an intent to an order: identity, side and the price grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from fairlead.core.identity import idempotency_key, order_id
+from fairlead.core.instruments import Instrument
+from fairlead.core.intents import Exits, OrderIntent
+from fairlead.core.orders import Order, OrderRole, OrderType, Side, TimeInForce
+from fairlead.core.time import to_ns
+from fairlead.execution.pricing import on_tick
+from fairlead.sdk.strategy import Strategy
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_LIMIT: Final = OrderType.LIMIT
+_STOP: Final = OrderType.STOP
+_TRAILING: Final = OrderType.TRAILING_STOP
+_GTC: Final = TimeInForce.GTC
+_STOP_LOSS: Final = OrderRole.STOP_LOSS
+_TAKE_PROFIT: Final = OrderRole.TAKE_PROFIT
+_SELL: Final = Side.SELL
+_BUY: Final = Side.BUY
+
+
+class OrderMaker:
+    """Makes the orders of one run.
+
+    Parameters
+    ----------
+    run_id : str
+        Part of every order's identity.
+    instruments : mapping of symbol to Instrument
+    """
+
+    def __init__(self, run_id: str, instruments: Mapping[str, Instrument]) -> None:
+        self._run_id = run_id
+        self._instruments = instruments
+
+    def order(self, strategy: Strategy, name: str, intent: OrderIntent, quantity: float, group: str, now: int) -> Order:
+        """Return the order that an intent becomes.
+
+        Parameters
+        ----------
+        strategy : Strategy
+            Its version is part of the order's identity.
+        name : str
+            What the session calls the strategy.
+        quantity : float
+            Signed units.
+        group : str
+            What tells this order from others of its symbol and side.
+        now : int
+            The instant of the decision.
+        """
+        side = Side.of(quantity or intent.amount)
+        key = self._key(name, strategy, intent.symbol, side, group)
+        instrument = self._instruments.get(intent.symbol)
+        limit, stop = intent.limit_price, intent.stop_price
+        if instrument is not None:
+            # Away from a better fill: a limit never pays more than asked, an entry stop never triggers sooner.
+            limit = on_tick(instrument, limit, up=side is _SELL) if limit is not None else None
+            stop = on_tick(instrument, stop, up=side is _BUY) if stop is not None else None
+        return Order(
+            order_id=order_id(key),
+            idempotency_key=key,
+            group_id=group,
+            strategy=name,
+            symbol=intent.symbol,
+            side=side,
+            quantity=abs(quantity) or abs(intent.amount),
+            order_type=intent.order_type,
+            created_ns=now,
+            arrives_ns=now,
+            limit_price=limit,
+            stop_price=stop,
+            time_in_force=intent.time_in_force,
+            expires_ns=to_ns(intent.expires_at) if intent.expires_at is not None else None,
+            tag=intent.tag,
+            reduce_only=intent.reduce_only,
+            trail_amount=intent.trail_amount,
+            trail_percent=intent.trail_percent,
+        )
+
+    def exits(self, parent: Order, strategy: Strategy, exits: Exits | None) -> list[Order]:
+        """Return the exits of a bracket, asleep until `parent` fills.
+
+        The stop is the elder: where both lie in one bar it is served first.
+        """
+        found: list[Order] = []
+        if exits is None:
+            return found
+        trails = exits.trail_amount is not None or exits.trail_percent is not None
+        if exits.stop_loss is not None or trails:
+            stop = self._exit(parent, strategy, _STOP_LOSS, _TRAILING if trails else _STOP)
+            if exits.stop_loss is not None:
+                # Away from the entry (domain rule 1.3): down for a long position, whose exit is a sell.
+                stop.stop_price = on_tick(self._instruments[parent.symbol], exits.stop_loss, up=stop.side is _BUY)
+            stop.trail_amount, stop.trail_percent = exits.trail_amount, exits.trail_percent
+            found.append(stop)
+        if exits.take_profit is not None:
+            target = self._exit(parent, strategy, _TAKE_PROFIT, _LIMIT)
+            target.limit_price = on_tick(self._instruments[parent.symbol], exits.take_profit, up=target.side is _SELL)
+            found.append(target)
+        return found
+
+    def _exit(self, parent: Order, strategy: Strategy, role: OrderRole, kind: OrderType) -> Order:
+        group = f"{parent.group_id}_{role}"
+        side = _SELL if parent.side is _BUY else _BUY
+        key = self._key(parent.strategy, strategy, parent.symbol, side, group)
+        return Order(
+            order_id=order_id(key),
+            idempotency_key=key,
+            group_id=group,
+            strategy=parent.strategy,
+            symbol=parent.symbol,
+            side=side,
+            quantity=0.0,
+            order_type=kind,
+            created_ns=parent.created_ns,
+            arrives_ns=parent.created_ns,
+            time_in_force=_GTC,
+            tag=parent.tag,
+            parent_id=parent.order_id,
+            role=role,
+            reduce_only=True,
+        )
+
+    def _key(self, name: str, strategy: Strategy, symbol: str, side: Side, group: str) -> str:
+        return idempotency_key(self._run_id, name, type(strategy).version, symbol, side, group)

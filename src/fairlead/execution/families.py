@@ -1,0 +1,98 @@
+"""Orders that hang together: one-cancels-other sets, the exits of a bracket, and orders that follow another.
+
+The venue keeps them, as a broker does: what one fill means for the others happens at that fill, without a way to a strategy
+and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from fairlead.core.orders import Order, OrderRole, OrderStatus
+
+_PENDING: Final = OrderStatus.PENDING
+_FILLED: Final = OrderStatus.FILLED
+EXITS: Final = frozenset({OrderRole.TAKE_PROFIT, OrderRole.STOP_LOSS})
+"""The orders of a bracket that leave what its entry has entered."""
+
+
+class Families:
+    """Who belongs to whom; it decides nothing about prices.
+
+    Attributes
+    ----------
+    used : bool
+        Whether any order ever had a family: what plain runs pay.
+    """
+
+    def __init__(self) -> None:
+        self.used = False
+        self._sets: dict[str, list[Order]] = {}
+        self._children: dict[str, list[Order]] = {}
+        self._parents: dict[str, Order] = {}
+
+    def add_to_set(self, order: Order) -> None:
+        """Let an order be one of its one-cancels-other set."""
+        self.used = True
+        self._sets.setdefault(order.oco_id, []).append(order)
+
+    def add_children(self, parent: Order, children: Sequence[Order]) -> None:
+        """Let orders wait for the fills of another."""
+        self.used = True
+        self._children[parent.order_id] = list(children)
+        for child in children:
+            self._parents[child.order_id] = parent
+
+    def rivals(self, order: Order) -> list[Order]:
+        """Return the orders that the first fill of this one cancels: the rest of its set, and an entry whose exit has begun."""
+        rivals = [other for other in self._sets.get(order.oco_id, ()) if other is not order and not other.is_terminal]
+        parent = self._parents.get(order.order_id)
+        if parent is not None and order.role in EXITS and not parent.is_terminal:
+            rivals.append(parent)
+        return rivals
+
+    def twin(self, order: Order) -> Order | None:
+        """Return the other exit of the same bracket, while it works."""
+        parent = self._parents.get(order.order_id)
+        if parent is None or order.role not in EXITS:
+            return None
+        for other in self._children[parent.order_id]:
+            if other is not order and other.role in EXITS and not other.is_terminal:
+                return other
+        return None
+
+    def to_grow(self, parent: Order) -> list[Order]:
+        """Return the exits that a fill of `parent` makes larger."""
+        return [c for c in self._children.get(parent.order_id, ()) if c.role in EXITS and not c.is_terminal]
+
+    def to_start(self, parent: Order) -> list[Order]:
+        """Return the followers that are ordered now that `parent` is filled."""
+        if parent.status is not _FILLED:
+            return []
+        return [c for c in self._children.get(parent.order_id, ()) if c.role is OrderRole.FOLLOWER and c.status is _PENDING]
+
+    def orphans(self, parent: Order) -> list[Order]:
+        """Return what never comes to life now that `parent` has ended."""
+        return [c for c in self._children.get(parent.order_id, ()) if c.status is _PENDING]
+
+    def exits_of(self, strategy: str, symbol: str) -> list[Order]:
+        """Return the exits that work for a strategy in a symbol."""
+        return [
+            child
+            for children in self._children.values()
+            for child in children
+            if child.role in EXITS and not child.is_terminal and child.strategy == strategy and child.symbol == symbol
+        ]
+
+    def forget(self, order: Order) -> None:
+        """Let go of an order that has ended, once nothing waits for it any more."""
+        if order.oco_id and all(other.is_terminal for other in self._sets.get(order.oco_id, ())):
+            self._sets.pop(order.oco_id, None)
+        for head in (order, self._parents.get(order.order_id)):
+            if head is None or not head.is_terminal:
+                continue
+            children = self._children.get(head.order_id, ())
+            if children and all(child.is_terminal for child in children):
+                for child in self._children.pop(head.order_id):
+                    self._parents.pop(child.order_id, None)

@@ -1,0 +1,153 @@
+"""Fill rules as pure functions of numbers: at which price, if any, and when inside a bar an order fills.
+
+They are the only statement of these rules (domain 6.8 R2, R3, R5-R7): the event loop calls them as they stand, and since they
+use nothing but float64 and integers, compiled loops inline the same functions. Every rule is pessimistic by default and gives
+the price before slippage. A price of NaN is no fill. `side` is +1 for a buy and -1 for a sell; prices are in currency.
+"""
+
+# ruff: noqa: FBT001  compiled code has no keyword arguments
+
+from __future__ import annotations
+
+from typing import Final
+
+OPEN: Final = 0
+"""Phase of a bar; earlier phases consume liquidity first."""
+STOP: Final = 1
+"""Stops come before limits: if a stop and a target lie in one bar, the loss is taken."""
+LIMIT: Final = 2
+CLOSE: Final = 3
+
+NO_FILL: Final = float("nan")
+
+
+def limit_in_bar(side: int, limit: float, open_: float, high: float, low: float, on_touch: bool) -> tuple[float, int]:
+    """Return (price, phase) of a limit order: at the limit, or at the open when the bar opens beyond it.
+
+    Parameters
+    ----------
+    on_touch : bool
+        Whether a price equal to the limit fills; otherwise it must trade through.
+    """
+    if side > 0:
+        if open_ < limit or (on_touch and open_ == limit):
+            return open_, OPEN
+        if low < limit or (on_touch and low == limit):
+            return limit, LIMIT
+    else:
+        if open_ > limit or (on_touch and open_ == limit):
+            return open_, OPEN
+        if high > limit or (on_touch and high == limit):
+            return limit, LIMIT
+    return NO_FILL, LIMIT
+
+
+def stop_in_bar(side: int, stop: float, open_: float, high: float, low: float) -> tuple[float, int]:
+    """Return (price, phase) of a stop order: at the stop, or at the open when the bar gaps beyond it."""
+    if side > 0:
+        if open_ >= stop:
+            return open_, OPEN
+        if high >= stop:
+            return stop, STOP
+    else:
+        if open_ <= stop:
+            return open_, OPEN
+        if low <= stop:
+            return stop, STOP
+    return NO_FILL, STOP
+
+
+def stop_limit_in_bar(
+    side: int, stop: float, limit: float, open_: float, high: float, low: float, on_touch: bool
+) -> tuple[float, int, bool]:
+    """Return (price, phase, triggered) of a stop-limit order that was not triggered before this bar.
+
+    Inside the triggering bar the path is unknown: only an open between stop and limit is a certain fill.
+    """
+    price, phase = stop_in_bar(side, stop, open_, high, low)
+    if price != price:
+        return NO_FILL, LIMIT, False
+    between = stop <= open_ <= limit if side > 0 else limit <= open_ <= stop
+    if not between:
+        return NO_FILL, LIMIT, True
+    price, phase = limit_in_bar(side, limit, open_, high, low, on_touch)
+    return price, phase, True
+
+
+def limit_from(
+    side: int, limit: float, at: float, extreme: float, close: float, certain: bool, on_touch: bool
+) -> tuple[float, bool]:
+    """Return (price, at once) of a limit order that comes to life inside a bar, where the price is `at`.
+
+    Parameters
+    ----------
+    extreme : float
+        The bar's low for a buy, its high for a sell.
+    certain : bool
+        Whether the extreme can only have come after `at`. If not, it may be a price that was already seen, and only the
+        close is known to come later.
+    """
+    if (at - limit) * side <= 0.0:
+        return at, True
+    reached = extreme if certain else close
+    if (limit - reached) * side > 0.0 or (on_touch and reached == limit):
+        return limit, False
+    return NO_FILL, False
+
+
+def stop_from(side: int, stop: float, at: float, extreme: float) -> tuple[float, bool]:
+    """Return (price, at once) of a stop order that comes to life inside a bar, where the price is `at`.
+
+    Parameters
+    ----------
+    extreme : float
+        The bar's high for a buy, its low for a sell. It is taken to come after `at`, which is the worse.
+    """
+    if (at - stop) * side >= 0.0:
+        return at, True
+    if (extreme - stop) * side >= 0.0:
+        return stop, False
+    return NO_FILL, False
+
+
+def late_in_bar(side: int, limit: float, stop: float, high: float, low: float, close: float) -> float:
+    """Return the price of an order that arrives in the middle of a bar: only the close is known to come after it.
+
+    Parameters
+    ----------
+    limit, stop : float
+        NaN where the order has none.
+    """
+    if stop == stop and (close - stop) * side < 0.0:
+        return NO_FILL
+    if limit != limit:
+        return close
+    if (limit - close) * side <= 0.0:
+        return NO_FILL
+    # It was at or beyond the limit somewhere between arrival and close: never better than the limit, never outside the bar.
+    return min(limit, high) if side > 0 else max(limit, low)
+
+
+def adaptive_in_bar(side: int, open_: float, high: float, low: float, close: float) -> float:
+    """Return the price of an order that is worked over a bar: its typical price, never better than its open."""
+    typical = (high + low + close) / 3.0
+    return max(open_, typical) if side > 0 else min(open_, typical)
+
+
+def trail_from(side: int, amount: float, percent: float, best: float) -> float:
+    """Return the level of a trailing stop behind a best price: below it for a sell, above it for a buy.
+
+    Parameters
+    ----------
+    amount, percent : float
+        One of them; the other is NaN. Percent of `best`.
+    """
+    distance = best * percent / 100.0 if percent == percent else amount
+    return best + distance if side > 0 else best - distance
+
+
+def tighter(side: int, level: float, candidate: float) -> float:
+    """Return the stop nearer to the price: a trailing stop never goes back."""
+    if level != level:
+        return candidate
+    return min(level, candidate) if side > 0 else max(level, candidate)

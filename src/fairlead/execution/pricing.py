@@ -1,0 +1,146 @@
+"""Which price a bar has for an order: auctions, late arrivals and trailing stops find their rule here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from fairlead.core.bars import BarBlock
+from fairlead.core.instruments import Instrument
+from fairlead.core.orders import Order, OrderType, Side, TimeInForce
+from fairlead.execution.fills import BarFillModel, FillPhase, FillPrice, Spark
+from fairlead.execution.kernels import tighter, trail_from
+from fairlead.execution.settings import ExecutionSettings
+
+SessionClose = Callable[[int], int | None]
+"""Session date in days -> its closing instant in nanoseconds, None if the calendar does not have it."""
+_NAN: Final = float("nan")
+MISSED: Final = FillPrice(_NAN, FillPhase.CLOSE)
+"""The order met its bar, could not fill there, and gets no other."""
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_IOC: Final = TimeInForce.IOC
+_FOK: Final = TimeInForce.FOK
+_OPG: Final = TimeInForce.OPG
+_CLS: Final = TimeInForce.CLS
+_BUY: Final = Side.BUY
+_TRAILING: Final = OrderType.TRAILING_STOP
+_NS_PER_MS: Final = 1_000_000
+
+
+class BarPricer:
+    """Finds the price of an order in a bar, and moves trailing stops.
+
+    Parameters
+    ----------
+    settings : ExecutionSettings
+    instruments : mapping of symbol to Instrument
+    one_bar_sessions : bool
+        Every row is a whole session.
+    session_close : callable, optional
+        When sessions close; asked only for orders that need to know.
+    """
+
+    def __init__(
+        self,
+        settings: ExecutionSettings,
+        instruments: Mapping[str, Instrument],
+        *,
+        one_bar_sessions: bool = False,
+        session_close: SessionClose | None = None,
+    ) -> None:
+        self._model = BarFillModel(limit_fill_on_touch=settings.limit_fill_on_touch)
+        self._grace_ns = int(settings.arrival_grace_ms * _NS_PER_MS)
+        self._instruments = instruments
+        self._one_bar_sessions = one_bar_sessions
+        self._session_close = session_close
+        self._trailing: dict[str, Order] = {}
+        self._young: set[str] = set()
+
+    def price(self, order: Order, block: BarBlock, row: int) -> FillPrice | None:
+        """Return where an order that has arrived fills in the bar of its symbol: None if not here, `MISSED` if nowhere."""
+        column = block.columns[order.symbol]
+        close = float(block.close[row, column])
+        if close != close:
+            return None
+        in_force = order.time_in_force
+        if (in_force is _OPG or in_force is _CLS) and not self._is_auction(order, block, row, column):
+            return None
+        open_, high, low = float(block.open[row, column]), float(block.high[row, column]), float(block.low[row, column])
+        if order.order_type is _TRAILING and order.stop_price is None:
+            self.follow(order, open_)
+        if order.arrives_ns - int(block.label_ns[row]) > self._grace_ns and not self._one_bar_sessions:
+            found = self._model.price_late(order, high, low, close)
+        else:
+            found = self._model.price(order, open_, high, low, close)
+        if found is None and (in_force is _IOC or in_force is _FOK or in_force is _OPG or in_force is _CLS):
+            return MISSED
+        return found
+
+    def price_after(self, order: Order, spark: Spark, block: BarBlock, row: int) -> FillPrice | None:
+        """Return where an order fills in the bar inside which it comes to life, or None."""
+        column = block.columns[order.symbol]
+        close = float(block.close[row, column])
+        if close != close:
+            return None
+        return self._model.price_after(order, spark, float(block.high[row, column]), float(block.low[row, column]), close)
+
+    def closes(self, now: int, session: int) -> bool:
+        """Whether a bar that is known now is the last of its session."""
+        if self._one_bar_sessions:
+            return True
+        close = self._session_close(session) if self._session_close is not None else None
+        return close is not None and now >= close
+
+    def follow(self, order: Order, price: float, spark: Spark | None = None) -> None:
+        """Begin to trail an order behind a price.
+
+        Parameters
+        ----------
+        spark : Spark, optional
+            The moment inside a bar at which it came to life: what the bar did before it raises no stop.
+        """
+        self._trailing[order.order_id] = order
+        if order.stop_price is None:
+            order.stop_price = self._behind(order, price)
+        if spark is not None and spark.moved not in (0, -order.side.sign):
+            self._young.add(order.order_id)
+
+    def forget(self, order: Order) -> None:
+        """Let go of an order that has ended."""
+        if self._trailing:
+            self._trailing.pop(order.order_id, None)
+
+    def trail(self, block: BarBlock, row: int) -> None:
+        """Move trailing stops after a bar: a level that its high has raised does not meet a price that came before the high."""
+        for order in self._trailing.values():
+            column = block.columns[order.symbol]
+            extreme = block.low if order.side is _BUY else block.high
+            best = float((block.close if order.order_id in self._young else extreme)[row, column])
+            if best == best and order.stop_price is not None:
+                order.stop_price = tighter(order.side.sign, order.stop_price, self._behind(order, best))
+        self._young.clear()
+
+    def _behind(self, order: Order, best: float) -> float:
+        amount = _NAN if order.trail_amount is None else order.trail_amount
+        percent = _NAN if order.trail_percent is None else order.trail_percent
+        level = trail_from(order.side.sign, amount, percent, best)
+        instrument = self._instruments[order.symbol]
+        # Away from the price: a protective stop is not hit sooner for the sake of the grid (domain rule 1.3).
+        return on_tick(instrument, level, up=order.side is _BUY)
+
+    def _is_auction(self, order: Order, block: BarBlock, row: int, column: int) -> bool:
+        session = int(block.session[row])
+        if order.time_in_force is _CLS:
+            return self.closes(int(block.known_ns[row]), session)
+        # The first bar of the symbol in its session.
+        before = row - 1
+        while before >= 0 and int(block.session[before]) == session:
+            if block.close[before, column] == block.close[before, column]:
+                return False
+            before -= 1
+        return True
+
+
+def on_tick(instrument: Instrument, price: float, *, up: bool) -> float:
+    """Return `price` on the tick grid, rounded `up` or down."""
+    return instrument.ceil_price(price) if up else instrument.floor_price(price)

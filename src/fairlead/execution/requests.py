@@ -1,0 +1,44 @@
+"""Cancels and replacements on their way to the venue: until they arrive, the order works as it stands."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fairlead.core.intents import ReplaceIntent
+from fairlead.core.orders import Order
+
+
+class Request(NamedTuple):
+    """A wish to cancel an order, or to change it."""
+
+    arrives_ns: int
+    order: Order
+    change: ReplaceIntent | None
+    """None to cancel."""
+
+
+class Requests:
+    """What is on its way, in order of arrival."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: list[Request] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, request: Request) -> None:
+        """Send a request off."""
+        self._waiting.append(request)
+        self._waiting.sort(key=lambda waiting: waiting.arrives_ns)
+
+    def arrived(self, until_ns: int) -> list[Request]:
+        """Return, and take out, what has arrived by an instant and concerns an order that still works."""
+        due = [request for request in self._waiting if request.arrives_ns <= until_ns]
+        self._waiting = self._waiting[len(due) :]
+        return [request for request in due if not request.order.is_terminal]
+
+    def touched(self, until_ns: int) -> set[str]:
+        """Return the orders that a request will have reached by an instant."""
+        return {request.order.order_id for request in self._waiting if request.arrives_ns <= until_ns}
