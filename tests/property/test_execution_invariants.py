@@ -70,7 +70,7 @@ def a_run(seed, execution, lot, splits=False):
             venue.execution.cancel(working[int(random.integers(len(working)))], int(venue.block.known_ns[row]))
         if splits and random.random() < 0.1:
             ratio = (2.0, 1.5, 0.1)[int(random.integers(3))]
-            venue.execution.apply_split(split(SYMBOLS[int(random.integers(2))], 0, ratio), int(venue.block.known_ns[row]))
+            venue.execution.apply_action(split(SYMBOLS[int(random.integers(2))], 0, ratio), int(venue.block.known_ns[row]))
         venue.step()
     return venue, {o.order_id: o for o in orders}
 

@@ -1,4 +1,4 @@
-"""The ledger under any sequence of fills, splits, dividends and price moves, against books kept another way."""
+"""The ledger under any sequence of fills, corporate actions and price moves, against books kept another way."""
 
 from __future__ import annotations
 
@@ -78,6 +78,42 @@ class Ledger(RuleBasedStateMachine):
         assert math.isclose(amount, expected, rel_tol=1e-9, abs_tol=1e-6)
         self.flows.append(amount)
         self.dividends.append(amount)
+
+    @rule(symbol=SYMBOLS, other=SYMBOLS, ratio=st.sampled_from([0.5, 1.0, 3.0]), fraction=st.sampled_from([0.1, 0.6]))
+    def spun_off(self, symbol, other, ratio, fraction):
+        if symbol == other:
+            return
+        cash = self.ledger.cash
+        received = self.ledger.hand_out(symbol, other, ratio, fraction)
+        assert math.isclose(received, self.units[symbol] * ratio, rel_tol=1e-9, abs_tol=1e-9)
+        self.units[other] += received
+        assert self.ledger.cash == cash, "shares, not money"
+
+    @rule(
+        symbol=SYMBOLS,
+        other=SYMBOLS,
+        ratio=st.sampled_from([0.0, 0.5, 1.0, 3.0]),
+        cash=st.sampled_from([0.0, 2.5, 40.0]),
+        fraction=st.sampled_from([0.0, 0.3, 1.0]),
+    )
+    def ended(self, symbol, other, ratio, cash, fraction):
+        """A merger, a new name or a delisting, whatever part of the cost goes along."""
+        if symbol == other:
+            return
+        held = self.units[symbol]
+        moved = fraction if ratio else 0.0
+        amount, received = self.ledger.convert(symbol, other, ratio, cash, moved)
+        assert math.isclose(amount, held * cash * MULTIPLIERS[symbol], rel_tol=1e-9, abs_tol=1e-6)
+        assert self.ledger.quantity(symbol) == 0.0
+        self.flows.append(amount)
+        self.units[symbol] = 0.0
+        self.units[other] += received
+
+    @rule(symbol=SYMBOLS, units=st.sampled_from([-3.0, 5.0]), price=PRICES)
+    def received(self, symbol, units, price):
+        self.dividends.append(self.ledger.receive(symbol, units, price))
+        assert math.isclose(self.dividends[-1], units * price * MULTIPLIERS[symbol])
+        self.units[symbol] += units
 
     @rule(symbol=SYMBOLS, price=PRICES)
     def marked(self, symbol, price):

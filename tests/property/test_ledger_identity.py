@@ -16,6 +16,7 @@ from fairlead.core.intents import OrderIntent
 from fairlead.execution.commission import CommissionSettings
 from fairlead.execution.latency import LatencySettings
 from fairlead.execution.slippage import SlippageSettings
+from support_actions import ROWS, SYMBOLS, histories
 from support_sessions import (
     Random,
     Scripted,
@@ -31,9 +32,7 @@ from support_sessions import (
     steady,
 )
 
-SYMBOLS = ("A", "B", "C")
 INSTRUMENTS = {"B": Instrument(symbol="B", multiplier=10.0), "C": Instrument(symbol="C", lot_step=0.1, min_quantity=0.1)}
-ROWS = 60
 
 
 class Audited(Random):
@@ -50,27 +49,6 @@ class Audited(Random):
 
 class AuditedSlices(Audited):
     event_type = BarSlice
-
-
-@st.composite
-def histories(draw):
-    """Return minutes in sessions of ten, or days, of three symbols with holes, splits and dividends."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32)))
-    gaps = draw(st.sampled_from([0.0, 0.3, 0.7]))
-    bars = {symbol: random_bars(random, ROWS, gaps=gaps) for symbol in SYMBOLS}
-    daily = draw(st.booleans())
-    span = ROWS if daily else ROWS // 10
-    actions = []
-    for _ in range(draw(st.integers(0, 6))):
-        symbol, day = draw(st.sampled_from(SYMBOLS)), draw(st.integers(0, span - 1))
-        if draw(st.booleans()):
-            actions.append(split(symbol, day, draw(st.sampled_from([2.0, 3.0, 1.5, 0.5, 0.1]))))
-        else:
-            actions.append(dividend(symbol, day, draw(st.sampled_from([0.01, 0.5, 2.0]))))
-    rows = draw(st.sampled_from([None, 1, 7, 25]))
-    if daily:
-        return days(bars, actions=actions, rows=rows)
-    return minutes(bars, per_session=10, actions=actions, rows=rows)
 
 
 executions = st.fixed_dictionaries(
@@ -93,10 +71,44 @@ def forward(closes):
     return marks
 
 
+def was_forced(source, action):
+    """Whether a split may have taken effect with the delisting itself, so that the last price is one of before it."""
+    column = SYMBOLS.index(action.symbol)
+    traded = source.session[~np.isnan(source.arrays["close"][:, column])]
+    before = max((day for day in traded.tolist() if day < action.ex_session), default=0)
+    return any(
+        other.symbol == action.symbol and other.share_factor != 1.0 and before < other.ex_session <= action.ex_session
+        for other in source.actions
+    )
+
+
+def expected(applied, held, source, last):
+    """Return what `held` units become: what multiplies them, what they bring in cash at multiplier 1, and in other units."""
+    action, value = applied.action, applied.action.value
+    cash = action.cash or 0.0
+    if action.kind is ActionKind.SPIN_OFF:
+        # Handed out late, the units are those of the ex-session.
+        return 1.0, 0.0, applied.other_quantity if applied.in_kind else held * value
+    if action.kind is ActionKind.DELISTING and action.cash is None:
+        cash = applied.cash / held / multiplier_of(action.symbol) if was_forced(source, action) else last
+    return {
+        ActionKind.SPLIT: (value, 0.0, 0.0),
+        ActionKind.STOCK_DIVIDEND: (1 + value, 0.0, 0.0),
+        ActionKind.DIVIDEND: (1.0, held * value, 0.0),
+        ActionKind.RENAME: (0.0, 0.0, held),
+        ActionKind.MERGER: (0.0, held * cash, held * value),
+        ActionKind.DELISTING: (0.0, held * cash, 0.0),
+    }[action.kind]
+
+
+def multiplier_of(symbol):
+    return INSTRUMENTS[symbol].multiplier if symbol in INSTRUMENTS else 1.0
+
+
 def replayed(record, source, name, capital):
     """Return cash, gross and net of one strategy at every row, from fills and applied actions alone."""
     marks = forward(source.arrays["close"])
-    multiplier = {s: INSTRUMENTS[s].multiplier if s in INSTRUMENTS else 1.0 for s in SYMBOLS}
+    multiplier = {s: multiplier_of(s) for s in SYMBOLS}
     actions, fills = defaultdict(list), defaultdict(list)
     for applied in record.applied_actions:
         if applied.strategy == name:
@@ -107,16 +119,17 @@ def replayed(record, source, name, capital):
     cash, held, rows = capital, dict.fromkeys(SYMBOLS, 0.0), []
     for i, ts in enumerate(source.known_ns.tolist()):
         for applied in actions[ts]:
-            symbol, value = applied.action.symbol, applied.action.value
-            assert not math.isnan(source.arrays["close"][i, SYMBOLS.index(symbol)])
-            assert math.isclose(applied.quantity_before, held[symbol], rel_tol=1e-9, abs_tol=1e-9)
-            if applied.action.kind is ActionKind.SPLIT:
-                held[symbol] *= value
-                assert applied.cash == 0
-            else:
-                paid = held[symbol] * value * multiplier[symbol]
-                assert math.isclose(applied.cash, paid, rel_tol=1e-9, abs_tol=1e-9)
-                cash += paid
+            action, symbol = applied.action, applied.action.symbol
+            before = held[symbol]
+            assert math.isclose(applied.quantity_before, before, rel_tol=1e-9, abs_tol=1e-9)
+            factor, paid, given = expected(applied, before, source, float(marks[i - 1, SYMBOLS.index(symbol)]))
+            assert math.isclose(applied.cash, paid * multiplier[symbol], rel_tol=1e-9, abs_tol=1e-9)
+            assert math.isclose(applied.other_quantity, given, rel_tol=1e-9, abs_tol=1e-9)
+            cash += applied.cash
+            held[symbol] *= factor
+            if given:
+                held[action.other] += given
+            assert math.isclose(applied.quantity_after, held[symbol], rel_tol=1e-9, abs_tol=1e-9)
         for fill in fills[ts]:
             signed = fill.quantity if str(fill.side) == "BUY" else -fill.quantity
             held[fill.symbol] += signed
@@ -180,6 +193,7 @@ def test_random_runs_meet_fills_actions_and_refusals():
     """The properties above would hold for a run in which nothing happens."""
     random = np.random.default_rng(1)
     bars = {s: random_bars(random, ROWS, gaps=0.3) for s in SYMBOLS}
+    bars["D"] = steady(ROWS)
     actions = [split("A", 2, 2.0), dividend("B", 3, 0.5), split("C", 4, 0.1)]
     strategy = allocate(Audited(), max_leverage=1.0)
     record = run(minutes(bars, per_session=10, actions=actions), strategy, instruments=INSTRUMENTS)

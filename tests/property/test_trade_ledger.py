@@ -5,8 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.backtest.scorecard import score
-from fairlead.backtest.trades import ledger_of
+from fairlead.backtest.trades import EXIT_REASONS, ledger_of
+from fairlead.core.instruments import Instrument
+from fairlead.execution.commission import CommissionSettings
+from fairlead.execution.slippage import SlippageSettings
+from support_actions import histories
 from support_records import Ask, Market, dividend, simulate, split, weekdays
+from support_sessions import Random, allocate, free, run
 
 COUNT = 12
 prices = st.lists(st.floats(1.0, 500.0), min_size=COUNT, max_size=COUNT)
@@ -55,3 +60,23 @@ def test_every_metric_is_a_finite_number_or_none(a, b, orders):
     )
     for name, value in score(record, ledger_of(record)).items():
         assert value is None or np.isfinite(value), name
+
+
+@settings(max_examples=80, deadline=None)
+@given(source=histories(), seed=st.integers(0, 1_000))
+def test_trades_explain_equity_through_corporate_actions_of_every_kind(source, seed):
+    """Two ledgers that share no code: what the engine booked, and what the trades make of fills and applied actions."""
+    costs = free(slippage=SlippageSettings(model="fixed"), commission=CommissionSettings(model="bps"))
+    instruments = {"B": Instrument(symbol="B", multiplier=10.0)}
+    record = run(source, allocate(Random(), "a"), allocate(Random(), "b"), execution=costs, instruments=instruments, seed=seed)
+    ledger = ledger_of(record, {"B": 10.0})
+    gained = float(record.account.equity[-1]) - record.initial_cash
+    turnover = sum(abs(fill.price * fill.quantity) * 10 for fill in record.fills)
+    assert abs(ledger.total_pnl - gained) <= 1e-9 * max(record.initial_cash, turnover)
+    assert np.isclose(sum(trade.commission_cost for trade in ledger.trades), sum(fill.commission for fill in record.fills))
+    assert len({trade.trade_id for trade in ledger.trades}) == len(ledger.trades)
+    assert {trade.exit_reason for trade in ledger.closed} <= EXIT_REASONS
+    held = {(trade.strategy, trade.symbol): trade.qty * trade.side.sign for trade in ledger.open}
+    for name in ("a", "b"):
+        ended = {action.symbol for action in record.market_actions if action.ends_symbol}
+        assert not [symbol for owner, symbol in held if owner == name and symbol in ended]

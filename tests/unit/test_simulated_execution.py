@@ -435,7 +435,7 @@ def test_a_split_scales_resting_orders():
     sell = venue.submit("A", -10, limit_price=110.01)
     stop = venue.submit("A", 10, stop_price=110.01)
     other = venue.submit("B", 10, limit_price=90.01)
-    venue.execution.apply_split(split("A", 0, 2.0), 5)
+    venue.execution.apply_action(split("A", 0, 2.0), 5)
     assert (limit.quantity, limit.limit_price) == (20, 45.0)
     assert (sell.quantity, sell.limit_price) == (20, 55.01)
     assert (stop.quantity, stop.stop_price) == (20, 55.01)
@@ -446,7 +446,7 @@ def test_a_split_scales_resting_orders():
 def test_a_split_rounds_the_remaining_quantity_down():
     venue = Venue(minutes({"A": steady(3)}))
     order = venue.submit("A", 101, limit_price=50.0)
-    venue.execution.apply_split(split("A", 0, 1.5), 5)
+    venue.execution.apply_action(split("A", 0, 1.5), 5)
     assert order.quantity == 151
 
 
@@ -455,7 +455,7 @@ def test_a_reverse_split_of_a_partly_filled_order_never_leaves_more_than_it_mean
     venue = Venue(minutes({"A": [flat(10, 8), flat(10, 8), flat(100)]}))
     order = venue.submit("A", -95)
     venue.step()
-    venue.execution.apply_split(split("A", 0, 0.1), 5)
+    venue.execution.apply_action(split("A", 0, 0.1), 5)
     assert order.remaining == pytest.approx(8, abs=1e-12)
     assert order.filled_quantity == pytest.approx(0.8)
     assert order.average_price == pytest.approx(100.0)
@@ -467,7 +467,7 @@ def test_a_reverse_split_of_a_partly_filled_order_never_leaves_more_than_it_mean
 def test_a_reverse_split_that_leaves_no_whole_lot_ends_the_order():
     venue = Venue(minutes({"A": steady(3)}))
     order = venue.submit("A", 9, limit_price=50.0)
-    venue.execution.apply_split(split("A", 0, 0.1), 5)
+    venue.execution.apply_action(split("A", 0, 0.1), 5)
     assert (order.status, order.reason) == (S.CANCELLED, "nothing_left_after_split")
 
 
@@ -479,14 +479,14 @@ def test_a_split_leaves_alone_what_hearing_of_it_took_back():
 
     venue = Venue(minutes({"A": steady(3)}), on_hear=take_back)
     orders = [venue.submit("A", 9, limit_price=50.0) for _ in range(3)]
-    venue.execution.apply_split(split("A", 0, 0.1), 5)
+    venue.execution.apply_action(split("A", 0, 0.1), 5)
     assert [(o.quantity, o.reason) for o in orders[1:]] == [(9, "cancelled_by_strategy")] * 2
 
 
 def test_a_dividend_leaves_orders_alone():
     venue = Venue(minutes({"A": steady(3)}))
     order = venue.submit("A", 10, limit_price=90.0)
-    venue.execution.apply_split(dividend("A", 0, 1.0), 5)
+    venue.execution.apply_action(dividend("A", 0, 1.0), 5)
     assert (order.quantity, order.limit_price) == (10, 90.0)
 
 
@@ -498,7 +498,7 @@ def test_a_split_does_not_change_what_was_charged_per_share(ratio):
     venue = Venue(minutes({"A": bars}), free(commission=commission))
     order = venue.submit("A", 11_000)
     venue.step()
-    venue.execution.apply_split(split("A", 0, ratio), 5)
+    venue.execution.apply_action(split("A", 0, ratio), 5)
     venue.step(2)
     assert [f.quantity for f in venue.fills] == [1000, 500, 500]
     assert [f.commission for f in venue.fills] == pytest.approx([5.0, 2.5, 2.5])

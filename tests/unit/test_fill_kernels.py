@@ -1,0 +1,51 @@
+"""The fill rules compiled: the event loop calls them as Python, compiled loops inline them, and they are the same rules."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import numba as nb
+import numpy as np
+import pytest
+from numba.extending import register_jitable
+
+from fairlead.execution import kernels
+
+RULES = [f for name, f in sorted(vars(kernels).items()) if inspect.isfunction(f) and not name.startswith("_")]
+
+
+def arguments(rule, random):
+    """Random arguments by the names of the parameters; prices on a coarse grid, so that ties happen."""
+    low, open_, close, high = sorted(np.round(random.uniform(95, 105, 4) * 2) / 2)
+    if random.random() < 0.5:
+        open_, close = close, open_
+    known = {"open_": open_, "high": high, "low": low, "close": close, "side": int(random.choice([-1, 1]))}
+    given = []
+    for name in inspect.signature(rule).parameters:
+        if name in known:
+            given.append(known[name])
+        elif name in ("on_touch", "certain"):
+            given.append(bool(random.random() < 0.5))
+        elif name in ("amount", "percent", "level", "limit", "stop") and random.random() < 0.2 and rule.__name__ != "limit_in_bar":
+            given.append(math.nan)
+        else:
+            given.append(float(np.round(random.uniform(94, 106) * 2) / 2))
+    return given
+
+
+def same(left, right):
+    return all(a == b or (a != a and b != b) for a, b in zip(np.atleast_1d(left), np.atleast_1d(right), strict=True))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_rule_gives_the_same_compiled(rule):
+    for other in RULES:
+        register_jitable(other)
+    compiled = nb.njit(rule)
+    random = np.random.default_rng(2001)
+    drawn = [arguments(rule, random) for _ in range(2000)]
+    results = [rule(*given) for given in drawn]
+    for given, expected in zip(drawn, results, strict=True):
+        assert same(compiled(*given), expected), given
+    assert len({str(result) for result in results}) > 3
