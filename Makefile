@@ -40,6 +40,10 @@ setup: $(DEV) ## Create .venv with everything that development needs
 test: lint types $(DEV) ## Set up, then lint, types, layers and every test with the coverage floor
 	$(BIN)/pytest -n 2 --cov --cov-report=term
 
+.PHONY: parity
+parity: $(RUNTIME) ## Ask six other engines the same questions: installs each in .parity/, compares, writes the page
+	PYTHONPATH=tests $(BIN)/python -m parity.run
+
 .PHONY: lint
 lint: $(DEV) ## Style, formatting and import layers
 	$(BIN)/ruff check .
@@ -71,8 +75,8 @@ clean: ## Remove build outputs and caches; keeps .venv and artifacts
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
-distclean: clean ## As clean, and remove .venv too
-	rm -rf $(VENV)
+distclean: clean ## As clean, and remove the environments .venv and .parity too
+	rm -rf $(VENV) .parity
 
 $(BIN)/python:
 	@[ -n "$(PYTHON)" ] || { echo "error: Fairlead needs Python 3.11 or later and found none." \

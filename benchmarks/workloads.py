@@ -24,7 +24,7 @@ from fairlead.data.table import BAR_SCHEMA
 from fairlead.engine.record import RunRecord
 from fairlead.engine.session import Allocation, SessionPlan, run_session
 from fairlead.execution.commission import CommissionSettings
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
 from fairlead.sdk import Bar, BarSlice, Context, Intents, OrderIntent, Strategy, parameter
 

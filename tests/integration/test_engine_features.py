@@ -16,6 +16,7 @@ from fairlead.data.facts import Facts
 from fairlead.evidence.lookahead import check_lookahead
 from fairlead.features import compute_symbols
 from fairlead.features.feed import SideData
+from fairlead.features.supply import FeatureSupply
 from fairlead.sdk import BarSlice, OrderIntent, Strategy
 from support_sessions import allocate, days, dividend, flat, minutes, plan, random_bars, run, split, steady
 
@@ -244,11 +245,11 @@ def test_a_feature_that_raises_is_named():
 
 def test_the_benchmark_is_a_symbol_of_the_run():
     source = market(gaps=0.0)
-    seen = watch(source, {"beta": ("beta", {"n": 20})}, features=SideData(benchmark="A"))
+    seen = watch(source, {"beta": ("beta", {"n": 20})}, features=FeatureSupply(side=SideData(benchmark="A")))
     np.testing.assert_allclose(seen.values("beta")[30:, 0], 1.0, rtol=1e-9)
     assert not np.allclose(seen.values("beta")[30:, 1], 1.0, rtol=1e-3)
     with pytest.raises(UnknownName, match="no benchmark symbol of this run named 'SPY'"):
-        run(source, Watcher({"x": "beta"}), features=SideData(benchmark="SPY"))
+        run(source, Watcher({"x": "beta"}), features=FeatureSupply(side=SideData(benchmark="SPY")))
 
 
 def test_earnings_per_share_survive_a_split():
@@ -257,7 +258,7 @@ def test_earnings_per_share_survive_a_split():
     published = pd.Timestamp(int(source.known_ns[1]), tz="UTC")
     row = {"symbol": "A", "field": "eps", "value": 5.0, "period_end": published.date(), "published": published}
     facts = Facts.from_frame(pd.DataFrame([row]))
-    seen = watch(source, {"pe": "price_to_earnings", "eps": "eps"}, features=SideData(facts=facts))
+    seen = watch(source, {"pe": "price_to_earnings", "eps": "eps"}, features=FeatureSupply(side=SideData(facts=facts)))
     assert math.isnan(seen.values("pe")[0, 0])
     np.testing.assert_allclose(seen.values("pe")[1:, 0], 20.0, rtol=1e-12)
     np.testing.assert_allclose(seen.values("eps")[:, 0], [math.nan, *[5.0] * 5, *[2.5] * 6], rtol=1e-12)

@@ -28,7 +28,7 @@ from fairlead.data.ingest import import_bars
 from fairlead.data.memory import source_from_frames
 from fairlead.data.opening import store_of
 from fairlead.execution.commission import CommissionSettings
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
 from fairlead.sdk import OrderIntent, RiskLimits, Strategy, find_strategy, lint_strategy, parameter
 from fairlead.sdk.scaffold import new_strategy_source

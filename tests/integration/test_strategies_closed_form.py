@@ -25,7 +25,7 @@ from fairlead.data.settings import DataSettings
 from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.evidence.lookahead import check_lookahead
 from fairlead.execution.commission import CommissionSettings
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
 from fairlead.sdk import OrderIntent, StrategyHarness, find_strategy, lint_strategy
 from fairlead.strategies.buy_and_hold import BuyAndHold

@@ -7,21 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.bars import BarBlock, BarSlice, Cursor, CursorMarks, effective_actions, forward_fill
-from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.core.events import CorporateAction
 from fairlead.core.time import NS_PER_DAY
 from fairlead.sdk.history import FIELDS, HistoricalData
+from support_actions import actions_of_any_kind
 
 SYMBOLS = ("A", "B")
-ACTIONS = st.lists(
-    st.builds(
-        CorporateAction,
-        st.sampled_from(SYMBOLS),
-        st.integers(0, 14),
-        st.sampled_from(ActionKind),
-        st.sampled_from([0.25, 2.0, 4.0]),
-    ),
-    max_size=4,
-)
+ACTIONS = st.lists(actions_of_any_kind(SYMBOLS, st.integers(0, 14)), max_size=4)
 
 
 def a_block(rng: np.random.Generator, n: int, actions: list[CorporateAction]) -> BarBlock:
@@ -29,7 +21,8 @@ def a_block(rng: np.random.Generator, n: int, actions: list[CorporateAction]) ->
     close[rng.random((n, 2)) < 0.25] = np.nan
     days = np.arange(n)
     mark = forward_fill(close)
-    placed = effective_actions(actions, {s: i for i, s in enumerate(SYMBOLS)}, days.astype(np.int32), mark)
+    columns = {s: i for i, s in enumerate(SYMBOLS)}
+    placed = effective_actions(actions, columns, days.astype(np.int32), mark, open_=close * 0.99)
     return BarBlock(
         SYMBOLS,
         days.astype(np.int64) * NS_PER_DAY,
@@ -74,7 +67,7 @@ def test_rewriting_the_future_changes_nothing(n, data, actions, other_actions, s
     fields["mark"] = forward_fill(fields["close"])
     kept = [a for a in actions if a.ex_session <= row]
     rewritten = kept + [a for a in other_actions if a.ex_session > row]
-    placed = effective_actions(rewritten, ours.columns, ours.session, fields["mark"])
+    placed = effective_actions(rewritten, ours.columns, ours.session, fields["mark"], open_=fields["open"])
     changed = BarBlock(SYMBOLS, ours.label_ns, ours.known_ns, ours.session, **fields, actions=placed)
     assert everything_seen(changed, row) == everything_seen(ours, row)
 
@@ -87,6 +80,6 @@ def test_cutting_the_future_off_changes_nothing(n, data, actions, seed):
     cut = slice(0, row + 1)
     names = ("label_ns", "known_ns", "session", *FIELDS, "mark")
     kept = {name: getattr(whole, name)[cut] for name in names}
-    placed = effective_actions(actions, whole.columns, kept["session"], kept["mark"])
+    placed = effective_actions(actions, whole.columns, kept["session"], kept["mark"], open_=kept["open"])
     truncated = BarBlock(SYMBOLS, **kept, actions=placed)
     assert everything_seen(truncated, row) == everything_seen(whole, row)

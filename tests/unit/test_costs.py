@@ -19,7 +19,14 @@ from fairlead.execution.commission import (
     PerShareCommission,
 )
 from fairlead.execution.latency import Latency, LatencySettings
-from fairlead.execution.slippage import FixedSlippage, NoSlippage, SlippageModel, SlippageSettings, VolumeSlippage
+from fairlead.execution.slippage import (
+    FixedSlippage,
+    NoSlippage,
+    SlippageContext,
+    SlippageModel,
+    SlippageSettings,
+    VolumeSlippage,
+)
 
 
 def in_parts(model, parts, price=100.0, multiplier=1.0):
@@ -47,12 +54,12 @@ def in_parts(model, parts, price=100.0, multiplier=1.0):
     ],
 )
 def test_slippage_goldens(model, quantity, volume, fraction):
-    assert model.fraction(quantity, volume) == pytest.approx(fraction, rel=1e-12, abs=0)
+    assert model.fraction(SlippageContext(quantity, volume, 50.0)) == pytest.approx(fraction, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("volume", [0.0, float("nan")])
 def test_a_bar_without_volume_fills_nothing_by_volume(volume):
-    assert VolumeSlippage().fraction(1, volume) is None
+    assert VolumeSlippage().fraction(SlippageContext(1, volume, 50.0)) is None
 
 
 @pytest.mark.parametrize(
@@ -150,7 +157,7 @@ class HalfSpread(SlippageModel):
 
     spread: float = 0.02
 
-    def fraction(self, quantity: float, bar_volume: float) -> float | None:
+    def fraction(self, trade: SlippageContext) -> float | None:
         return self.spread / 2
 
 
@@ -166,7 +173,7 @@ def plugin(monkeypatch):
 
 def test_a_plug_in_by_path(plugin):
     settings = SlippageSettings(model="their_models:HalfSpread", params={"spread": 0.04})
-    assert settings.build().fraction(1, 1) == 0.02
+    assert settings.build().fraction(SlippageContext(1, 1, 50.0)) == 0.02
 
 
 @pytest.mark.parametrize(

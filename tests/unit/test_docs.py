@@ -90,7 +90,7 @@ def test_marked_examples_run(page, tmp_path, monkeypatch):
             exec(compile(match["code"], page_id(page), "exec"), namespace)
 
 
-@pytest.mark.parametrize("page", ["getting-started.md", "guides/intraday.md"])
+@pytest.mark.parametrize("page", ["getting-started.md", "guides/intraday.md", "guides/write-a-feature.md"])
 def test_a_page_can_be_typed_as_it_stands(page, tmp_path):
     """In an empty folder: what is to be saved is saved, every command is typed, and each ends well."""
     text, name = (DOCS / page).read_text(), ""

@@ -165,7 +165,7 @@ def test_replace_writes_the_dataset_anew(store):
         ({"calendar": "XLON"}, "'calendar of dataset eq' must be 'XNYS' as in the stored data, was 'XLON'"),
         ({"synthetic": True}, "'synthetic of dataset eq' must be False as in the stored data, was True"),
         ({"seed": 3}, "'seed of dataset eq' must be None"),
-        ({"actions": [CorporateAction("A", DAY + 5, ActionKind.SPLIT, 3.0)]}, "split of A on 2024-01-06 .* value 2.0, was 3.0"),
+        ({"actions": [CorporateAction("A", DAY + 5, ActionKind.SPLIT, 3.0)]}, "split of A on 2024-01-06 .* the value 2.0, was the value 3.0"),
     ],
 )
 def test_data_of_another_kind_is_not_merged(store, options, message):
@@ -277,7 +277,7 @@ def test_tampering_is_named(store):
         ("actions.json", b"[]\n", "actions.json' must have the SHA-256"),
         ("actions.json", None, "actions.json is missing"),
         ("manifest.json", b"{", "cannot read .*manifest.json"),
-        ("manifest.json", b'{"schema_version": "2.0"}', r"'schema_version in .*' must be 1\.0, was '2\.0'"),
+        ("manifest.json", b'{"schema_version": "2.0"}', r"'schema_version in .*' must be 1\.1, was '2\.0'"),
         ("manifest.json", b'{"schema_version": "1.0"}', "manifest.json is not a manifest: 'dataset' Field required"),
     ],
 )

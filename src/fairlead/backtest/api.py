@@ -17,7 +17,9 @@ from fairlead.core.events import CorporateAction
 from fairlead.core.instruments import Instrument
 from fairlead.engine.clock import WallClock
 from fairlead.engine.session import Allocation, SessionPlan
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.features.settings import FeatureSettings
+from fairlead.features.supply import FeatureSupply
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
 
@@ -35,6 +37,7 @@ def backtest(
     end: dt.date | str | None = None,
     risk_limits: RiskLimits | Mapping[str, Any] | None = None,
     execution: ExecutionSettings | None = None,
+    features: FeatureSettings | Mapping[str, Any] | None = None,
     instruments: Mapping[str, Instrument] | None = None,
     actions: Sequence[CorporateAction] = (),
     bar_size: str | None = None,
@@ -44,7 +47,7 @@ def backtest(
     workspace: str | Path | None = None,
     now: Callable[[], dt.datetime] | None = None,
 ) -> Result:
-    """Run one strategy over history and return the `Result`. Nothing is written; call `Result.save` for that.
+    """Run one strategy over history and return the `Result`, which is not written; call `Result.save` for that.
 
     Parameters
     ----------
@@ -56,14 +59,17 @@ def backtest(
     cash : float
         Starting capital in account currency.
     commission, slippage : number, str, mapping or settings, optional
-        A number is basis points; a string names a model; a mapping is ``{"model": ..., "params": {...}}``. Default: those of
-        `ExecutionSettings`, 2 bps and 1 bp.
+        A number is basis points; a string names a model or a broker's commission preset; a mapping is
+        ``{"model": ..., "params": {...}}``. Default: those of `ExecutionSettings`, 2 bps and 1 bp.
     symbols, start, end : optional
         Choose from `data`; dates are sessions, both inclusive.
     risk_limits : RiskLimits or mapping, optional
         Tighten what the strategy declares.
     execution : ExecutionSettings, optional
         Everything else about the simulated venue.
+    features : FeatureSettings or mapping, optional
+        ``benchmark`` and ``facts`` for features that read them. With ``cache`` true, values that the workspace keeps are read,
+        and those of features that ask for it are kept there; in a mapping it is false if it is not given.
     actions : sequence of CorporateAction
         Splits and dividends of frames passed in `data`; a dataset brings its own.
     bar_size, calendar : str, optional
@@ -90,6 +96,7 @@ def backtest(
     selection = arguments.Selection(symbols, start, end, actions, bar_size, calendar)
     source = selection.source_of(data, workspace)
     settings = arguments.execution_of(execution, commission, slippage)
+    feature_settings, supply = arguments.features_of(features, source, workspace)
     allocation = Allocation(
         name=instance.name,
         strategy=instance,
@@ -102,6 +109,7 @@ def backtest(
         source=source,
         execution=settings,
         instruments=dict(instruments or {}),
+        features=supply,
         seed=seed,
     )
     config = {
@@ -109,6 +117,7 @@ def backtest(
         "seed": seed,
         "data": {"dataset": source.name, "sha256": source.content_hash, "symbols": list(source.symbols)},
         "execution": settings.model_dump(mode="json"),
+        "features": _recorded(feature_settings, supply),
         "instruments": {symbol: plain(asdict(item)) for symbol, item in sorted((instruments or {}).items())},
         "strategies": [
             {
@@ -128,3 +137,9 @@ def backtest(
     if result.status == "stopped":
         raise StrategyError(f"strategy {instance.name!r} raised: {result.record.strategies[0].error}")
     return result
+
+
+def _recorded(settings: FeatureSettings, supply: FeatureSupply) -> dict[str, Any]:
+    # Where values were kept changes no number; what they were computed from does.
+    facts = supply.side.facts
+    return {"benchmark": settings.benchmark, "facts_sha256": None if facts is None else facts.content_hash}

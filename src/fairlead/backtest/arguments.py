@@ -12,16 +12,18 @@ from typing import Any, Final, TypeAlias
 
 from fairlead.contracts.settings import build_settings
 from fairlead.contracts.workspace import workspace_folder
-from fairlead.core.errors import ConfigurationError
+from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.data.bundled import BUNDLED_DATASET
 from fairlead.data.memory import source_from_frames
 from fairlead.data.opening import open_source
 from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
-from fairlead.execution.commission import CommissionSettings
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.commission import CommissionSettings, known_presets
+from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
+from fairlead.features.settings import FeatureSettings
+from fairlead.features.supply import FeatureSupply
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.registry import find_strategy
 from fairlead.sdk.strategy import Strategy
@@ -83,9 +85,31 @@ def execution_of(execution: ExecutionSettings | None, commission: Cost, slippage
     return settings.model_copy(update=changes)
 
 
+def features_of(
+    features: FeatureSettings | Mapping[str, Any] | None, source: DataSource, workspace: str | Path | None
+) -> tuple[FeatureSettings, FeatureSupply]:
+    """Return the settings of a run's features, and where they come from.
+
+    A call from Python leaves no trace on the disk: what is not a `FeatureSettings` has the cache off unless it says otherwise.
+
+    Raises
+    ------
+    ConfigurationError
+        If a setting does not fit, or the benchmark is no symbol of the run.
+    DataNotFound, DataError, ContractError
+        If the facts cannot be read.
+    """
+    if features is None or isinstance(features, Mapping):
+        features = {"cache": False, **(features or {})}
+    settings = build_settings(FeatureSettings, features, "features")
+    if settings.benchmark is not None and settings.benchmark not in source.symbols:
+        raise UnknownName.among("benchmark symbol of this run", settings.benchmark, source.symbols)
+    return settings, FeatureSupply.of(settings, workspace_folder(os.environ, workspace))
+
+
 def _cost(name: str, cost: Cost, model_of_number: str) -> Any:
     if isinstance(cost, str):
-        return {"model": cost}
+        return {"preset": cost} if name == "commission" and cost in known_presets() else {"model": cost}
     if not isinstance(cost, (int, float)):
         return cost
     if 0 < cost < SMALLEST_BPS:

@@ -16,7 +16,9 @@ def buy_and_hold(prices: SessionPrices, actions: Sequence[CorporateAction], init
     """Return the value of the benchmark at the end of every session, shape (s,).
 
     Each symbol gets an equal share of `initial_cash` and is bought, without costs, at its first known close; until then its
-    share waits in cash. Splits multiply the units; a dividend buys more units at the close of its ex-session.
+    share waits in cash. Splits multiply the units; a dividend, or the worth of spun-off shares, buys more units at the close of
+    its ex-session. What a delisting or a merger pays, shares at their close, is held in cash. A symbol and the new name that it
+    got are one.
 
     Parameters
     ----------
@@ -31,9 +33,10 @@ def buy_and_hold(prices: SessionPrices, actions: Sequence[CorporateAction], init
     if count == 0 or width == 0:
         return np.full(count, initial_cash)
     growth = growth_factors(prices.symbols, prices.session, marks, actions)
-    share = initial_cash / width
+    new_names = _follow_names(prices, marks, growth, actions)
+    share = initial_cash / (width - len(new_names))
     value = np.zeros(count)
-    for column in range(width):
+    for column in sorted(set(range(width)) - new_names):
         known = np.flatnonzero(~np.isnan(marks[:, column]))
         if len(known) == 0:
             value += share
@@ -45,21 +48,42 @@ def buy_and_hold(prices: SessionPrices, actions: Sequence[CorporateAction], init
     return value
 
 
+def _follow_names(prices: SessionPrices, marks: FloatArray, growth: FloatArray, actions: Sequence[CorporateAction]) -> set[int]:
+    """Let the column of a renamed symbol go on with that of its new name; return the columns of the new names."""
+    columns = {symbol: i for i, symbol in enumerate(prices.symbols)}
+    found: set[int] = set()
+    # The last change first, so that a name that changes twice is followed through.
+    for row, action in reversed(rows_of(prices.session, actions)):
+        if action.kind is ActionKind.RENAME and action.symbol in columns and action.other in columns:
+            old, new = columns[action.symbol], columns[action.other]
+            marks[row:, old] = marks[row:, new]
+            growth[row:, old] *= growth[row:, new]
+            found.add(new)
+    return found
+
+
 def growth_factors(
     symbols: Sequence[str], session: DayArray, marks: FloatArray, actions: Sequence[CorporateAction]
 ) -> FloatArray:
-    """Return by what splits and reinvested dividends multiply the units of each symbol in each session, shape (s, k)."""
+    """Return by what corporate actions multiply the units of each symbol in each session, shape (s, k)."""
     columns = {symbol: i for i, symbol in enumerate(symbols)}
     splits, cash = np.ones_like(marks), np.zeros_like(marks)
     for row, action in rows_of(session, actions):
         column = columns.get(action.symbol)
         if column is None:
             continue
-        if action.kind is ActionKind.SPLIT:
-            splits[row, column] *= action.value
-        else:
+        other = columns.get(action.other)
+        worth = 0.0 if other is None or action.kind is ActionKind.RENAME else action.value * marks[row, other]
+        if action.share_factor != 1.0:
+            splits[row, column] *= action.share_factor
+        elif action.kind is ActionKind.DIVIDEND:
             # Per share as it is by then: of a split in the same session only what came before counts.
             cash[row, column] += action.value * splits[row, column]
+        elif action.kind is ActionKind.SPIN_OFF and worth == worth:
+            cash[row, column] += worth * splits[row, column]
+        elif action.kind is ActionKind.MERGER or action.cash is not None:
+            # The last price stands from here on: as many units as are worth what was paid.
+            splits[row, column] *= ((action.cash or 0.0) + worth) / marks[row, column]
     # The reinvestment is at the price of the session's close.
     with np.errstate(invalid="ignore"):
         grown = splits + cash / marks
@@ -68,7 +92,7 @@ def growth_factors(
 
 def split_adjustment(prices: SessionPrices, actions: Sequence[CorporateAction]) -> FloatArray:
     """Return what multiplies each raw price so that a split leaves no step; 1.0 in the last session. Shape (s, k)."""
-    only_splits = [action for action in actions if action.kind is ActionKind.SPLIT]
+    only_splits = [action for action in actions if action.share_factor != 1.0]
     factors = growth_factors(prices.symbols, prices.session, np.ones_like(prices.mark), only_splits)
     if len(factors) == 0:
         return factors

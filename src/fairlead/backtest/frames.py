@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from fairlead.backtest.execution_quality import Cost, OrderExecution
 from fairlead.backtest.metrics import Metric, drawdowns
 from fairlead.backtest.trades import RoundTrip
 from fairlead.core.arrays import FloatArray, IntArray
@@ -52,6 +53,18 @@ _ORDER_FIELDS = (
     "reason",
     "tag",
 )
+_EXECUTION_OF_ORDER = (
+    "order_id",
+    "strategy",
+    "symbol",
+    "side",
+    "order_type",
+    "status",
+    "reason",
+    "quantity",
+    "filled_quantity",
+)
+_EXECUTION_AMOUNTS = ("reference_price", "delay", "slippage", "commission", "opportunity", "shortfall", "paper_value")
 _FILL_FIELDS = ("fill_id", "order_id", "strategy", "symbol", "side", "quantity", "price_ideal", "price", "commission", "tag")
 
 
@@ -99,6 +112,24 @@ def fills_frame(fills: Sequence[Fill]) -> pd.DataFrame:
     frame = pd.DataFrame({name: _column(fills, name) for name in _FILL_FIELDS})
     frame.insert(0, "ts", instants([fill.ts_ns for fill in fills]))
     frame.insert(9, "slippage", np.array([fill.slippage for fill in fills], dtype=float))
+    return frame
+
+
+def execution_frame(orders: Sequence[OrderExecution]) -> pd.DataFrame:
+    """Return one row per order as it was executed: amounts in currency, slippage in basis points, NaN where not known."""
+    listed = [item.order for item in orders]
+    frame = pd.DataFrame({name: _column(listed, name) for name in _EXECUTION_OF_ORDER})
+    frame.insert(0, "decided", instants([order.created_ns for order in listed]))
+    frame.insert(1, "arrived", instants([order.arrives_ns for order in listed]))
+    for name in ("first_fill", "last_fill"):
+        stamps = pd.array([getattr(item, f"{name}_ns") for item in orders], dtype="Int64")
+        frame[name] = pd.to_datetime(pd.Series(stamps), utc=True, unit="ns")
+    frame["reference"] = [item.reference for item in orders]
+    for name in _EXECUTION_AMOUNTS:
+        frame[name] = np.array([getattr(item, name) for item in orders], dtype=float)
+    for name in ("arrival", "trigger", "mid", "typical"):
+        costs: list[Cost | None] = [getattr(item, f"against_{name}") for item in orders]
+        frame[f"{name}_bps"] = np.array([None if cost is None else cost.bps for cost in costs], dtype=float)
     return frame
 
 

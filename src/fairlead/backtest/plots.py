@@ -33,7 +33,7 @@ def equity_figure(
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylabel("Equity", color=MUTED)
     axes.legend(loc="upper left", frameon=False, labelcolor=INK)
-    _dates(axes)
+    date_axis(axes)
     return figure
 
 
@@ -47,7 +47,7 @@ def drawdown_figure(ts_ns: IntArray, equity: FloatArray, initial_cash: float, *,
     axes.set_ylabel("Drawdown", color=MUTED)
     if len(y) == 0 or not y.min() < 0:
         axes.set_ylim(-1.0, 0.1)
-    _dates(axes)
+    date_axis(axes)
     return figure
 
 
@@ -72,6 +72,24 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def style_axes(axes: Axes) -> None:
+    """Give axes the look of all pictures: quiet lines, no frame."""
+    axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=MUTED, labelsize=9, length=0)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name == "bottom")
+        spine.set_color(GRID)
+
+
+def date_axis(axes: Axes) -> None:
+    """Write dates under axes, as few words as will do."""
+    locator = AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axes.margins(x=0.01)
+
+
 def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(11, 4.6), dpi=130, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
@@ -79,22 +97,10 @@ def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     axes.set_title(title, loc="left", fontsize=13, color=INK, fontweight="bold", pad=12, parse_math=False)
     if note:
         axes.set_title(note, loc="right", fontsize=9, color=LOSS, pad=12, parse_math=False)
-    axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=MUTED, labelsize=9, length=0)
-    for name, spine in axes.spines.items():
-        spine.set_visible(name == "bottom")
-        spine.set_color(GRID)
+    style_axes(axes)
     return figure, axes
 
 
 def _points(ts_ns: IntArray, values: FloatArray) -> tuple[np.ndarray, FloatArray]:
     kept = thin(values)
     return ts_ns[kept].view("datetime64[ns]"), values[kept]
-
-
-def _dates(axes: Axes) -> None:
-    locator = AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.margins(x=0.01)

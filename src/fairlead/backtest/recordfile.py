@@ -11,72 +11,31 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fairlead.backtest.eventrows import BAR, EVENT_SCHEMA, MID, applied_of, corporate_of, event_rows, fill_of, update_of
+from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import DataError
-from fairlead.core.events import ActionKind, CorporateAction
-from fairlead.core.fills import Fill
-from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
-from fairlead.engine.record import AppliedAction, EquityCurve, RunRecord, SessionPrices, StrategyOutcome
+from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
+from fairlead.engine.record import (
+    EquityCurve,
+    ExecutionPrices,
+    RunRecord,
+    SessionPrices,
+    StrategyOutcome,
+)
 
 EQUITY: Final = "equity.parquet"
 EVENTS: Final = "events.parquet"
 ORDERS: Final = "orders.parquet"
 PRICES: Final = "prices.parquet"
+_ARRIVAL: Final = "arrival_price"
 
 _S, _F, _I = pa.string(), pa.float64(), pa.int64()
-EVENT_SCHEMA: Final = pa.schema(
-    [
-        ("ts_ns", _I),
-        ("kind", _S),
-        ("strategy", _S),
-        ("symbol", _S),
-        ("order_id", _S),
-        ("seq", _I),
-        ("previous", _S),
-        ("status", _S),
-        ("filled_quantity", _F),
-        ("average_price", _F),
-        ("execution_id", _S),
-        ("side", _S),
-        ("quantity", _F),
-        ("price_ideal", _F),
-        ("price", _F),
-        ("commission", _F),
-        ("bar_ns", _I),
-        ("action", _S),
-        ("ex_session", _I),
-        ("value", _F),
-        ("quantity_before", _F),
-        ("quantity_after", _F),
-        ("cash", _F),
-        ("text", _S),
-    ]
-)
-"""Kinds: ``order`` (a status change), ``fill``, ``action`` (met a position) and ``market_action`` (took effect in the data)."""
-
-_ORDER_TYPES: Final[Mapping[str, pa.DataType]] = {
-    **dict.fromkeys(("quantity", "limit_price", "stop_price", "filled_quantity", "average_price", "commission"), _F),
-    **dict.fromkeys(("executed", "decided_quantity", "decided_limit", "decided_stop"), _F),
-    **dict.fromkeys(("created_ns", "arrives_ns", "expires_ns", "day_session", "update_count"), _I),
-    "stop_triggered": pa.bool_(),
+# By the annotations of `Order`, so that a new field is kept without a word here.
+_TYPES: Final[Mapping[str, pa.DataType]] = {"float": _F, "int": _I, "bool": pa.bool_()}
+_ENUMS: Final[Mapping[str, Callable[[str], object]]] = {
+    enum.__name__: enum for enum in (Side, OrderType, TimeInForce, OrderStatus, OrderRole)
 }
-_ORDER_ENUMS: Final[Mapping[str, Callable[[str], object]]] = {
-    "side": Side,
-    "order_type": OrderType,
-    "time_in_force": TimeInForce,
-    "status": OrderStatus,
-}
-
-
-def event_rows(record: RunRecord) -> list[dict[str, Any]]:
-    """Return what happened, in order: at one instant actions come first, then then fills, then status changes.
-
-    Market actions stand at the end; they carry no instant.
-    """
-    rows = [(applied.ts_ns, 0, _action_row(applied)) for applied in record.applied_actions]
-    rows += [(fill.ts_ns, 1, _fill_row(fill)) for fill in record.fills]
-    rows += [(update.ts_ns, 2, _update_row(update)) for update in record.updates]
-    rows.sort(key=lambda entry: entry[:2])  # stable: ties keep the order in which they happened
-    return [row for _, _, row in rows] + [_market_row(action) for action in record.market_actions]
+_ORDER_KINDS: Final = {f.name: str(f.type).partition(" | ")[0] for f in fields(Order)}
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -93,7 +52,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
         equity[name] = pa.array(np.concatenate([getattr(curve, name) for curve in curves.values()]))
     _write(pa.table(equity), folder / EQUITY)
     _write(pa.Table.from_pylist(event_rows(record), EVENT_SCHEMA), folder / EVENTS)
-    _write(_order_table(record.orders), folder / ORDERS)
+    _write(_order_table(record), folder / ORDERS)
     prices = record.prices
     columns = {"session": pa.array(prices.session), "ts_ns": pa.array(prices.ts_ns)}
     columns |= {f"mark:{symbol}": pa.array(prices.mark[:, i]) for i, symbol in enumerate(prices.symbols)}
@@ -122,6 +81,7 @@ def read_record(folder: Path, run_id: str, facts: Mapping[str, Any]) -> RunRecor
     curves = _read_curves(folder)
     events = _read(folder / EVENTS).to_pylist()
     strategies = tuple(StrategyOutcome(**strategy) for strategy in facts["strategies"])
+    orders = _read(folder / ORDERS).to_pylist()
     prices = _read(folder / PRICES)
     marks = [name for name in prices.column_names if name.startswith("mark:")]
     sessions = prices["session"].to_numpy().astype(np.int32)
@@ -137,15 +97,28 @@ def read_record(folder: Path, run_id: str, facts: Mapping[str, Any]) -> RunRecor
             prices["ts_ns"].to_numpy(),
             np.column_stack([prices[name].to_numpy() for name in marks]) if marks else np.empty((len(sessions), 0)),
         ),
-        orders=[_order(row) for row in _read(folder / ORDERS).to_pylist()],
-        updates=[_update(row) for row in events if row["kind"] == "order"],
-        fills=[_fill(row) for row in events if row["kind"] == "fill"],
-        applied_actions=[_applied(row) for row in events if row["kind"] == "action"],
-        market_actions=[_corporate(row) for row in events if row["kind"] == "market_action"],
+        orders=[_order(row) for row in orders],
+        updates=[update_of(row) for row in events if row["kind"] == "order"],
+        fills=[fill_of(row) for row in events if row["kind"] == "fill"],
+        applied_actions=[applied_of(row) for row in events if row["kind"] == "action"],
+        market_actions=[corporate_of(row) for row in events if row["kind"] == "market_action"],
         bars=int(facts["bars"]),
         digest=str(facts["digest"]),
         stage_seconds=dict(facts["stage_seconds"]),
+        execution_prices=_execution_prices(orders, [row for row in events if row["kind"] == "fill"]),
     )
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's events as they were written; see `EVENT_SCHEMA`.
+
+    Raises
+    ------
+    DataError
+        If the table is missing or unreadable.
+    """
+    rows: list[dict[str, Any]] = _read(folder / EVENTS).to_pylist()
+    return rows
 
 
 def _same(curve: EquityCurve, other: EquityCurve) -> bool:
@@ -163,108 +136,34 @@ def _read_curves(folder: Path) -> dict[str, EquityCurve]:
     return curves
 
 
-def _order_table(orders: Sequence[Order]) -> pa.Table:
-    names = [f.name for f in fields(Order)]
-    return pa.table({name: pa.array([getattr(order, name) for order in orders], _ORDER_TYPES.get(name, _S)) for name in names})
+def _order_table(record: RunRecord) -> pa.Table:
+    columns = {
+        name: pa.array([getattr(order, name) for order in record.orders], _TYPES.get(kind, _S))
+        for name, kind in _ORDER_KINDS.items()
+    }
+    noted = record.execution_prices
+    arrival = np.full(len(record.orders), np.nan) if noted is None else noted.arrival
+    return pa.table({**columns, _ARRIVAL: pa.array(arrival, _F, from_pandas=True)})
 
 
 def _order(row: dict[str, Any]) -> Order:
-    values: dict[str, Any] = {name: _ORDER_ENUMS[name](value) if name in _ORDER_ENUMS else value for name, value in row.items()}
+    enums = {name: _ENUMS.get(_ORDER_KINDS[name]) for name in row if name != _ARRIVAL}
+    values: dict[str, Any] = {name: row[name] if enum is None else enum(row[name]) for name, enum in enums.items()}
     return Order(**values)
 
 
-def _update_row(update: OrderUpdate) -> dict[str, Any]:
-    return {
-        "ts_ns": update.ts_ns,
-        "kind": "order",
-        "order_id": update.order_id,
-        "seq": update.seq,
-        "previous": update.previous.value,
-        "status": update.status.value,
-        "filled_quantity": update.filled_quantity,
-        "average_price": update.average_price,
-        "text": update.reason,
-    }
+def _execution_prices(orders: Sequence[dict[str, Any]], fills: Sequence[dict[str, Any]]) -> ExecutionPrices | None:
+    """Return what was noted; None if nothing was, as in the records of earlier versions."""
 
+    def column(rows: Sequence[dict[str, Any]], name: str) -> FloatArray:
+        return np.array([row.get(name) for row in rows], dtype=np.float64)
 
-def _update(row: dict[str, Any]) -> OrderUpdate:
-    return OrderUpdate(
-        row["order_id"],
-        row["seq"],
-        row["ts_ns"],
-        OrderStatus(row["previous"]),
-        OrderStatus(row["status"]),
-        row["filled_quantity"],
-        row["average_price"],
-        row["text"],
-    )
-
-
-def _fill_row(fill: Fill) -> dict[str, Any]:
-    return {
-        "ts_ns": fill.ts_ns,
-        "kind": "fill",
-        "strategy": fill.strategy,
-        "symbol": fill.symbol,
-        "order_id": fill.order_id,
-        "execution_id": fill.execution_id,
-        "side": fill.side.value,
-        "quantity": fill.quantity,
-        "price_ideal": fill.price_ideal,
-        "price": fill.price,
-        "commission": fill.commission,
-        "bar_ns": fill.bar_ns,
-        "text": fill.tag,
-    }
-
-
-def _fill(row: dict[str, Any]) -> Fill:
-    return Fill(
-        execution_id=row["execution_id"],
-        order_id=row["order_id"],
-        strategy=row["strategy"],
-        symbol=row["symbol"],
-        side=Side(row["side"]),
-        quantity=row["quantity"],
-        price_ideal=row["price_ideal"],
-        price=row["price"],
-        commission=row["commission"],
-        ts_ns=row["ts_ns"],
-        bar_ns=row["bar_ns"],
-        tag=row["text"],
-    )
-
-
-def _market_row(action: CorporateAction) -> dict[str, Any]:
-    return {
-        "kind": "market_action",
-        "symbol": action.symbol,
-        "action": action.kind.value,
-        "ex_session": action.ex_session,
-        "value": action.value,
-    }
-
-
-def _action_row(applied: AppliedAction) -> dict[str, Any]:
-    return {
-        **_market_row(applied.action),
-        "ts_ns": applied.ts_ns,
-        "kind": "action",
-        "strategy": applied.strategy,
-        "quantity_before": applied.quantity_before,
-        "quantity_after": applied.quantity_after,
-        "cash": applied.cash,
-    }
-
-
-def _corporate(row: dict[str, Any]) -> CorporateAction:
-    return CorporateAction(row["symbol"], row["ex_session"], ActionKind(row["action"]), row["value"])
-
-
-def _applied(row: dict[str, Any]) -> AppliedAction:
-    return AppliedAction(
-        row["ts_ns"], row["strategy"], _corporate(row), row["quantity_before"], row["quantity_after"], row["cash"]
-    )
+    if any(_ARRIVAL not in row for row in orders):
+        return None
+    bar = np.empty((len(fills), len(BAR)))
+    for i, name in enumerate(BAR):
+        bar[:, i] = column(fills, name)
+    return ExecutionPrices(column(orders, _ARRIVAL), bar, column(fills, MID))
 
 
 def _write(table: pa.Table, path: Path) -> None:

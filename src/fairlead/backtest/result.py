@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from fairlead.backtest.benchmark import buy_and_hold
+from fairlead.backtest.execution_summary import ExecutionQuality, execution_quality
 from fairlead.backtest.info import RunInfo, plain
 from fairlead.backtest.metrics import Metric
 from fairlead.backtest.scorecard import SessionReturns, score, session_returns
@@ -86,6 +87,11 @@ class Result:
     def ledger(self) -> Ledger:
         """Round trips, dividends and the legs of every fill."""
         return ledger_of(self.record, {symbol: item.multiplier for symbol, item in self.instruments.items()})
+
+    @cached_property
+    def execution(self) -> ExecutionQuality:
+        """Fill rates, slippage, latency, costs and shortfall, in all, by strategy, by symbol and by order."""
+        return execution_quality(self.record, {symbol: item.multiplier for symbol, item in self.instruments.items()})
 
     @cached_property
     def sessions(self) -> SessionReturns:

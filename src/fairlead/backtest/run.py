@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from fairlead.backtest.info import RunInfo
 from fairlead.backtest.provenance import code_hash, code_version, python_version
@@ -13,7 +13,10 @@ from fairlead.backtest.result import Result
 from fairlead.contracts.files import canonical_json, sha256_bytes
 from fairlead.core.identity import slug
 from fairlead.core.time import day_to_date, format_utc, to_ns
+from fairlead.engine.recorder import Watch
 from fairlead.engine.session import Progress, SessionPlan, run_session
+
+RunMode: TypeAlias = Literal["backtest", "replay"]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -34,7 +37,9 @@ def run_backtest(
     created_at: dt.datetime,
     hashed: str | None = None,
     command: str = "",
+    mode: RunMode = "backtest",
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> Result:
     """Run `plan` and return its result.
 
@@ -52,19 +57,23 @@ def run_backtest(
         Hash of `config`, if it is known already.
     command : str
         What made the run.
+    mode : {'backtest', 'replay'}
+        Whether it is a run of its own or another's, run again.
     progress : callable, optional
         Told after every block how many instants have passed.
+    watch : callable, optional
+        Shown every instant once it is over; see `run_session`.
     """
     hashed = hashed if hashed is not None else config_hash(config)
     if not plan.run_id:
         plan = replace(plan, run_id=run_id(created_at, title, hashed))
-    record = run_session(plan, progress)
+    record = run_session(plan, progress, watch)
     days = record.account.session
     source = plan.source
     info = RunInfo(
         run_id=plan.run_id,
         title=title,
-        mode="backtest",
+        mode=mode,
         created_at=format_utc(to_ns(created_at)),
         code_version=code_version(),
         python_version=python_version(),

@@ -16,7 +16,16 @@ from fairlead.backtest.metrics import drawdowns
 from fairlead.backtest.plots import to_png
 from fairlead.backtest.report.page import render
 from fairlead.backtest.result import PlotKind, Result
-from fairlead.backtest.tables import FILL_COLUMNS, ORDER_COLUMNS, OUTCOME_COLUMNS, TRADE_COLUMNS, Row, Tables, to_csv
+from fairlead.backtest.tables import (
+    EXECUTION_COLUMNS,
+    FILL_COLUMNS,
+    ORDER_COLUMNS,
+    OUTCOME_COLUMNS,
+    TRADE_COLUMNS,
+    Row,
+    Tables,
+    to_csv,
+)
 from fairlead.contracts.files import atomic_directory, canonical_json, write_json
 from fairlead.core.errors import DataError, DataNotFound
 from fairlead.core.instruments import AssetClass, Instrument
@@ -57,6 +66,7 @@ def write_directory(result: Result, target: Path, *, report: bool = True, plots:
         for name, picture in pictures.items():
             (folder / name).write_bytes(picture)
         write_json(folder / "metrics.json", result.metrics)
+        write_json(folder / "execution.json", result.execution.to_dict())
         write_json(folder / "diagnostics.json", diagnostics(result))
         _text(folder / "config.yaml", yaml.safe_dump(plain(result.info.config), sort_keys=True, allow_unicode=True))
         _text(folder / "label.txt", f"{_one_line(result.info.title)}\n")
@@ -95,6 +105,7 @@ def _tables(result: Result) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
         "orders.csv": (ORDER_COLUMNS + OUTCOME_COLUMNS, list(tables.orders())),
         "filled_orders.csv": (FILL_COLUMNS, list(tables.fills())),
         "trades.csv": (TRADE_COLUMNS, list(tables.trades())),
+        "execution_quality.csv": (EXECUTION_COLUMNS, list(tables.executions(result.execution.orders))),
     }
 
 

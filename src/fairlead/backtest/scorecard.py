@@ -16,7 +16,7 @@ from fairlead.core.orders import Order, OrderStatus, OrderType
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.engine.record import RunRecord
 
-PASSIVE: Final = (OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT)
+PASSIVE: Final = (OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,7 +201,7 @@ def _trades(closed: list[RoundTrip], initial_cash: float, ledger: Ledger) -> dic
 
 def _orders(record: RunRecord) -> dict[str, Metric]:
     last_ns = int(record.account.ts_ns[-1]) if len(record.account.ts_ns) else 0
-    asked = [order for order in record.orders if _was_marketable(order, last_ns)]
+    asked = [order for order in record.orders if was_marketable(order, last_ns)]
     submitted = sum(order.quantity for order in asked)
     return {
         "num_orders": len(record.orders),
@@ -211,11 +211,15 @@ def _orders(record: RunRecord) -> dict[str, Metric]:
     }
 
 
-def _was_marketable(order: Order, last_ns: int) -> bool:
-    """Leave out passive orders that expired by design, and orders that no later bar could have met (domain rule 13.2)."""
+def was_marketable(order: Order, last_ns: int) -> bool:
+    """Return whether the market could have filled `order` (domain rule 13.2).
+
+    Passive orders that ended untouched did so by design, a follower may have waited in vain for its parent, and what was
+    decided at `last_ns`, the end of the run, no later bar could have met.
+    """
     if order.filled_quantity > 0 or order.status is OrderStatus.REJECTED:
         return True
-    return order.order_type not in PASSIVE and order.created_ns < last_ns
+    return order.order_type not in PASSIVE and not order.parent_id and order.created_ns < last_ns
 
 
 def _benchmark(record: RunRecord, sessions: SessionReturns, risk_free: float) -> dict[str, Metric]:

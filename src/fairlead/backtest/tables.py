@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+from fairlead.backtest.execution_quality import Cost, OrderExecution
 from fairlead.backtest.info import RunInfo
 from fairlead.backtest.trades import FillLeg, Ledger, RoundTrip
 from fairlead.core.instruments import GRID_TOLERANCE, Instrument
@@ -87,6 +88,37 @@ TRADE_COLUMNS: Final = (
     "strategy",
     "status",
 )
+
+EXECUTION_COLUMNS: Final = (
+    "order_id",
+    "strategy",
+    "symbol",
+    "side",
+    "order_type",
+    "status",
+    "reason",
+    "decided_at",
+    "arrived_at",
+    "first_fill_at",
+    "last_fill_at",
+    "qty",
+    "filled_qty",
+    "fills",
+    "reference",
+    "reference_price",
+    "avg_price",
+    "arrival_bps",
+    "trigger_bps",
+    "mid_bps",
+    "typical_bps",
+    "delay",
+    "slippage",
+    "commission",
+    "opportunity",
+    "shortfall",
+    "paper_value",
+)
+"""How each order was executed: amounts in currency, positive for worse, empty where the prices they need are not known."""
 
 SCHEMA_VERSION: Final = "1.0"
 # An order without an end in sight. Later dates do not fit the nanosecond stamps of common readers.
@@ -192,6 +224,41 @@ class Tables:
             yield self._leg(leg)
             leg = next(legs, None)
 
+    def executions(self, executions: Iterable[OrderExecution]) -> Iterator[Row]:
+        """Yield each order as it was executed, in the order of the decisions."""
+        for item in executions:
+            order = item.order
+            instrument = self._instruments[order.symbol]
+            yield {
+                "order_id": order.order_id,
+                "strategy": order.strategy,
+                "symbol": order.symbol,
+                "side": order.side.value,
+                "order_type": order.order_type.value,
+                "status": order.status.value,
+                "reason": order.reason,
+                "decided_at": format_utc(order.created_ns),
+                "arrived_at": format_utc(order.arrives_ns),
+                "first_fill_at": "" if item.first_fill_ns is None else format_utc(item.first_fill_ns),
+                "last_fill_at": "" if item.last_fill_ns is None else format_utc(item.last_fill_ns),
+                "qty": quantity_text(instrument, order.quantity),
+                "filled_qty": quantity_text(instrument, order.filled_quantity),
+                "fills": str(item.fills),
+                "reference": item.reference,
+                "reference_price": number(item.reference_price),
+                "avg_price": number(order.average_price),
+                "arrival_bps": _bps(item.against_arrival),
+                "trigger_bps": _bps(item.against_trigger),
+                "mid_bps": _bps(item.against_mid),
+                "typical_bps": _bps(item.against_typical),
+                "delay": number(item.delay),
+                "slippage": number(item.slippage),
+                "commission": number(item.commission),
+                "opportunity": number(item.opportunity),
+                "shortfall": number(item.shortfall),
+                "paper_value": number(item.paper_value),
+            }
+
     def trades(self) -> Iterator[Row]:
         """Yield round trips; open ones last, with status ``open`` and the last price in place of an exit."""
         bar_size = self._info.bar_size
@@ -281,6 +348,10 @@ class Tables:
 
 _ENDS: Final = (OrderStatus.CANCELLED, OrderStatus.EXPIRED, OrderStatus.REJECTED)
 _FAILURES: Final = ("ORDER_VALIDITY_VIOLATION", "LOOKAHEAD_SUSPECTED")
+
+
+def _bps(cost: Cost | None) -> str:
+    return "" if cost is None else number(cost.bps)
 
 
 def _price(instrument: Instrument, price: float | None) -> str:

@@ -15,8 +15,8 @@ from fairlead.core.portfolio import is_dust
 from fairlead.core.time import NS_PER_MINUTE, format_utc
 from fairlead.engine.record import AppliedAction, RunRecord
 
-EXIT_REASONS: Final = frozenset({"stop_loss", "take_profit", "session_end", "trailing_stop", "manual"})
-"""The closed list of domain rule 6.12."""
+EXIT_REASONS: Final = frozenset({"stop_loss", "take_profit", "session_end", "trailing_stop", "manual", "corporate_action"})
+"""The list of domain rule 6.12, and ``corporate_action``: a merger, a delisting, or shares that met a position against them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class RoundTrip:
     Attributes
     ----------
     order_id, exit_order_id : str
-        The order that opened the position, and the one that closed this part of it.
+        The order that opened the position, and the one that closed this part of it; empty where a corporate action did.
     side : Side
         BUY for a long trade.
     qty : float
@@ -82,7 +82,7 @@ class RoundTrip:
 
 @dataclass(frozen=True, slots=True)
 class Dividend:
-    """Cash that a held position received (long) or paid (short)."""
+    """Cash that a held position received (long) or paid (short), or the worth of shares that came in as a dividend."""
 
     ts_ns: int
     strategy: str
@@ -144,10 +144,12 @@ class _Lot:
         "largest",
         "order_id",
         "quantity",
+        "symbol",
         "trade_id",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
         self.quantity = 0.0
         self.largest = 0.0
         self.ideal_price = 0.0
@@ -156,12 +158,13 @@ class _Lot:
         self.entry_ns = 0
         self.order_id = self.group_id = self.trade_id = ""
 
-    def add(self, fill: Fill, quantity: float, commission: float) -> None:
-        held, size = abs(self.quantity), abs(self.quantity) + quantity
-        self.ideal_price = (self.ideal_price * held + fill.price_ideal * quantity) / size
-        self.exec_price = (self.exec_price * held + fill.price * quantity) / size
+    def add(self, signed: float, prices: tuple[float, float], commission: float) -> None:
+        held, quantity = abs(self.quantity), abs(signed)
+        size = held + quantity
+        self.ideal_price = (self.ideal_price * held + prices[0] * quantity) / size
+        self.exec_price = (self.exec_price * held + prices[1] * quantity) / size
         self.commission += commission
-        self.quantity += quantity * fill.side.sign
+        self.quantity += signed
         self.largest = max(self.largest, abs(self.quantity))
 
     def split(self, ratio: float) -> None:
@@ -169,6 +172,15 @@ class _Lot:
         self.largest *= ratio
         self.ideal_price /= ratio
         self.exec_price /= ratio
+
+    def copy(self) -> _Lot:
+        twin = _Lot(self.symbol)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        return twin
+
+    def clear(self) -> None:
+        self.quantity = self.largest = self.commission = self.ideal_price = self.exec_price = 0.0
 
 
 class _Builder:
@@ -180,7 +192,7 @@ class _Builder:
         self.used_ids: dict[str, int] = {}
 
     def fill(self, fill: Fill) -> None:
-        lot = self.lots.setdefault((fill.strategy, fill.symbol), _Lot())
+        lot = self._lot(fill.strategy, fill.symbol)
         remaining, commission = fill.quantity, fill.commission
         held, largest = abs(lot.quantity), lot.largest
         if held and (lot.quantity > 0) != (fill.side is Side.BUY):
@@ -188,7 +200,7 @@ class _Builder:
             if is_dust(held - remaining, largest):
                 closed = held
             share = commission * (closed / remaining) if closed < remaining else commission
-            self._close(lot, fill, closed, share)
+            self._close(lot, fill, closed, (fill.price_ideal, fill.price), share)
             remaining -= closed
             commission -= share
         if not is_dust(remaining, largest):
@@ -197,19 +209,68 @@ class _Builder:
                 lot.entry_ns, lot.order_id = fill.ts_ns, fill.order_id
                 lot.group_id = order.group_id if order is not None else ""
                 lot.trade_id = self._new_id(fill.order_id, fill.ts_ns)
-            lot.add(fill, remaining, commission)
+            lot.add(remaining * fill.side.sign, (fill.price_ideal, fill.price), commission)
             self.ledger.legs.append(FillLeg(fill, lot.trade_id, "ENTRY", remaining, commission))
 
     def action(self, applied: AppliedAction) -> None:
-        action = applied.action
-        if action.kind is ActionKind.SPLIT:
-            lot = self.lots.get((applied.strategy, action.symbol))
-            if lot is not None:
-                lot.split(action.value)
-        if applied.cash:
-            self.ledger.dividends.append(
-                Dividend(applied.ts_ns, applied.strategy, action.symbol, applied.quantity_before, applied.cash)
-            )
+        action, strategy = applied.action, applied.strategy
+        paid = applied.cash if action.kind is ActionKind.DIVIDEND else applied.in_kind
+        if paid:
+            self.ledger.dividends.append(Dividend(applied.ts_ns, strategy, action.symbol, applied.quantity_before, paid))
+        if applied.in_kind:
+            price = applied.in_kind / (applied.other_quantity * self.multipliers.get(action.other, 1.0))
+            source = _Lot(action.other)
+            source.entry_ns, source.trade_id = applied.ts_ns, self._new_id(action.other, applied.ts_ns)
+            self._transfer(applied, source, (price, price), 0.0)
+            return
+        lot = self.lots.get((strategy, action.symbol))
+        if lot is None or lot.quantity == 0.0:
+            return
+        if action.share_factor != 1.0:
+            lot.split(action.share_factor)
+        elif applied.other_quantity or action.ends_symbol:
+            self._exchange(applied, lot)
+
+    def _exchange(self, applied: AppliedAction, lot: _Lot) -> None:
+        """Move a part of a position's cost to another symbol; what ends with it is closed at what was paid."""
+        action, fraction = applied.action, applied.cost_fraction
+        multiplier = self.multipliers.get(action.symbol, 1.0)
+        units, commission = lot.quantity, lot.commission * fraction
+        costs = lot.ideal_price * fraction, lot.exec_price * fraction
+        lot.ideal_price -= costs[0]
+        lot.exec_price -= costs[1]
+        lot.commission -= commission
+        source = lot.copy()
+        if action.ends_symbol:
+            if fraction < 1.0:
+                price = applied.cash / (units * multiplier)
+                self._close(lot, applied, abs(units), (price, price), 0.0)
+            lot.clear()
+        if applied.other_quantity:
+            scale = units * multiplier / (applied.other_quantity * self.multipliers.get(action.other, 1.0))
+            if fraction < 1.0:
+                source.trade_id = self._new_id(source.order_id, source.entry_ns)
+            self._transfer(applied, source, (costs[0] * scale, costs[1] * scale), commission)
+
+    def _transfer(self, applied: AppliedAction, source: _Lot, prices: tuple[float, float], commission: float) -> None:
+        """Book units that came in for `prices`, before and after slippage, and with an entry that `source` remembers."""
+        remaining = abs(applied.other_quantity)
+        sign = 1.0 if applied.other_quantity > 0 else -1.0
+        lot = self._lot(applied.strategy, applied.action.other)
+        held, largest = abs(lot.quantity), lot.largest
+        if held and (lot.quantity > 0) != (sign > 0):
+            closed = min(held, remaining)
+            if is_dust(held - remaining, largest):
+                closed = held
+            share = commission * min(1.0, closed / remaining)
+            self._close(lot, applied, closed, prices, share)
+            remaining -= closed
+            commission -= share
+        if not is_dust(remaining, largest):
+            if lot.quantity == 0.0:
+                lot.entry_ns, lot.order_id = source.entry_ns, source.order_id
+                lot.group_id, lot.trade_id = source.group_id, source.trade_id
+            lot.add(sign * remaining, prices, commission)
 
     def mark_open(self, ts_ns: int, marks: Mapping[str, float]) -> None:
         for (strategy, symbol), lot in sorted(self.lots.items()):
@@ -218,19 +279,22 @@ class _Builder:
             mark = marks.get(symbol, float("nan"))
             if mark != mark:
                 raise DataError(f"no last price for {symbol!r}, of which {lot.quantity} units are held at the end of the run.")
-            self.ledger.trades.append(self._trip(lot, strategy, symbol, abs(lot.quantity), ts_ns, (mark, mark), lot.commission))
+            self.ledger.trades.append(self._trip(lot, strategy, abs(lot.quantity), ts_ns, (mark, mark), lot.commission))
 
-    def _close(self, lot: _Lot, fill: Fill, quantity: float, exit_commission: float) -> None:
+    def _close(
+        self, lot: _Lot, cause: Fill | AppliedAction, quantity: float, prices: tuple[float, float], exit_commission: float
+    ) -> None:
         held = abs(lot.quantity)
         carried = lot.commission * (quantity / held)
-        prices = (fill.price_ideal, fill.price)
-        trip = self._trip(lot, fill.strategy, fill.symbol, quantity, fill.ts_ns, prices, carried + exit_commission, fill)
+        sign = -1.0 if lot.quantity > 0 else 1.0
+        trip = self._trip(lot, cause.strategy, quantity, cause.ts_ns, prices, carried + exit_commission, cause)
         self.ledger.trades.append(trip)
-        self.ledger.legs.append(FillLeg(fill, trip.trade_id, "EXIT", quantity, exit_commission))
+        if isinstance(cause, Fill):
+            self.ledger.legs.append(FillLeg(cause, trip.trade_id, "EXIT", quantity, exit_commission))
         lot.commission -= carried
-        lot.quantity += quantity * fill.side.sign
+        lot.quantity += quantity * sign
         if quantity == held:
-            lot.quantity = lot.largest = lot.commission = lot.ideal_price = lot.exec_price = 0.0
+            lot.clear()
         else:
             lot.trade_id = self._new_id(lot.order_id, lot.entry_ns)
 
@@ -238,25 +302,24 @@ class _Builder:
         self,
         lot: _Lot,
         strategy: str,
-        symbol: str,
         quantity: float,
         ts_ns: int,
         prices: tuple[float, float],
         commission: float,
-        fill: Fill | None = None,
+        cause: Fill | AppliedAction | None = None,
     ) -> RoundTrip:
         exit_ideal, exit_exec = prices
-        multiplier = self.multipliers.get(symbol, 1.0)
+        multiplier = self.multipliers.get(lot.symbol, 1.0)
         sign = 1.0 if lot.quantity > 0 else -1.0
         gross = sign * (exit_ideal - lot.ideal_price) * quantity * multiplier
         paid = sign * (exit_exec - lot.exec_price) * quantity * multiplier
         return RoundTrip(
             trade_id=lot.trade_id,
             order_id=lot.order_id,
-            exit_order_id=fill.order_id if fill is not None else "",
+            exit_order_id=cause.order_id if isinstance(cause, Fill) else "",
             oco_id=lot.group_id,
             strategy=strategy,
-            symbol=symbol,
+            symbol=lot.symbol,
             side=Side.of(lot.quantity),
             qty=quantity,
             multiplier=multiplier,
@@ -270,16 +333,24 @@ class _Builder:
             slippage_cost=gross - paid,
             commission_cost=commission,
             net_pnl=paid - commission,
-            exit_reason="" if fill is None else self._reason(fill),
-            status="open" if fill is None else "closed",
+            exit_reason="" if cause is None else self._reason(cause),
+            status="open" if cause is None else "closed",
         )
 
-    def _reason(self, fill: Fill) -> str:
+    def _reason(self, fill: Fill | AppliedAction) -> str:
+        if isinstance(fill, AppliedAction):
+            return "corporate_action"
         if fill.tag in EXIT_REASONS:
             return fill.tag
         order = self.orders.get(fill.order_id)
         is_stop = order is not None and order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
         return "stop_loss" if is_stop else "manual"
+
+    def _lot(self, strategy: str, symbol: str) -> _Lot:
+        lot = self.lots.get((strategy, symbol))
+        if lot is None:
+            lot = self.lots[strategy, symbol] = _Lot(symbol)
+        return lot
 
     def _new_id(self, order_id: str, entry_ns: int) -> str:
         # One entry may be closed in several parts; the first keeps the id of domain rule 1.6, the others add an ordinal.
@@ -302,7 +373,8 @@ def build_ledger(
 
     Each reducing fill closes one trade. Commission of the entry is carried pro rata. A split scales quantity and prices of what
     is held. A fill that crosses zero closes fully and opens the rest. Dividends are listed beside the trades, not in their
-    profit. The arithmetic is that of `fairlead.core.portfolio.Position`.
+    profit. What is paid for a symbol that ends closes a trade; what is changed into another symbol keeps its entry and takes
+    its cost along. The arithmetic is that of `fairlead.core.portfolio`.
 
     Parameters
     ----------

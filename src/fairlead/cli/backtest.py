@@ -49,13 +49,16 @@ def backtest(
     timed: Annotated[
         bool, typer.Option("--profile-stages", help="Time the stages of the loop (diagnostics.json).", metavar="")
     ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Keep intents too, each event in its order (events.parquet).", metavar="")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Run a configuration over history and write its run directory.
 
     Example: fairlead backtest configs/environments/backtest.yaml -o seed=7
     """
-    session = load_session(config, profile, override, workspace)
+    session = load_session(config, profile, [*(override or ()), *(("record=true",) if record else ())], workspace)
     result, folder = run_and_write(session, quiet=json, timed=timed, command=f"fairlead backtest {config.as_posix()}")
     show(result, folder, json=json, open_report=open_report)
     fail_if_stopped(result)
@@ -78,12 +81,16 @@ def run_and_write(session: WiredSession, *, quiet: bool, command: str, timed: bo
     from fairlead.backtest.run import run_backtest, run_id
     from fairlead.backtest.rundir import write_run
     from fairlead.engine.clock import WallClock
+    from fairlead.engine.session import prepare_features
 
     now = WallClock().now()
     name = free_run_id(session.workspace, run_id(now, session.title, session.loaded.hash))
+    plan = session.plan(name, profile=timed)
+    with progress("features", session.source.whole().expected_rows, quiet=quiet) as tell:
+        prepare_features(plan, tell)
     with progress("backtest", session.source.expected_rows, quiet=quiet) as tell:
         result = run_backtest(
-            session.plan(name, profile=timed),
+            plan,
             title=session.title,
             config=session.loaded.effective,
             created_at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import json
 import os
@@ -178,6 +179,20 @@ def existing_file(path: Path, what: str, remedy: str) -> Path:
     names = [item.name for item in path.parent.iterdir() if item.is_file()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, names, n=1)
     raise DataNotFound(f"there is no {what} {path}. {f'Did you mean {path.parent / near[0]}?' if near else remedy}")
+
+
+def date_option(option: str, text: str) -> dt.date:
+    """Return the date that an option gives.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is none.
+    """
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as exc:
+        raise ConfigurationError.of(option, "be a date like 2024-01-31", text) from exc
 
 
 def open_in_browser(path: Path) -> None:

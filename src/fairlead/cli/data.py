@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from fairlead.cli.console import (
     SYNTHETIC,
     JsonFlag,
     WorkspaceOption,
+    date_option,
     print_json,
     print_table,
     progress,
@@ -238,8 +238,8 @@ def synth(
         symbols=_symbols(symbols),
         bar_size=bar_size,
         calendar=calendar,
-        start=_date("--start", start),
-        end=_date("--end", end),
+        start=date_option("--start", start),
+        end=date_option("--end", end),
         seed=seed,
     )
     store = store_of(workspace_of(workspace))
@@ -332,15 +332,6 @@ def _symbols(text: str) -> int | tuple[str, ...]:
     if not names or text.strip() == "0":
         raise ConfigurationError.of("--symbols", "be a count from 1, or names separated by commas", text)
     return int(text) if text.strip().isdecimal() else names
-
-
-def _date(option: str, text: str) -> dt.date:
-    from fairlead.core.errors import ConfigurationError
-
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as exc:
-        raise ConfigurationError.of(option, "be a date like 2024-01-31", text) from exc
 
 
 def _name(manifest: BarManifest) -> Text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -14,6 +15,7 @@ from fairlead.cli.console import fail
 from fairlead.cli.data import app as data
 from fairlead.cli.demo import demo
 from fairlead.cli.doctor import doctor
+from fairlead.cli.features import app as features
 from fairlead.cli.init import init
 from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
@@ -30,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 _UNWRITABLE: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-_START, _RUN, _STORE = "Start here", "Run and look", "Data and strategies"
+_START, _RUN, _STORE = "Start here", "Run and look", "Data, features and strategies"
 app.command("demo", rich_help_panel=_START)(demo)
 app.command("init", rich_help_panel=_START)(init)
 app.command("doctor", rich_help_panel=_START)(doctor)
@@ -40,6 +42,7 @@ app.command("report", rich_help_panel=_RUN)(report)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
+app.add_typer(features, name="features", rich_help_panel=_STORE)
 app.add_typer(strategy, name="strategy", rich_help_panel=_STORE)
 
 
@@ -51,6 +54,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _fairlead(
+    context: typer.Context,
     *,
     _: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", metavar="", is_eager=True, callback=_version)
@@ -60,6 +64,11 @@ def _fairlead(
 
     New here? Run: fairlead demo
     """
+    # So that 'my_features:NAME' is found here, as `python -m` finds it; at the end, to hide nothing that is installed.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+        context.call_on_close(lambda: sys.path.remove(here))
 
 
 def main() -> None:

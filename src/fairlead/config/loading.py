@@ -99,7 +99,17 @@ def load_settings(
     """
     path = Path(path)
     root = apply_profile(read_document(path), profile or environ.get(PROFILE_VARIABLE) or None)
-    root = interpolate(apply_overrides(root, overrides), environ)
+    return settings_of(interpolate(apply_overrides(root, overrides), environ), path, find)
+
+
+def settings_of(root: Node, path: Path, find: FindStrategy = find_strategy) -> LoadedConfig:
+    """Return the validated settings of a document whose profile, overrides and references have been applied.
+
+    Raises
+    ------
+    ConfigurationProblems
+        As `load_settings`.
+    """
     params, problems = check_strategies(root, find)
     settings = _validated(root, problems)
     entries = [

@@ -11,14 +11,15 @@ from fairlead.core.errors import UnknownName
 
 SECTION: Final = "profiles"
 # A section that becomes another kind of thing keeps nothing of the old one: its keys would not fit.
-_KINDS: Final = ("type", "model")
+_KINDS: Final = ("type", "model", "preset")
+_PRESET: Final = "preset"
 
 
 def apply_profile(root: Node, name: str | None) -> Node:
     """Return `root` without its section ``profiles``, and with profile `name` merged over it.
 
-    Mappings are merged key by key, except one whose ``type`` or ``model`` changes: that is replaced. Lists whose items all have
-    a ``name`` are merged item by item, new items last; any other list, and every scalar, is replaced.
+    Mappings are merged key by key, except one whose ``type``, ``model`` or ``preset`` changes: that is replaced. Lists whose
+    items all have a ``name`` are merged item by item, new items last; any other list, and every scalar, is replaced.
 
     Parameters
     ----------
@@ -61,7 +62,7 @@ def _labelled(node: Node, label: str) -> Node:
 
 def _merged(base: Node, over: Node) -> Node:
     if isinstance(base.value, dict) and isinstance(over.value, dict):
-        if any(_differs(base, over, kind) for kind in _KINDS):
+        if any(_differs(base, over, kind) for kind in _KINDS) or _trades_preset(base, over):
             return over
         joined = {key: _merged(node, over.value[key]) if key in over.value else node for key, node in base.value.items()}
         return replace(over, value={**joined, **{key: node for key, node in over.value.items() if key not in base.value}})
@@ -79,6 +80,12 @@ def _merged(base: Node, over: Node) -> Node:
 def _differs(base: Node, over: Node, kind: str) -> bool:
     old, new = base.mapping.get(kind), over.mapping.get(kind)
     return old is not None and new is not None and old.plain() != new.plain()
+
+
+def _trades_preset(base: Node, over: Node) -> bool:
+    # A preset and a model are two ways to say the same thing: the later one is meant.
+    asked = _PRESET in over.mapping or "model" in over.mapping
+    return asked and (_PRESET in over.mapping) != (_PRESET in base.mapping)
 
 
 def _names(node: Node) -> list[str] | None:

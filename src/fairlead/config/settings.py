@@ -17,7 +17,8 @@ from fairlead.core.identity import slug
 from fairlead.core.instruments import Instrument
 from fairlead.data.settings import DataSettings
 from fairlead.engine.clock import ClockSettings
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.features.settings import FeatureSettings
 from fairlead.sdk.limits import RiskLimits
 
 Mode = Literal["backtest", "replay", "paper", "live"]
@@ -91,21 +92,6 @@ class InstrumentSettings(Settings):
         return Instrument(symbol=symbol, **self.model_dump())
 
 
-class FeatureSettings(Settings):
-    """How features are computed.
-
-    Parameters
-    ----------
-    cache : bool
-        Keep computed features between runs.
-    compute_on_demand : bool
-        Compute a feature when it is first asked for. Off: refuse what is not materialised.
-    """
-
-    cache: bool = True
-    compute_on_demand: bool = True
-
-
 class ReportSettings(Settings):
     """What a run writes beside its numbers.
 
@@ -177,6 +163,8 @@ class SessionSettings(Settings):
     features, report : settings
     instruments : dict of symbol to InstrumentSettings
         Only what differs from a US equity.
+    record : bool
+        Keep every event of the run in the order in which it happened, intents included.
     workspace : path, optional
         Where results go; None lets the command line decide.
     """
@@ -191,6 +179,7 @@ class SessionSettings(Settings):
     features: Annotated[FeatureSettings, BeforeValidator(_or_defaults)] = FeatureSettings()
     instruments: Annotated[dict[Symbol, InstrumentSettings], BeforeValidator(_or_defaults)] = Field(default_factory=dict)
     report: Annotated[ReportSettings, BeforeValidator(_or_defaults)] = ReportSettings()
+    record: bool = False
     workspace: Path | None = None
 
     @model_validator(mode="after")

@@ -18,7 +18,8 @@ from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Allocation, SessionPlan
-from fairlead.execution.simulated import ExecutionSettings
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.features.supply import FeatureSupply
 from fairlead.sdk.registry import find_strategy
 
 # What the data layer finds unknown, as the setting that names it.
@@ -39,11 +40,14 @@ class WiredSession:
     source : DataSource
     workspace : Path
         Where results go.
+    features : FeatureSupply
+        What features are computed from and where they are kept.
     """
 
     loaded: LoadedConfig
     source: DataSource
     workspace: Path
+    features: FeatureSupply
 
     @property
     def title(self) -> str:
@@ -73,8 +77,10 @@ class WiredSession:
             execution=execution,
             clock=clock,
             instruments={symbol: item.instrument(symbol) for symbol, item in settings.instruments.items()},
+            features=self.features,
             seed=settings.seed,
             profile=profile,
+            record=settings.record,
         )
 
 
@@ -103,11 +109,22 @@ def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str
         source = open_source(data, start=clock.start_date, end=clock.end_date, workspace=folder)
     except (ConfigurationError, ContractError, DataError) as exc:
         raise _data_problem(loaded, exc) from exc
-    session = WiredSession(loaded, source, folder)
+    session = WiredSession(loaded, source, folder, _features(loaded, source, folder))
     for i, entry in enumerate(settings.strategies):
         if entry.enabled:
             _check_symbols(loaded, source, i)
     return session
+
+
+def _features(loaded: LoadedConfig, source: DataSource, workspace: Path) -> FeatureSupply:
+    settings = loaded.settings.features
+    if settings.benchmark is not None and settings.benchmark not in source.symbols:
+        unknown = UnknownName.among(f"symbol in dataset {source.name!r}", settings.benchmark, source.symbols)
+        raise loaded.problem(("features", "benchmark"), unknown)
+    try:
+        return FeatureSupply.of(settings, workspace)
+    except (ContractError, DataError) as exc:
+        raise loaded.problem(("features", "facts"), exc) from exc
 
 
 def _check_symbols(loaded: LoadedConfig, source: DataSource, index: int) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from fairlead.contracts.settings import Settings
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.time import BarSize, date_to_day, day_to_date
 
-BAR_MANIFEST_VERSION: Final = "1.0"
+BAR_MANIFEST_VERSION: Final = "1.1"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -98,24 +98,48 @@ class BarManifest(Settings):
 
 
 class ActionRecord(Settings):
-    """A corporate action as it stands in ``actions.json``.
+    """A corporate action as it stands in ``actions.json``; see `CorporateAction` for the meaning of its numbers.
 
-    Parameters
-    ----------
-    value : float
-        Split: new shares per old share. Dividend: cash per share, in currency.
+    Version 1.0 of the manifest knew dividends and splits, which have a value and nothing else; they are written as ever.
     """
 
     symbol: str
     ex_session: dt.date
     kind: ActionKind
-    value: Annotated[float, Field(gt=0)]
+    value: float = 0.0
+    other: str = ""
+    cash: float | None = None
+    basis: float | None = None
+
+    @model_validator(mode="after")
+    def _states_an_action(self) -> Self:
+        self.action()
+        return self
 
     @classmethod
     def of(cls, action: CorporateAction) -> ActionRecord:
         """Return the record of `action`."""
-        return cls(symbol=action.symbol, ex_session=day_to_date(action.ex_session), kind=action.kind, value=action.value)
+        return cls(
+            symbol=action.symbol,
+            ex_session=day_to_date(action.ex_session),
+            kind=action.kind,
+            value=action.value,
+            other=action.other,
+            cash=action.cash,
+            basis=action.basis,
+        )
 
     def action(self) -> CorporateAction:
-        """Return the action that this record states."""
-        return CorporateAction(self.symbol, date_to_day(self.ex_session), self.kind, self.value)
+        """Return the action that this record states.
+
+        Raises
+        ------
+        ContractError
+            If it states none: see `CorporateAction`.
+        """
+        day = date_to_day(self.ex_session)
+        return CorporateAction(self.symbol, day, self.kind, self.value, self.other, self.cash, self.basis)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as plain data; what does not apply to its kind is left out."""
+        return self.model_dump(mode="json", exclude_defaults=True)

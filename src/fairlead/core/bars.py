@@ -14,7 +14,7 @@ import numpy as np
 
 from fairlead.core.arrays import BoolArray, DayArray, FloatArray, IntArray
 from fairlead.core.errors import DataNotFound
-from fairlead.core.events import Bar, CorporateAction
+from fairlead.core.events import ActionKind, Bar, CorporateAction
 
 
 class EffectiveAction(NamedTuple):
@@ -25,6 +25,14 @@ class EffectiveAction(NamedTuple):
     action: CorporateAction
     factor: float
     """What multiplies every price before this row to make it comparable with prices from this row on."""
+
+
+class FormerName(NamedTuple):
+    """Where the history of a column begins that is a symbol's new name."""
+
+    row: int
+    """The first row under the new name; what lies before stands in the other column."""
+    column: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,19 +74,39 @@ class BarBlock:
     """The actions by column, each at the first row at or after its own in which the symbol has a bar.
 
     Until then the last price is one of before the action, and so are holdings and orders. What meets no bar in the block, and a
-    column without any, is absent.
+    column without any, is absent. What a renamed symbol does not meet under its old name counts under its new one.
     """
+    former_names: Mapping[int, FormerName] = field(init=False)
+    """The columns that are new names, from the first bar under them on."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", {symbol: i for i, symbol in enumerate(self.symbols)})
+        former = self._find_former_names()
         by_column: dict[int, list[EffectiveAction]] = {}
         for effective in self.actions:
-            bars = self.close[effective.row :, effective.column]
-            known = np.flatnonzero(bars == bars)
-            if len(known):
-                met = effective if known[0] == 0 else effective._replace(row=effective.row + int(known[0]))
-                by_column.setdefault(effective.column, []).append(met)
+            row = self._first_bar(effective.row, effective.column)
+            column = effective.column
+            if row is None:
+                later = [(name.row, new) for new, name in former.items() if name.column == column and name.row >= effective.row]
+                row, column = later[0] if later else (None, column)
+            if row is not None:
+                by_column.setdefault(column, []).append(effective._replace(row=row, column=column))
+        object.__setattr__(self, "former_names", former)
         object.__setattr__(self, "actions_of", {column: tuple(found) for column, found in by_column.items()})
+
+    def _find_former_names(self) -> dict[int, FormerName]:
+        former: dict[int, FormerName] = {}
+        for effective in self.actions:
+            new = self.columns.get(effective.action.other) if effective.action.kind is ActionKind.RENAME else None
+            row = self._first_bar(effective.row, new) if new is not None else None
+            if new is not None and row is not None:
+                former[new] = FormerName(row, effective.column)
+        return former
+
+    def _first_bar(self, row: int, column: int) -> int | None:
+        bars = self.close[row:, column]
+        known = np.flatnonzero(bars == bars)
+        return row + int(known[0]) if len(known) else None
 
     def __len__(self) -> int:
         return len(self.known_ns)
@@ -261,6 +289,7 @@ def effective_actions(
     session: DayArray,
     mark: FloatArray,
     *,
+    open_: FloatArray | None = None,
     first_row: int = 0,
     after_session: int | None = None,
 ) -> tuple[EffectiveAction, ...]:
@@ -271,6 +300,8 @@ def effective_actions(
     actions : sequence of CorporateAction
     columns : mapping of symbol to column
     session, mark : arrays of shape (n,) and (n, k), as in `BarBlock`
+    open_ : array of shape (n, k), optional
+        As in `BarBlock`: at its opening price in that row a spun-off child is counted, if it has one.
     first_row : int
         Rows before it are carried history, whose actions were placed before.
     after_session : int, optional
@@ -286,10 +317,38 @@ def effective_actions(
         if column is None or not floor < action.ex_session <= int(days[-1]):
             continue
         row = first_row + int(np.searchsorted(days, action.ex_session))
-        before = float(mark[row - 1, column]) if row > 0 else float("nan")
-        placed.append(EffectiveAction(row, column, action, action.price_factor(before)))
-    placed.sort(key=lambda e: (e.row, e.column, e.action.kind))
+        marks = mark[row - 1] if row > 0 else np.full(len(columns), np.nan)
+        before = float(marks[column])
+        if before != before:
+            before = _under_former_name(action, actions, columns, marks)
+        other = columns.get(action.other) if action.other else None
+        worth = float("nan") if other is None else opening_price(other, None if open_ is None else open_[row], marks)
+        placed.append(EffectiveAction(row, column, action, action.price_factor(before, worth)))
+    placed.sort(key=lambda e: (e.row, e.column, e.action.sort_key))
     return tuple(placed)
+
+
+def opening_price(column: int, open_: FloatArray | None, mark_before: FloatArray) -> float:
+    """Return what a symbol is worth at the open of a row, in currency: its opening price, else its last close, else NaN.
+
+    Parameters
+    ----------
+    column : int
+    open_, mark_before : arrays of shape (k,)
+        Opening prices of the row, if they are at hand, and the last closes before it.
+    """
+    price = float("nan") if open_ is None else float(open_[column])
+    return price if price == price else float(mark_before[column])
+
+
+def _under_former_name(
+    action: CorporateAction, actions: Sequence[CorporateAction], columns: Mapping[str, int], marks: FloatArray
+) -> float:
+    for earlier in actions:
+        is_rename = earlier.kind is ActionKind.RENAME and earlier.other == action.symbol
+        if is_rename and earlier.ex_session <= action.ex_session and earlier.symbol in columns:
+            return float(marks[columns[earlier.symbol]])
+    return float("nan")
 
 
 def prelude(block: BarBlock) -> BarBlock:

@@ -149,6 +149,73 @@ class Portfolio:
         self.dividends += amount
         return amount
 
+    def hand_out(self, symbol: str, other: str, ratio: float, fraction: float) -> float:
+        """Book a spin-off: `ratio` units of `other` per unit held, and with them a `fraction` of the cost.
+
+        A short owes the units. Nothing is realised, unless they meet a position of the other sign.
+
+        Returns
+        -------
+        float
+            Signed units of `other`; 0.0 if there is no position.
+        """
+        position = self.positions.get(symbol)
+        if position is None or position.quantity == 0.0:
+            return 0.0
+        received = position.quantity * ratio
+        cost = position.average_price * fraction
+        position.average_price -= cost
+        self._book(other, received, self._unit_cost(position, other, cost, ratio))
+        return received
+
+    def convert(self, symbol: str, other: str, ratio: float, cash_per_unit: float, fraction: float) -> tuple[float, float]:
+        """Book the end of a symbol: its units become `ratio` units of `other`, or cash, or both.
+
+        Parameters
+        ----------
+        symbol, other : str
+            `other` may be empty if `ratio` is 0.
+        ratio, cash_per_unit : float
+            Per unit of `symbol`; the cash in currency, paid by a short.
+        fraction : float
+            The part of the cost that moves to `other`; against the rest the cash realises a profit. 1 without cash: a new name
+            or a merger for shares realises nothing, unless the units meet a position of the other sign.
+
+        Returns
+        -------
+        tuple of float
+            Cash in currency and signed units of `other`; both 0.0 if there is no position.
+        """
+        position = self.positions.get(symbol)
+        if position is None or position.quantity == 0.0:
+            return 0.0, 0.0
+        held, average = position.quantity, position.average_price
+        amount = held * cash_per_unit * position.multiplier
+        kept = average * fraction
+        # Closed at what is paid plus the cost that moves on, so that the profit is that of the part that was paid.
+        self.realised_pnl += position.trade(-held, cash_per_unit + kept)
+        self.cash += amount
+        if ratio:
+            self._book(other, held * ratio, self._unit_cost(position, other, kept, ratio))
+        return amount, held * ratio
+
+    def receive(self, symbol: str, quantity: float, price: float) -> float:
+        """Book units that arrive without payment as a dividend in kind at `price`; return their value, in currency."""
+        multiplier = self._book(symbol, quantity, price).multiplier
+        amount = quantity * price * multiplier
+        self.dividends += amount
+        return amount
+
+    def _book(self, symbol: str, quantity: float, price: float) -> Position:
+        position = self.positions.get(symbol)
+        if position is None:
+            position = self.positions[symbol] = Position(symbol, self.multipliers.get(symbol, 1.0))
+        self.realised_pnl += position.trade(quantity, price)
+        return position
+
+    def _unit_cost(self, position: Position, other: str, cost: float, ratio: float) -> float:
+        return cost * position.multiplier / (ratio * self.multipliers.get(other, 1.0))
+
     def quantity(self, symbol: str) -> float:
         """Signed units held of `symbol`; 0.0 if none."""
         position = self.positions.get(symbol)

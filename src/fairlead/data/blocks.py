@@ -115,7 +115,9 @@ def _blocks(
         nonlocal parts, held, carried, placed, last_session
         joined = _join(parts)
         panel = joined.rows(0, stop)
-        new = effective_actions(actions, columns, panel.session, panel.mark, first_row=carried, after_session=last_session)
+        new = effective_actions(
+            actions, columns, panel.session, panel.mark, open_=panel.open, first_row=carried, after_session=last_session
+        )
         placed = (*placed, *new)
         # With carry 0 the one row that was kept for pricing is not part of the block.
         extra = carried if carry == 0 else 0

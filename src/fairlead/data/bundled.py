@@ -45,7 +45,7 @@ def bundled_bars() -> tuple[pa.Table, tuple[CorporateAction, ...]]:
         actions += derive_actions(symbol, session, close, adjusted)
         frames[symbol] = pl.DataFrame({name: columns[name] for name in ("date", "open", "high", "low", "close", "volume")})
     result = import_bars(frames, bar_size=BarSize.D1, calendar=BUNDLED_CALENDAR)
-    return result.table, tuple(sorted(actions, key=lambda a: (a.ex_session, a.symbol, a.kind)))
+    return result.table, tuple(sorted(actions, key=lambda action: action.sort_key))
 
 
 def ensure_bundled(store: BarStore) -> Dataset:

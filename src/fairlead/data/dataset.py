@@ -195,7 +195,7 @@ class StoredSource:
     def content_hash(self) -> str:
         """SHA-256 of what is selected: symbols, dates, the hashes of the months touched, and the corporate actions."""
         selection = {
-            "actions": [[a.symbol, a.ex_session, a.kind.value, a.value] for a in self.actions],
+            "actions": [action.facts for action in self.actions],
             "bar_size": self.bar_size.value,
             "calendar": self.calendar,
             "months": [file.content_sha256 for file in self._files],

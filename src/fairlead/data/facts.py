@@ -13,7 +13,7 @@ import polars as pl
 
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.errors import ConfigurationError, DataError, UnknownName
-from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.core.events import CorporateAction
 from fairlead.core.time import day_to_date
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.fact_table import read_fact_file, read_fact_frame
@@ -171,9 +171,9 @@ class Facts:
         known_ns : int64 array of shape (n,)
             UTC nanoseconds, in any order.
         actions : sequence of CorporateAction
-            A field that is per share is restated by the splits that took effect after its publication and by the instant of
-            the answer, so that it is in the shares of that instant. Other symbols' actions and dividends do nothing. Without
-            actions, values are as they were published.
+            A field that is per share is restated by the splits and stock dividends that took effect after its publication and
+            by the instant of the answer, so that it is in the shares of that instant. Other symbols' actions and dividends do
+            nothing. Without actions, values are as they were published.
         calendar : str
             The exchange whose opening makes a split effective.
 
@@ -256,8 +256,8 @@ def _lines(rows: pl.DataFrame, categories: dict[str, tuple[str, ...]]) -> dict[t
 def _splits(actions: Sequence[CorporateAction], calendar: str) -> dict[str, _Splits]:
     found: dict[str, list[tuple[int, float]]] = {}
     for action in actions:
-        if action.kind is ActionKind.SPLIT:
-            found.setdefault(action.symbol, []).append((_opening(action.ex_session, calendar), action.value))
+        if action.share_factor != 1.0:
+            found.setdefault(action.symbol, []).append((_opening(action.ex_session, calendar), action.share_factor))
     return {symbol: _Splits.of(sorted(splits)) for symbol, splits in found.items()}
 
 

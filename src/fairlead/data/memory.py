@@ -155,7 +155,7 @@ class MemorySource:
     def content_hash(self) -> str:
         """SHA-256 of the bars and their corporate actions."""
         facts = {
-            "actions": [[a.symbol, a.ex_session, a.kind.value, a.value] for a in self.actions],
+            "actions": [action.facts for action in self.actions],
             "bar_size": self.bar_size.value,
             "bars": bars_sha256(self._table),
             "calendar": self.calendar,

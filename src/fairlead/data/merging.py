@@ -96,22 +96,29 @@ def _refuse_conflicts(both: pa.Table, old: IntArray, new: IntArray) -> None:
 
 
 def merge_actions(stored: Iterable[CorporateAction], new: Iterable[CorporateAction]) -> tuple[CorporateAction, ...]:
-    """Return both, ordered by (ex_session, symbol, kind), each once.
+    """Return both, ordered by `CorporateAction.sort_key`, each once.
 
     Raises
     ------
     ContractError
         If one action is given with two values.
     """
-    merged: dict[tuple[str, int, ActionKind], CorporateAction] = {}
+    merged: dict[tuple[int, str, int, str], CorporateAction] = {}
     for action in (*stored, *new):
-        known = merged.setdefault((action.symbol, action.ex_session, action.kind), action)
-        if known.value != action.value:
+        child = action.other if action.kind is ActionKind.SPIN_OFF else ""  # a company may hand out two in one day
+        known = merged.setdefault((*action.sort_key[:3], child), action)
+        if known != action:
+            old, new_ = _stated(known), _stated(action)
             raise ContractError(
-                f"the {action.kind} of {action.symbol} on {day_to_date(action.ex_session)} is known with the value "
-                f"{known.value}, was {action.value}. Nothing was written. {REPLACE}"
+                f"the {action.kind} of {action.symbol} on {day_to_date(action.ex_session)} is known with {old}, was {new_}. "
+                f"Nothing was written. {REPLACE}"
             )
     return choose_actions(merged.values(), {action.symbol for action in merged.values()})
+
+
+def _stated(action: CorporateAction) -> str:
+    numbers = {"other": action.other or None, "cash": action.cash, "basis": action.basis}
+    return ", ".join([f"the value {action.value}", *(f"{name} {n}" for name, n in numbers.items() if n is not None)])
 
 
 def column_ns(table: pa.Table, name: str) -> IntArray:

@@ -88,11 +88,11 @@ def choose_symbols(symbols: Sequence[str] | None, known: Iterable[str], dataset:
 def choose_actions(
     actions: Iterable[CorporateAction], symbols: Iterable[str], dates: DateRange | None = None
 ) -> tuple[CorporateAction, ...]:
-    """Return the actions that concern `symbols` within `dates`, ordered by (ex_session, symbol, kind)."""
+    """Return the actions of `symbols` within `dates`, ordered by `CorporateAction.sort_key`."""
     names = set(symbols)
     first, last = (dates or DateRange()).sessions
     chosen = (a for a in actions if a.symbol in names and first <= a.ex_session <= last)
-    return tuple(sorted(chosen, key=lambda a: (a.ex_session, a.symbol, a.kind)))
+    return tuple(sorted(chosen, key=lambda action: action.sort_key))
 
 
 def span_text(first_session: int, last_session: int) -> str:

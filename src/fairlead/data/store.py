@@ -218,7 +218,7 @@ class _Plan:
 
     @property
     def action_records(self) -> list[dict[str, Any]]:
-        return [ActionRecord.of(action).model_dump(mode="json") for action in self.actions]
+        return [ActionRecord.of(action).as_json() for action in self.actions]
 
     def changes_anything(self, stored: BarManifest) -> bool:
         # Rows, actions and quarantined rows are only ever added, so equal counts mean equal content.

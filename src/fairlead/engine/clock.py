@@ -93,10 +93,19 @@ class HistoricalClock:
     settings : ClockSettings
     sleep : callable
         Waits for a number of seconds; injected so that tests do not.
+    between : callable, optional
+        Called after every instant, before the next; a run without one pays nothing for it.
     """
 
-    def __init__(self, cursor: Cursor, settings: ClockSettings, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        cursor: Cursor,
+        settings: ClockSettings,
+        sleep: Callable[[float], None] = time.sleep,
+        between: Callable[[], None] | None = None,
+    ) -> None:
         self._cursor = cursor
+        self._between = between
         self._speed = settings.speed
         self._skips_closed_hours = settings.hours == "market"
         self._sleep = sleep
@@ -128,7 +137,7 @@ class HistoricalClock:
         At full speed this is a bare range, so that a backtest pays nothing for the clock.
         """
         rows = range(block.start, len(block))
-        return rows if self._speed == MAX_SPEED else self._paced(block, rows)
+        return rows if self._speed == MAX_SPEED and self._between is None else self._paced(block, rows)
 
     def finish(self) -> None:
         """Declare the last instant passed."""
@@ -138,6 +147,8 @@ class HistoricalClock:
         for row in rows:
             self.advance(int(block.known_ns[row]), int(block.session[row]))
             yield row
+            if self._between is not None:
+                self._between()
 
 
 class WallClock:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-import numpy as np
+from typing import Final
 
 from fairlead.core.bars import BarBlock, Cursor
 from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.engine.actions import OwedShares, Terms, check_other, part, terms_of
 from fairlead.engine.clock import HistoricalClock
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.record import AppliedAction
 from fairlead.engine.runner import StrategyRunner
 from fairlead.engine.stages import Stage
+from fairlead.execution.corporate import GONE
 from fairlead.telemetry.timers import StageTimers
+
+_RESCALES: Final = (ActionKind.SPLIT, ActionKind.STOCK_DIVIDEND)
 
 
 class EventLoop:
@@ -49,7 +52,7 @@ class EventLoop:
         self._runners: Sequence[StrategyRunner] = ()
         self._curves = curves
         self._steps: list[Callable[[int], None]] = []
-        self._due: list[CorporateAction] = []
+        self._due: list[CorporateAction | OwedShares] = []
         self._match = timers.wrap(Stage.EXECUTION.name.lower(), desk.execution.match)
         self._act = timers.wrap(Stage.CORPORATE_ACTIONS.name.lower(), self._apply_actions)
         self._record = timers.wrap(Stage.RECORD.name.lower(), curves.close_block)
@@ -105,30 +108,54 @@ class EventLoop:
 
     def _apply_actions(self, block: BarBlock, row: int) -> None:
         now, session = int(block.known_ns[row]), int(block.session[row])
-        # Until the symbol trades again its mark is the price before the action, and so must the holding be.
-        waiting = [a for a in self._due if np.isnan(block.close[row, block.columns[a.symbol]])]
-        ready = [a for a in self._due if a not in waiting] if waiting else list(self._due)
-        self._due[:] = waiting
-        for action in ready:
-            self.market_actions.append(replace(action, ex_session=session))
-            self._desk.execution.apply_split(action, now)
+        ready, self._due[:] = part(self._due, block, row)
+        for entry in ready:
+            if isinstance(entry, OwedShares):
+                self._deliver(entry, block, row)
+                continue
+            check_other(entry, self._desk.gone)
+            self.market_actions.append(replace(entry, ex_session=session))
+            terms = terms_of(entry, block, row, self.market_actions)
+            self._apply_to_orders(entry, now)
             for runner in self._runners:
-                self._apply_to(runner, action, now)
-                runner.tell_action(action)
+                self._apply_to(runner, entry, terms, now)
+                runner.tell_action(entry)
 
-    def _apply_to(self, runner: StrategyRunner, action: CorporateAction, now: int) -> None:
-        ledger = runner.ledger
-        before = ledger.quantity(action.symbol)
+    def _apply_to_orders(self, action: CorporateAction, now: int) -> None:
+        if action.ends_symbol:
+            self._desk.gone[action.symbol] = GONE[action.kind]
+        self._desk.execution.apply_action(action, now)
+
+    def _apply_to(self, runner: StrategyRunner, action: CorporateAction, terms: Terms, now: int) -> None:
+        ledger, symbol = runner.ledger, action.symbol
+        before = ledger.quantity(symbol)
         if before == 0.0:
             return
-        cash = 0.0
-        if action.kind is ActionKind.SPLIT:
-            ledger.apply_split(action.symbol, action.value, now)
+        cash = received = 0.0
+        if action.kind in _RESCALES:
+            ledger.apply_split(symbol, action.share_factor, now)
+        elif action.kind is ActionKind.DIVIDEND:
+            cash = ledger.apply_dividend(symbol, action.value)
+        elif action.ends_symbol:
+            cash, received = ledger.convert(symbol, action.other, terms.ratio, terms.cash, terms.fraction)
+        elif terms.is_priced:
+            received = ledger.hand_out(symbol, action.other, terms.ratio, terms.fraction)
         else:
-            cash = ledger.apply_dividend(action.symbol, action.value)
+            self._due.append(OwedShares(runner, action, before * terms.ratio))
+            return
         self._curves.mark_changed(runner.name)
-        after = ledger.quantity(action.symbol)
-        self.applied_actions.append(AppliedAction(now, runner.name, action, before, after, cash))
+        after, fraction = ledger.quantity(symbol), terms.fraction if received else 0.0
+        self.applied_actions.append(AppliedAction(now, runner.name, action, before, after, cash, received, fraction))
+
+    def _deliver(self, owed: OwedShares, block: BarBlock, row: int) -> None:
+        runner, action = owed.runner, owed.action
+        price = float(block.open[row, block.columns[action.other]])
+        value = runner.ledger.receive(action.other, owed.quantity, price)
+        self._curves.mark_changed(runner.name)
+        now, held = int(block.known_ns[row]), runner.ledger.quantity(action.symbol)
+        self.applied_actions.append(
+            AppliedAction(now, runner.name, action, held, held, 0.0, other_quantity=owed.quantity, in_kind=value)
+        )
 
 
 def _by_row(block: BarBlock) -> dict[int, list[CorporateAction]]:

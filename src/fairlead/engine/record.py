@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from fairlead.core.arrays import DayArray, FloatArray, IntArray
 from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order, OrderUpdate
+from fairlead.engine.stages import Stage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +56,21 @@ class SessionPrices:
 
 @dataclass(frozen=True, slots=True)
 class AppliedAction:
-    """A corporate action as it met one strategy's position."""
+    """A corporate action as it met one strategy's position.
+
+    Attributes
+    ----------
+    quantity_before, quantity_after : float
+        Signed units of the action's symbol.
+    cash : float
+        Received, or paid by a short: a dividend, or the proceeds of a merger or a delisting; in currency.
+    other_quantity : float
+        Signed units of the action's other symbol that came in.
+    cost_fraction : float
+        The part of the position's cost that went with them.
+    in_kind : float
+        What they were worth, in currency, if they came in as a dividend: of a child that had no price when it was spun off.
+    """
 
     ts_ns: int
     strategy: str
@@ -62,6 +78,9 @@ class AppliedAction:
     quantity_before: float
     quantity_after: float
     cash: float
+    other_quantity: float = 0.0
+    cost_fraction: float = 0.0
+    in_kind: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,47 @@ class StrategyOutcome:
     status: Literal["completed", "stopped"]
     error: str = ""
     """Empty, or the exception that stopped it, with the line of the strategy that raised."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExecutionPrices:
+    """The prices against which executions are judged, in currency; NaN where they are not known.
+
+    Attributes
+    ----------
+    arrival : float64 array of shape (orders,)
+        The last price known when each order was decided, in the units of that instant.
+    bar : float64 array of shape (fills, 5)
+        Open, high, low, close and volume of the bar in which each fill happened.
+    mid : float64 array of shape (fills,)
+        Middle of bid and offer at each fill; known only to runs on quotes.
+    """
+
+    arrival: FloatArray
+    bar: FloatArray
+    mid: FloatArray
+
+
+Fact: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent | OrderUpdate | Fill | AppliedAction | CorporateAction
+"""What can be written down of a run: a wish, a change of an order, an execution, an action that met a position or the data."""
+
+
+class LoggedEvent(NamedTuple):
+    """One thing that happened in a run.
+
+    Parameters
+    ----------
+    instant_ns : int
+        Where the loop stood. An order update may carry an earlier stamp of its own: that of its arrival.
+    stage : Stage
+    strategy : str
+        Whose it is; empty for what happened in the market.
+    """
+
+    instant_ns: int
+    stage: Stage
+    strategy: str
+    fact: Fact
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +157,10 @@ class RunRecord:
         Seconds per stage of the loop, when timed; empty otherwise.
     digest : str
         Hash of the ordered decisions, orders and fills.
+    execution_prices : ExecutionPrices, optional
+        What executions are judged against; None if the run was kept by a version that did not note it.
+    events : list of LoggedEvent, optional
+        Everything in the order in which it happened, intents included; None unless the run was recorded.
     """
 
     run_id: str
@@ -113,3 +177,5 @@ class RunRecord:
     bars: int
     digest: str
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    execution_prices: ExecutionPrices | None = None
+    events: list[LoggedEvent] | None = None

@@ -15,16 +15,19 @@ from fairlead.core.instruments import Instrument
 from fairlead.core.portfolio import Portfolio
 from fairlead.data.source import DataSource
 from fairlead.engine.clock import ClockSettings, HistoricalClock
+from fairlead.engine.closing import session_closes
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.features import RunFeatures
 from fairlead.engine.loop import EventLoop
+from fairlead.engine.notes import PriceNotes
 from fairlead.engine.record import RunRecord
+from fairlead.engine.recorder import RecordedStages, Recorder, Watch
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.latency import Latency
-from fairlead.execution.simulated import ExecutionSettings
-from fairlead.features.feed import SideData, open_feed
+from fairlead.execution.settings import ExecutionSettings
+from fairlead.features.supply import FeatureSupply
 from fairlead.sdk.context import Context, PortfolioView
 from fairlead.sdk.history import MIN_HISTORY, HistoricalData
 from fairlead.sdk.limits import RiskLimits
@@ -66,12 +69,14 @@ class SessionPlan:
         Part of every order's identity; not of the digest.
     instruments : mapping of str to Instrument
         Those that differ from the default: a US equity on the dataset's calendar.
-    features : SideData
-        What features may read beside the bars.
+    features : FeatureSupply
+        What features may read beside the bars, and whether their values are read and kept.
     seed : int
         Root of every random stream.
     profile : bool
         Time the stages of the loop.
+    record : bool
+        Keep every event in the order in which it happened, intents included, so that a replay can be held against it.
     """
 
     run_id: str
@@ -80,12 +85,26 @@ class SessionPlan:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
-    features: SideData = field(default_factory=SideData)
+    features: FeatureSupply = field(default_factory=FeatureSupply)
     seed: int = 42
     profile: bool = False
+    record: bool = False
 
 
-def run_session(plan: SessionPlan, progress: Progress | None = None) -> RunRecord:
+def prepare_features(plan: SessionPlan, progress: Progress | None = None) -> None:
+    """Compute the features of a run that are to be kept on disk; `run_session` does it too, and shows no progress then.
+
+    Parameters
+    ----------
+    plan : SessionPlan
+    progress : callable, optional
+        Told after every block how many instants are done.
+    """
+    requests = [request for a in plan.allocations for request in a.strategy.required_features().values()]
+    plan.features.prepare(requests, plan.source, progress)
+
+
+def run_session(plan: SessionPlan, progress: Progress | None = None, watch: Watch | None = None) -> RunRecord:
     """Run a session to its end and return its record.
 
     Parameters
@@ -93,6 +112,8 @@ def run_session(plan: SessionPlan, progress: Progress | None = None) -> RunRecor
     plan : SessionPlan
     progress : callable, optional
         Told after every block how many instants have passed.
+    watch : callable, optional
+        Shown every instant once it is over, before the next begins. What it raises ends the run and is passed on.
 
     Raises
     ------
@@ -107,13 +128,13 @@ def run_session(plan: SessionPlan, progress: Progress | None = None) -> RunRecor
     first = next(blocks, None)
     if first is None:
         raise DataNotFound(f"dataset {plan.source.name!r} holds no bar in the chosen dates.")
-    session = _Session(plan, first, carry)
+    session = _Session(plan, first, carry, watch)
     with _rare_collections():
         session.start()
         block: BarBlock | None = first
         done = 0
         while block is not None:
-            session.loop.run_block(block)
+            session.run_block(block)
             done += len(block) - block.start
             if progress is not None:
                 progress(done)
@@ -136,11 +157,10 @@ def _rare_collections() -> Iterator[None]:
 class _Session:
     """The wired parts of one run."""
 
-    def __init__(self, plan: SessionPlan, first: BarBlock, carry: int) -> None:
+    def __init__(self, plan: SessionPlan, first: BarBlock, carry: int, watch: Watch | None) -> None:
         self._plan = plan
         self._timers = StageTimers(enabled=plan.profile)
         cursor = Cursor(prelude(first))
-        self._clock = HistoricalClock(cursor, plan.clock)
         instruments = {
             symbol: plan.instruments.get(symbol) or Instrument(symbol=symbol, calendar=plan.source.calendar)
             for symbol in plan.source.symbols
@@ -148,6 +168,10 @@ class _Session:
         multipliers = {symbol: i.multiplier for symbol, i in instruments.items() if i.multiplier != 1.0}
         ledgers = {a.name: Portfolio(a.capital, CursorMarks(cursor), multipliers) for a in plan.allocations}
         self._curves = CurveRecorder(ledgers)
+        self._notes = PriceNotes()
+        recorder = Recorder(cursor, ledgers, keep=plan.record, watch=watch) if plan.record or watch is not None else None
+        self._recorder = recorder
+        self._clock = HistoricalClock(cursor, plan.clock, between=None if recorder is None else recorder.instant_done)
         latency = Latency(plan.execution.latency, lambda name: random_stream(plan.seed, f"execution.latency.{name}"))
         self._desk = OrderDesk(
             plan.run_id,
@@ -157,13 +181,17 @@ class _Session:
             latency,
             self._curves.mark_changed,
             one_bar_sessions=not plan.source.bar_size.is_intraday,
+            session_close=session_closes(plan.source.calendar),
         )
         self._features = RunFeatures(
             {a.name: a.strategy.required_features() for a in plan.allocations},
             cursor,
-            lambda requests: open_feed(requests, plan.source, first, side=plan.features),
+            lambda requests: plan.features.open(requests, plan.source, first),
         )
-        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, self._timers, self._features.enter)
+        stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
+        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, stages, self._features.enter)
+        if recorder is not None:
+            recorder.follow(self._desk, self.loop)
         history = HistoricalData(cursor, carry - 1)
         self._runners = [self._runner(a, ledgers[a.name], history, cursor) for a in plan.allocations]
         self._desk.enlist(self._runners)
@@ -187,7 +215,7 @@ class _Session:
             ledger,
             context,
             limits,
-            submit=self._desk.take,
+            submit=self._desk.take if self._recorder is None else self._recorder.submit(self._desk.take),
             failed=self.loop.strategy_failed,
         )
 
@@ -196,6 +224,11 @@ class _Session:
         for runner in self._runners:
             runner.start()
 
+    def run_block(self, block: BarBlock) -> None:
+        """Deliver a block, and note the prices of what happened in it."""
+        self.loop.run_block(block)
+        self._notes.take(block, self._desk.orders, self._desk.fills)
+
     def finish(self) -> RunRecord:
         """Take the orders back, stop the strategies and return the record."""
         plan = self._plan
@@ -203,6 +236,8 @@ class _Session:
         for runner in self._runners:
             self._desk.cancel_all(runner.name, "end_of_run")
             runner.stop()
+        if self._recorder is not None:
+            self._recorder.finish()
         account, by_strategy = self._curves.curves()
         capital = {a.name: a.capital for a in plan.allocations}
         return RunRecord(
@@ -220,6 +255,8 @@ class _Session:
             bars=self.loop.bars,
             digest=run_digest(self._desk.orders, self._desk.updates, self._desk.fills),
             stage_seconds=self._timers.seconds,
+            execution_prices=self._notes.prices(),
+            events=self._recorder.events if self._recorder is not None and plan.record else None,
         )
 
 

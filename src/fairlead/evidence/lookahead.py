@@ -159,7 +159,7 @@ def check_lookahead(make_plan: MakePlan, *, cuts: int = DEFAULT_CUTS, progress: 
     orders = fills = 0
     for done, cut in enumerate(chosen, start=1):
         plan = make_plan()
-        truncated = run_session(replace(plan, source=TruncatedSource(plan.source, cut)))
+        truncated = run_session(replace(plan, source=TruncatedSource(plan.source, cut), features=plan.features.until(cut)))
         orders += sum(o.created_ns <= cut for o in full.orders)
         fills += sum(f.ts_ns <= cut for f in full.fills)
         found = compare(full, truncated, cut)

@@ -76,6 +76,10 @@ class Families:
         """Return what never comes to life now that `parent` has ended."""
         return [c for c in self._children.get(parent.order_id, ()) if c.status is _PENDING]
 
+    def waiting(self) -> list[Order]:
+        """Return the orders that wait for a parent."""
+        return [child for children in self._children.values() for child in children if child.status is _PENDING]
+
     def exits_of(self, strategy: str, symbol: str) -> list[Order]:
         """Return the exits that work for a strategy in a symbol."""
         return [

@@ -9,18 +9,19 @@ from typing import Final, TypeAlias
 
 from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
-from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
 from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
+from fairlead.execution.costs import ExecutionCosts
 from fairlead.execution.families import EXITS, Families
 from fairlead.execution.fills import FillPhase, FillPrice, Spark, spark_of
 from fairlead.execution.latency import Latency, LatencyKind
 from fairlead.execution.pricing import MISSED, BarPricer, SessionClose, on_tick
 from fairlead.execution.requests import Request, Requests
 from fairlead.execution.settings import ExecutionSettings
-from fairlead.execution.slippage import SlippageContext
 
 Heard = Callable[[Order, OrderUpdate, Fill | None], None]
 Held = Callable[[str, str], float]
@@ -73,6 +74,8 @@ class SimulatedExecution:
     ----------
     working : dict of str to Order
         Orders that are not final, oldest first. What waits for a parent is not among them.
+    costs : ExecutionCosts
+        What executions cost; if it needs history, each block must be shown to it first.
     """
 
     def __init__(
@@ -89,8 +92,7 @@ class SimulatedExecution:
         self.working: dict[str, Order] = {}
         self._settings = settings
         self._pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
-        self._slippage = settings.slippage.build()
-        self._commission = settings.commission.build()
+        self.costs = ExecutionCosts(settings.slippage.build(), settings.commission.build())
         self._participation = settings.max_bar_participation
         self._slip_limits = settings.slippage_on_limits
         self._instruments = instruments
@@ -290,11 +292,11 @@ class SimulatedExecution:
         if order.time_in_force is _FOK and quantity < order.remaining:
             self._end(order, _CANCELLED, now, "fok_not_filled")
             return
-        slip = self._slip(order, quantity, volume, found.price) if quantity > 0 else None
+        slip = self._slip(order, quantity, found.price, block, row) if quantity > 0 else None
         if slip is not None:
             consumed[column] = consumed.get(column, 0.0) + quantity
             price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
-            commission = self._commission.charge(quantity, price, instrument.multiplier, order.executed, order.commission)
+            commission = self.costs.charge(order, quantity, price, instrument.multiplier, int(block.session[row]))
             self._fill(order, quantity, found.price, price, commission, now, int(block.label_ns[row]))
             if self._families.used:
                 self._react(order, quantity, spark_of(order, found), now, int(block.session[row]))
@@ -328,20 +330,11 @@ class SimulatedExecution:
             self._remove(order)
         self._hear(order, update, fill)
 
-    def _slip(self, order: Order, quantity: float, volume: float, price: float) -> float | None:
+    def _slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
         is_limit = order.order_type in (_LIMIT, _STOP_LIMIT)
         if is_limit and not self._slip_limits:
             return 0.0
-        return self._slippage.fraction(
-            SlippageContext(
-                quantity,
-                volume,
-                price,
-                side=1 if order.side is _BUY else -1,
-                filled_before=order.filled_quantity,
-                symbol=order.symbol,
-            )
-        )
+        return self.costs.slip(order, quantity, price, block, row)
 
     def _has_expired(self, order: Order, now: int, session: int) -> bool:
         if order.expires_ns is not None and now > order.expires_ns:
@@ -427,28 +420,19 @@ class SimulatedExecution:
                 if not order.is_terminal:
                     self._end(order, _CANCELLED, now, "ambiguous_no_fill")
 
-    def apply_split(self, action: CorporateAction, ts_ns: int) -> None:
-        """Scale the quantity up and the prices down of every order in the split symbol."""
-        if action.kind is not ActionKind.SPLIT:
-            return
-        instrument = self._instruments[action.symbol]
-        for order in [o for o in self.working.values() if o.symbol == action.symbol]:
-            # Hearing of one order may make a strategy fail, which takes its others back.
-            if order.is_terminal:
-                continue
-            order.decided_quantity, order.decided_limit, order.decided_stop = order.decision
-            # What was filled is as odd as the position it made; only what remains goes back on the lot grid.
-            remaining = instrument.floor_quantity(order.remaining * action.value)
-            order.filled_quantity *= action.value
-            order.quantity = order.filled_quantity + remaining
-            if order.average_price is not None:
-                order.average_price /= action.value
-            if order.limit_price is not None:
-                order.limit_price = on_tick(instrument, order.limit_price / action.value, up=order.side is _SELL)
-            if order.stop_price is not None:
-                order.stop_price = on_tick(instrument, order.stop_price / action.value, up=order.side is _BUY)
-            if remaining == 0.0:
-                self._end(order, _CANCELLED, ts_ns, "nothing_left_after_split")
+    def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
+        """Let a corporate action change the orders of its symbol, those that wait for a parent included."""
+        orders = [*self.working.values(), *self._families.waiting()]
+        if action.share_factor != 1.0:
+            instrument = self._instruments[action.symbol]
+            for order in orders_of(orders, action.symbol):
+                # Hearing of one order may make a strategy fail, which takes its others back.
+                if not order.is_terminal and not rescale_order(order, action.share_factor, instrument):
+                    self._end(order, _CANCELLED, ts_ns, "nothing_left_after_split")
+        for order in orders_to_cancel(orders, action):
+            self._cancel_for(order, ts_ns, GONE[action.kind])
+        for order in orders_to_move(orders, action):
+            rename_order(order, action)
 
 
 def _ranked(order: Order, found: FillPrice, age: int, block: BarBlock, row: int) -> _Candidate:

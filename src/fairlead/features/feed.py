@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -38,6 +38,20 @@ class SideData:
 
     benchmark: str = ""
     facts: Facts | None = None
+
+
+class RunFeed(Protocol):
+    """What a run takes its features from."""
+
+    @property
+    def plan(self) -> Plan:
+        """What was asked for."""
+
+    def take(self, block: BarBlock) -> None:
+        """Find the values of the delivered rows of the block that follows."""
+
+    def values(self, label: str) -> Sequence[FloatArray]:
+        """Return the values in the last block: per output one array of shape (rows delivered, symbols), in units of the day."""
 
 
 class Feed:
@@ -83,7 +97,7 @@ class Feed:
         self._side = side or SideData()
         self._actions = tuple(actions)
         self._calendar = calendar
-        _check_columns(self.plan, self._symbols, self._side)
+        check_columns(self.plan, self._symbols, self._side)
         self._program = Program(self.plan)
         self._state = self._program.new_state(len(self._symbols))
         self._rebasing = Rebasing(self._symbols, self._actions)
@@ -118,21 +132,30 @@ class Feed:
         return self._values[label]
 
     def _advance(self, block: BarBlock, first: int, stop: int, results: Mapping[str, Sequence[FloatArray]]) -> None:
-        step = max(1, _CELLS_AT_WORK // (self.plan.width * len(self._symbols)))
-        for begin in range(first, stop, step):
-            rows = slice(begin, min(begin + step, stop))
+        for rows in self._tiles(block, first, stop):
             price, volume = self._rebasing.advance(block, rows)
-            values = np.empty((len(self._symbols), self.plan.width, rows.stop - begin))
+            values = np.empty((len(self._symbols), self.plan.width, rows.stop - rows.start))
             for slot, name in enumerate(self.plan.columns):
                 values[:, slot] = self._column(name, block, rows, price, volume)
             self._run(values)
-            at = slice(begin - first, rows.stop - first)
+            at = slice(rows.start - first, rows.stop - first)
             for label, arrays in results.items():
                 node = self.plan.asked[label]
                 for i, (output, array) in enumerate(zip(node.feature.outputs, arrays, strict=True)):
                     array[at] = in_units_of_the_day(
                         values[:, node.first + i], output.unit, {"price": price, "volume": volume}
                     ).T
+
+    def _tiles(self, block: BarBlock, first: int, stop: int) -> Iterator[slice]:
+        step = max(1, _CELLS_AT_WORK // (self.plan.width * len(self._symbols)))
+        begin = first
+        for change in self._rebasing.renames(block, first, stop):
+            yield from (slice(at, min(at + step, change.row)) for at in range(begin, change.row, step))
+            # What the old name's bars have left behind, the new name's go on with.
+            self._rebasing.rename(change)
+            self._state[change.new] = self._state[change.old]
+            begin = change.row
+        yield from (slice(at, min(at + step, stop)) for at in range(begin, stop, step))
 
     def _run(self, values: FloatArray) -> None:
         try:
@@ -164,7 +187,14 @@ class Feed:
         return np.asarray(panel / price) if field in facts.per_share else panel
 
 
-def open_feed(requests: Mapping[str, Request], source: DataSource, first: BarBlock, *, side: SideData | None = None) -> Feed:
+def open_feed(
+    requests: Mapping[str, Request],
+    source: DataSource,
+    first: BarBlock,
+    *,
+    side: SideData | None = None,
+    find: Find = find_feature,
+) -> Feed:
     """Return a feed that has taken in all of `source`'s history before its `first` block.
 
     Raises
@@ -173,13 +203,20 @@ def open_feed(requests: Mapping[str, Request], source: DataSource, first: BarBlo
         See `Feed`.
     """
     whole = source.whole()
-    feed = Feed(requests, source.symbols, actions=whole.actions, calendar=source.calendar, side=side)
+    feed = Feed(requests, source.symbols, actions=whole.actions, calendar=source.calendar, side=side, find=find)
     if whole is not source:
         feed.warm(whole, int(first.known_ns[first.start]))
     return feed
 
 
-def _check_columns(plan: Plan, symbols: Sequence[str], side: SideData) -> None:
+def check_columns(plan: Plan, symbols: Sequence[str], side: SideData) -> None:
+    """Refuse a plan that reads what bars and `side` do not have.
+
+    Raises
+    ------
+    UnknownName, ConfigurationError
+        Naming what is missing, and where to set it.
+    """
     for name in plan.columns:
         if name in QUOTES:
             raise ConfigurationError(

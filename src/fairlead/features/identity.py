@@ -65,8 +65,9 @@ def kernel_hash(feature: Feature) -> str:
         if not isinstance(value, _SIMPLE):
             raise ConfigurationError.of(f"{feature.name}: global {name}", "be a number, a text or None", value)
     inputs = [[i.feature, i.output, i.params] if isinstance(i, Uses) else i for i in feature.inputs]
-    outputs = [output.name for output in feature.outputs]
-    return _digest([[_tokens(f, feature.name) for f in functions], constants, inputs, list(feature.parameters), outputs])
+    outputs = [[output.name, output.unit] for output in feature.outputs]
+    declared = [inputs, list(feature.parameters), outputs, feature.cross_section]
+    return _digest([[_tokens(f, feature.name) for f in functions], constants, declared])
 
 
 def definition_hash(feature: Feature, params: Mapping[str, Any], dependencies: Iterable[str]) -> str:

@@ -29,6 +29,7 @@ def _push(ring: FloatArray, n: int, value: float) -> int:
     warm_up=lambda p: p["n"],
     state_size=lambda p: ring_size(p["n"] + 1),
     formula="P_t / P_{t-n} - 1; a non-positive price gives NaN",
+    reference="Campbell, Lo and MacKinlay 1997, The Econometrics of Financial Markets",
 )
 def simple_return(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Return over n bars."""
@@ -44,6 +45,7 @@ def simple_return(state: FloatArray, params: FloatArray, inputs: FloatArray, out
     warm_up=lambda p: p["n"],
     state_size=lambda p: ring_size(p["n"] + 1),
     formula="ln(P_t / P_{t-n}); a non-positive price gives NaN",
+    reference="Campbell, Lo and MacKinlay 1997, The Econometrics of Financial Markets",
 )
 def log_return(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Logarithmic return over n bars."""

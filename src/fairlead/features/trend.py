@@ -42,6 +42,7 @@ def _mean(window: FloatArray) -> float:
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="mean of the last n closes",
+    reference="Murphy 1999, Technical Analysis of the Financial Markets",
 )
 def sma(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Average the last n closes, each with the same weight."""
@@ -58,6 +59,7 @@ def sma(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda _: 2,
     formula="E_t = E_{t-1} + 2/(n+1) (P_t - E_{t-1}), seeded with the mean of the first n",
+    reference="Brown 1963, Smoothing, Forecasting and Prediction of Discrete Time Series",
 )
 def ema(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Exponential moving average."""
@@ -76,6 +78,7 @@ def ema(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="sum(k P_{t-n+k}, k = 1..n) / (n (n+1) / 2)",
+    reference="Murphy 1999, Technical Analysis of the Financial Markets",
 )
 def wma(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Linearly weighted moving average; the last close weighs most."""
@@ -157,6 +160,7 @@ def rolling_max(state: FloatArray, params: FloatArray, inputs: FloatArray, outpu
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: 2 * ring_size(p["n"]),
     formula="upper = max(H, n); lower = min(L, n); middle = their mean; the current bar is in the window",
+    reference="Donchian 1960, Commodities: High Finance in Copper, Financial Analysts Journal 16",
 )
 def donchian(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Channel of the highest high and the lowest low."""

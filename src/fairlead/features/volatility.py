@@ -101,6 +101,7 @@ def atr(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     warm_up=lambda p: p["n"] - 1,
     state_size=lambda p: ring_size(p["n"]),
     formula="std(ln(P_t / P_{t-1}), n, ddof 1) sqrt(periods)",
+    reference="Hull, Options, Futures, and Other Derivatives, estimating volatility from historical data",
 )
 def volatility(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:
     """Volatility of closes, annualised."""
@@ -237,6 +238,7 @@ def bollinger(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs
     },
     outputs=(Output("middle", unit="price"), Output("upper", unit="price"), Output("lower", unit="price")),
     formula="middle = EMA(n); upper, lower = middle +- width ATR(n_atr)",
+    reference="Keltner 1960, How to Make Money in Commodities; the width of average true ranges is Raschke's",
 )
 def keltner(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: FloatArray) -> None:  # noqa: ARG001  one signature
     """Keltner channel."""

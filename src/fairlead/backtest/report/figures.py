@@ -13,6 +13,7 @@ import numpy as np
 
 from fairlead.backtest.curves import thin
 from fairlead.backtest.metrics import drawdowns, rolling_sharpe
+from fairlead.backtest.report.execution import execution_figure
 from fairlead.backtest.result import Result
 from fairlead.core.arrays import FloatArray, IntArray
 
@@ -32,6 +33,7 @@ def build_figures(result: Result) -> dict[str, Figure]:
         "exposure": exposure(result),
         "distribution": distribution(result),
         "costs": costs(result),
+        "execution": execution_figure(result),
     }
     return {name: figure for name, figure in figures.items() if figure}
 

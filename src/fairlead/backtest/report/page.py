@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Final
 
 from fairlead.backtest.report import sections
+from fairlead.backtest.report.execution import execution_section
 from fairlead.backtest.report.figures import build_figures
 from fairlead.backtest.report.pricechart import price_charts
 from fairlead.backtest.result import Result
@@ -46,6 +47,7 @@ def render(result: Result) -> str:
             "tiles": sections.tiles(result),
             "monthly": sections.monthly_table(result),
             "metrics": sections.metric_tables(result),
+            "execution": execution_section(result),
             "trades": sections.trade_tables(result),
             "strategies": sections.strategy_table(result),
             "settings": sections.settings_tables(result),

@@ -14,7 +14,7 @@ from fairlead.backtest.report.figures import compact, milliseconds
 from fairlead.backtest.result import Result
 from fairlead.core.arrays import FloatArray
 from fairlead.core.bars import forward_fill
-from fairlead.core.events import ActionKind
+from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.orders import Side
 from fairlead.core.time import BarSize
@@ -66,8 +66,8 @@ def _chart(result: Result, symbol: str, marks: FloatArray, adjustment: FloatArra
         if action.symbol != symbol:
             continue
         stamp = milliseconds(prices.ts_ns[row : row + 1])[0]
-        if action.kind is ActionKind.SPLIT:
-            splits.append([stamp, f"{action.value:g}:1 split"])
+        if action.kind is not ActionKind.DIVIDEND:
+            splits.append([stamp, _action_text(action)])
         else:
             dividends.append([stamp, *compact(values[row : row + 1], 4), f"Dividend {action.value:g} per share"])
     ts_ns, line = prices.ts_ns[kept], values[kept]
@@ -85,6 +85,13 @@ def _chart(result: Result, symbol: str, marks: FloatArray, adjustment: FloatArra
         "splits": splits,
         "dividends": dividends,
     }
+
+
+def _action_text(action: CorporateAction) -> str:
+    if action.kind is ActionKind.SPLIT:
+        return f"{action.value:g}:1 split"
+    name = str(action.kind).replace("_", " ")
+    return f"{name.capitalize()}: {action.other}" if action.other else name.capitalize()
 
 
 def _is_intraday(result: Result) -> bool:

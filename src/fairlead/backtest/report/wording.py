@@ -45,6 +45,15 @@ def minutes(value: float | None) -> str:
     return f"{value / 60:,.1f} h" if value < 2_880 else f"{value / 1_440:,.1f} d"
 
 
+def seconds(value: float | None) -> str:
+    """Return a duration that may be as short as a latency."""
+    if value is None:
+        return NOT_DEFINED
+    if value < 1:
+        return f"{1e3 * value:,.3g} ms" if value else "0 ms"
+    return f"{value:,.1f} s" if value < 120 else minutes(value / 60)
+
+
 def days(value: float | None) -> str:
     """Return calendar days."""
     return NOT_DEFINED if value is None else f"{value:,.0f} d"

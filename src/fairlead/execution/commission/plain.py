@@ -1,37 +1,10 @@
-"""Commission: what the broker takes for an execution (domain rules 6.9, 6.13)."""
+"""Commission by value, by unit or by order."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, ClassVar, Final
-
 from pydantic import Field
 
-from fairlead.contracts.plugins import PartSettings
-from fairlead.contracts.settings import Settings
-
-
-class CommissionModel(Settings, ABC):
-    """Base of every commission model; its fields are its settings."""
-
-    @abstractmethod
-    def charge(self, quantity: float, price: float, multiplier: float, filled_before: float, charged_before: float) -> float:
-        """Return the commission of one execution, in currency, at least 0.
-
-        Parameters
-        ----------
-        quantity : float
-            Units executed now.
-        price : float
-            Execution price, slippage included.
-        multiplier : float
-            Currency value of one unit at price 1.
-        filled_before, charged_before : float
-            What the same order has executed and been charged so far, so that minimums hold per order. Units count as they were
-            when they were executed: a split since then multiplies nothing.
-        """
+from fairlead.execution.commission.model import CommissionModel
 
 
 class NoCommission(CommissionModel):
@@ -114,19 +87,3 @@ class PerOrderCommission(CommissionModel):
         charged_before: float,  # noqa: ARG002
     ) -> float:
         return self.amount if filled_before == 0.0 else 0.0
-
-
-COMMISSION_MODELS: Final[Mapping[str, type[CommissionModel]]] = MappingProxyType(
-    {"none": NoCommission, "bps": BpsCommission, "per_share": PerShareCommission, "per_order": PerOrderCommission}
-)
-
-
-class CommissionSettings(PartSettings[CommissionModel]):
-    """Which commission model, and its settings: ``none``, ``bps``, ``per_share`` or ``per_order``, or a third party's."""
-
-    kind: ClassVar[str] = "commission model"
-    group: ClassVar[str] = "fairlead.commission"
-    base: ClassVar[type[Any]] = CommissionModel
-    shipped: ClassVar[Mapping[str, type[Any]]] = COMMISSION_MODELS
-
-    model: str = "bps"

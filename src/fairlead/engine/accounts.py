@@ -1,0 +1,172 @@
+"""Accounts that are watched: what orders may spend, what nights cost, and what a margin call sells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from fairlead.core.bars import Cursor
+from fairlead.core.fills import Fill
+from fairlead.core.instruments import Instrument
+from fairlead.core.orders import Order, Side
+from fairlead.core.time import day_to_date
+from fairlead.engine.record import FinancingCharge
+from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.financing import FinancingSettings, accrue, borrowable
+from fairlead.execution.margin import AccountSettings, Holding, Liquidation, Settlement, liquidations, margin_state, refusal
+
+Charge = Callable[[float], float]
+"""Units -> the commission of executing them now, in currency."""
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+# A limit is not breached by the last bit of a sum of floats.
+_ROUNDING: Final = 1e-9
+
+
+class Accounts:
+    """The accounts of a run's strategies, each on its own capital. A run in which nothing is watched has none of this.
+
+    Parameters
+    ----------
+    account : AccountSettings
+    financing : FinancingSettings
+    cursor : Cursor
+        Where the run stands.
+
+    Attributes
+    ----------
+    charges : list of FinancingCharge
+        Interest and loan fees, in order.
+    """
+
+    def __init__(self, account: AccountSettings, financing: FinancingSettings, cursor: Cursor) -> None:
+        self.charges: list[FinancingCharge] = []
+        self._account = account
+        self._financing = financing
+        self._cursor = cursor
+        self._settlements: dict[str, Settlement] = {}
+        self._session: int | None = None
+
+    @classmethod
+    def watched(cls, account: AccountSettings, financing: FinancingSettings, cursor: Cursor) -> Accounts | None:
+        """Return the accounts of a run, None if no setting asks for them."""
+        limits = bool(financing.not_borrowable or financing.borrowable_units)
+        if account.type == "simple" and not financing.charges and not limits:
+            return None
+        return cls(account, financing, cursor)
+
+    def refuses(
+        self, runner: StrategyRunner, instrument: Instrument, signed_quantity: float, price: float, working: Sequence[Order]
+    ) -> str | None:
+        """Return why the account does not allow an order, or None.
+
+        Parameters
+        ----------
+        price : float
+            Last known, in currency.
+        working : sequence of Order
+            The strategy's orders that are not final.
+        """
+        symbol, held = instrument.symbol, runner.ledger.quantity(instrument.symbol)
+        short = -min(0.0, held + signed_quantity)
+        already = -min(0.0, held)
+        if short > already:
+            resting = sum(o.remaining for o in working if o.symbol == symbol and o.side is _SELL and not o.reduce_only)
+            if short - already > borrowable(symbol, already + resting, self._financing) * (1 + _ROUNDING):
+                return "not_borrowable"
+        if self._account.type == "simple":
+            return None
+        trade = Holding(symbol, signed_quantity, price, instrument.multiplier)
+        return refusal(
+            trade,
+            runner.ledger.cash,
+            _holdings(runner),
+            self._account,
+            working=_opening_value(runner, working),
+            unsettled=self._unsettled(runner.name),
+        )
+
+    def affordable(
+        self, runner: StrategyRunner, order: Order, quantity: float, price: float, lot: float, charge: Charge
+    ) -> float:
+        """Return how much of an execution the cash of a cash account pays for; all of it elsewhere."""
+        if self._account.type != "cash" or order.side is not _BUY:
+            return quantity
+        unit = price * runner.ledger.multipliers.get(order.symbol, 1.0)
+        spendable = runner.ledger.cash - self._unsettled(runner.name)
+        while quantity > 0.0:
+            missing = quantity * unit + charge(quantity) - spendable
+            if missing <= 0.0:
+                break
+            quantity -= max(1.0, -(-missing // (unit * lot))) * lot
+        return max(0.0, quantity)
+
+    def book(self, runner: StrategyRunner, fill: Fill) -> None:
+        """Count the proceeds of a sale that cannot be spent yet."""
+        if self._account.settlement_days and fill.side is _SELL:
+            multiplier = runner.ledger.multipliers.get(fill.symbol, 1.0)
+            proceeds = fill.quantity * fill.price * multiplier - fill.commission
+            self._settlement(runner.name).sold(self._today, proceeds)
+
+    def pass_nights(self, runners: Sequence[StrategyRunner], changed: Callable[[str], None]) -> None:
+        """Charge what the days since the last session have cost, if a new one begins at the cursor."""
+        today, before = self._today, self._session
+        self._session = today
+        if before is None or today == before or not self._financing.charges:
+            return
+        for runner in runners:
+            ledger = runner.ledger
+            values = {h.symbol: h.value for h in _holdings(runner)}
+            accrual = accrue(ledger.cash, values, today - before, self._financing)
+            if accrual.total:
+                ledger.charge(accrual.total)
+                changed(runner.name)
+                fees = sum(accrual.borrow_fees.values())
+                self.charges.append(FinancingCharge(self._cursor.known_ns, runner.name, accrual.interest, fees))
+
+    def calls(self, runner: StrategyRunner) -> list[Liquidation]:
+        """Return what a margin call closes now; empty if there is none."""
+        holdings = _holdings(runner)
+        if self._account.type == "simple" or not holdings:
+            return []
+        return liquidations(runner.ledger.cash, holdings, self._account)
+
+    @property
+    def stops_on_call(self) -> bool:
+        """Whether a margin call ends a strategy's run instead of selling."""
+        return self._account.margin_call == "stop"
+
+    def describe(self, runner: StrategyRunner) -> str:
+        """Return the text of a margin call."""
+        state = margin_state(runner.ledger.cash, _holdings(runner), self._account)
+        day = day_to_date(self._today)
+        return f"margin call on {day}: equity {state.equity:.2f}, maintenance margin {state.maintenance:.2f}"
+
+    @property
+    def _today(self) -> int:
+        return int(self._cursor.block.session[self._cursor.row])
+
+    def _settlement(self, name: str) -> Settlement:
+        return self._settlements.setdefault(name, Settlement(self._account.settlement_days))
+
+    def _unsettled(self, name: str) -> float:
+        return self._settlement(name).unsettled(self._today) if self._account.settlement_days else 0.0
+
+
+def _holdings(runner: StrategyRunner) -> list[Holding]:
+    ledger = runner.ledger
+    return [
+        Holding(p.symbol, p.quantity, ledger.marks[p.symbol], p.multiplier) for p in ledger.positions.values() if p.quantity
+    ]
+
+
+def _opening_value(runner: StrategyRunner, working: Sequence[Order]) -> float:
+    """Return the value of the orders that open or enlarge a position, in currency."""
+    ledger, total = runner.ledger, 0.0
+    for order in working:
+        held = ledger.quantity(order.symbol)
+        opens = not order.reduce_only and held * order.side.sign >= 0
+        if opens:
+            total += order.remaining * ledger.marks[order.symbol] * ledger.multipliers.get(order.symbol, 1.0)
+    return total

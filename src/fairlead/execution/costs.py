@@ -1,0 +1,88 @@
+"""What an execution costs: the slippage and commission models of a run, and what they need to know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairlead.core.bars import BarBlock
+from fairlead.core.orders import Order, Side
+from fairlead.execution.commission import CommissionContext, CommissionModel, MonthVolume
+from fairlead.execution.liquidity import DailyLiquidity, Liquidity, session_share
+from fairlead.execution.slippage import NoSlippage, SlippageContext, SlippageModel
+
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_BUY: Final = Side.BUY
+_UNKNOWN: Final = Liquidity()
+
+
+class ExecutionCosts:
+    """Slippage and commission of each execution, with the history that the models ask for and no other.
+
+    Parameters
+    ----------
+    slippage : SlippageModel
+    commission : CommissionModel
+
+    Attributes
+    ----------
+    needs_history : bool
+        Whether every block must be shown to `enter`. If none is, volatility and daily volume stay unknown.
+    """
+
+    def __init__(self, slippage: SlippageModel, commission: CommissionModel) -> None:
+        self.needs_history = slippage.needs_history
+        self._slippage = slippage
+        self._is_free = isinstance(slippage, NoSlippage)
+        self._commission = commission
+        self._liquidity: DailyLiquidity | None = None
+        self._volume = MonthVolume()
+
+    def enter(self, block: BarBlock) -> None:
+        """Take in the next block of history, before any of its rows is matched."""
+        if self._liquidity is None:
+            self._liquidity = DailyLiquidity(block.symbols)
+        self._liquidity.enter(block)
+
+    def slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
+        """Return the adverse price change as a fraction of `price`, None if the bar cannot fill the order."""
+        if self._is_free:
+            return 0.0
+        column = block.columns[order.symbol]
+        known = _UNKNOWN
+        if self._liquidity is not None:
+            known = self._liquidity.at(int(block.session[row]), column)
+        return self._slippage.fraction(
+            SlippageContext(
+                quantity,
+                float(block.volume[row, column]),
+                price,
+                known.sigma_daily,
+                known.adv,
+                session_share(int(block.label_ns[row]), int(block.known_ns[row])),
+                1 if order.side is _BUY else -1,
+                order.filled_quantity,
+                order.symbol,
+            )
+        )
+
+    def charge(self, order: Order, quantity: float, price: float, multiplier: float, session: int) -> float:
+        """Return the commission of an execution that is not booked yet, in currency.
+
+        Parameters
+        ----------
+        price : float
+            Slippage included.
+        session : int
+            Session date in days since the epoch.
+        """
+        model = self._commission
+        if not model.needs_context:
+            return model.charge(quantity, price, multiplier, order.executed, order.commission)
+        # A split scales units and price of an order the other way, and leaves its value.
+        value = 0.0 if order.average_price is None else order.filled_quantity * order.average_price * multiplier
+        volume = self._volume.of(order.strategy, session)
+        self._volume.add(order.strategy, session, quantity)
+        side = 1 if order.side is _BUY else -1
+        return model.charge_in(
+            CommissionContext(quantity, price, multiplier, order.executed, order.commission, side, value, volume)
+        )

@@ -1,0 +1,1 @@
+"""Exploration: pictures and quick looks for a person at a desk. Nothing that trades imports it."""

@@ -1,0 +1,92 @@
+"""How a peer is asked and answers. Runs inside the peer's environment: nothing here imports Fairlead.
+
+``python <peer>.py questions.json answers.json`` reads a list of scenarios and writes, for each by name, either its fills as
+``[bar, symbol, signed quantity, price]`` with the last cash and equity, or why the engine cannot express it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+Scenario = dict[str, Any]
+Fills = list[tuple[int, str, float, float]]
+
+
+class Inexpressible(Exception):
+    """The engine has no way to say this; the text tells why."""
+
+
+def answer(
+    distribution: str, run: Callable[[Scenario], tuple[Fills, float, float]], *, weighs: str = "", several: bool = True
+) -> None:
+    """Run every question and write the answers, with the version of the engine.
+
+    Parameters
+    ----------
+    weighs : str
+        Why the engine cannot trade to a weight, if it cannot.
+    several : bool
+        Whether it trades several symbols in one run here.
+    """
+    questions, target = Path(sys.argv[1]), Path(sys.argv[2])
+    answers: dict[str, Any] = {}
+    for scenario in json.loads(questions.read_text()):
+        try:
+            if scenario["weights"] and weighs:
+                raise Inexpressible(weighs)
+            if len(scenario["bars"]) > 1 and not several:
+                raise Inexpressible("one symbol a run")
+            fills, cash, equity = run(scenario)
+        except Inexpressible as reason:
+            answers[scenario["name"]] = {"inexpressible": str(reason)}
+        else:
+            plain = [[int(bar), symbol, float(quantity), float(price)] for bar, symbol, quantity, price in fills]
+            answers[scenario["name"]] = {"fills": plain, "cash": float(cash), "equity": float(equity)}
+    target.write_text(json.dumps({"version": version(distribution), "scenarios": answers}))
+
+
+def rows(scenario: Scenario, symbol: str) -> list[list[float]]:
+    """Return the bars of a symbol: open, high, low, close, volume."""
+    found: list[list[float]] = scenario["bars"][symbol]
+    return found
+
+
+def column(scenario: Scenario, symbol: str, name: str) -> list[float]:
+    """Return one field of every bar."""
+    place = ("open", "high", "low", "close", "volume").index(name)
+    return [row[place] for row in rows(scenario, symbol)]
+
+
+def only_symbol(scenario: Scenario) -> str:
+    """Return the one symbol of a scenario, for engines that trade one."""
+    return next(iter(scenario["bars"]))
+
+
+def at(steps: list[dict[str, Any]], bar: int) -> list[dict[str, Any]]:
+    """Return the steps of one bar."""
+    return [step for step in steps if step["bar"] == bar]
+
+
+def commission_of(scenario: Scenario, quantity: float, price: float) -> float:
+    """Return what an execution costs, for engines whose commission is a function of the user's."""
+    terms = scenario["commission"]
+    if not terms:
+        return 0.0
+    if terms["kind"] == "bps":
+        return abs(quantity) * price * terms["bps"] / 1e4
+    return max(terms["minimum"], abs(quantity) * terms["per_share"]) if quantity else 0.0
+
+
+def crossover_sides(scenario: Scenario, fast: list[float], slow: list[float]) -> dict[int, float]:
+    """Return the signed position wanted after each bar, from averages that the engine has worked out."""
+    rule = scenario["rule"]
+    wanted = {}
+    for bar, (quick, steady) in enumerate(zip(fast, slow, strict=True)):
+        if steady == steady and quick == quick:
+            wanted[bar] = rule["quantity"] if quick > steady else -rule["quantity"]
+    return wanted
