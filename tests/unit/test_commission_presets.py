@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -12,18 +13,24 @@ from fairlead.config.document import parse_yaml
 from fairlead.config.problems import Origin
 from fairlead.config.profiles import apply_profile
 from fairlead.core.errors import ConfigurationError, UnknownName
-from fairlead.core.orders import Order, OrderType, Side
+from fairlead.core.orders import Order, OrderStatus, OrderType, Side
 from fairlead.execution.commission import (
+    COMMISSION_MODELS,
     BpsCommission,
     CommissionContext,
     CommissionSettings,
+    Fee,
     MonthVolume,
+    Tier,
     TieredCommission,
     commission_preset,
     known_presets,
 )
 from fairlead.execution.costs import ExecutionCosts
-from fairlead.execution.slippage import NoSlippage
+from fairlead.execution.financing import FinancingSettings
+from fairlead.execution.latency import LatencySettings
+from fairlead.execution.margin import AccountSettings
+from fairlead.execution.slippage import SLIPPAGE_MODELS, NoSlippage
 
 JAN_31, FEB_1 = 19_753, 19_754
 """31 January and 1 February 2024."""
@@ -214,6 +221,8 @@ def test_the_venue_tells_side_value_and_volume():
     costs = ExecutionCosts(NoSlippage(), TieredCommission(**TIERS, fees=fees))
     order = an_order(Side.SELL)
     first = costs.charge(order, 800.0, 10.0, 1.0, JAN_31)
+    order.move_to(OrderStatus.SUBMITTED, 0)
+    order.move_to(OrderStatus.ACKNOWLEDGED, 0)
     order.record_fill(800.0, 10.0, first, 0)
     # 200 units fill the first tier, 100 the second; of the fee 200 are left below its cap.
     second = costs.charge(order, 300.0, 10.0, 1.0, JAN_31)
@@ -302,3 +311,16 @@ def test_a_profile_may_trade_a_model_for_a_preset(base, over, expected):
     text = f"commission: {base}\nprofiles: {{p: {{commission: {over}}}}}\n"
     root = parse_yaml(text, lambda line: Origin.in_file("run.yaml", line))
     assert apply_profile(root, "p").plain() == {"commission": expected}
+
+
+def test_the_page_on_costs_names_every_model_setting_and_preset():
+    """And the date of each price list."""
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "costs.md").read_text()
+    parts = [*COMMISSION_MODELS.values(), *SLIPPAGE_MODELS.values(), Fee, Tier]
+    settings = [LatencySettings, FinancingSettings, AccountSettings]
+    names = {name for part in (*parts, *settings) for name in part.model_fields}
+    names |= {*COMMISSION_MODELS, *SLIPPAGE_MODELS}
+    assert [name for name in sorted(names) if f"`{name}" not in text] == []
+    for preset in known_presets():
+        line = next(line for line in text.splitlines() if line.startswith(f"| `{preset}`"))
+        assert line.endswith(f"| {commission_preset(preset).as_of} |")

@@ -78,7 +78,9 @@ def test_the_promised_shape_loads_as_it_is(load):
     assert (settings.clock.start_date, settings.clock.end_date) == (dt.date(2010, 1, 1), dt.date(2012, 12, 31))
     assert (settings.data.type, settings.data.source, settings.data.path) == ("historical", "parquet", "data/bars")
     assert settings.execution.slippage.model == "volume_based"
-    assert settings.execution.slippage.build().fraction(SlippageContext(10.0, 1000.0, 50.0)) == pytest.approx(0.0005 + 0.1 * 0.01)
+    assert settings.execution.slippage.build().fraction(SlippageContext(10.0, 1000.0, 50.0)) == pytest.approx(
+        0.0005 + 0.1 * 0.01
+    )
     assert (settings.execution.latency.mean_ms, settings.execution.latency.std_ms) == (10.0, 5.0)
     (strategy,) = settings.strategies
     assert (strategy.name, strategy.reference, strategy.enabled, strategy.capital) == ("plain", "plain", True, 100_000.0)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from fairlead.core.events import CorporateAction
 from fairlead.core.orders import Order, OrderType, Side
@@ -19,6 +20,7 @@ from fairlead.execution.slippage import (
     FixedSlippage,
     NoSlippage,
     SlippageContext,
+    SlippageSettings,
     SquareRootSlippage,
     VolumeSlippage,
 )
@@ -97,6 +99,12 @@ def test_shares_outstanding_that_are_not_known_are_assumed():
 def test_what_is_not_known_is_not_free(model, sigma, adv):
     assert model().fraction(context(100, sigma, adv)) == pytest.approx((5 + 50) / 1e4)
     assert model(half_spread_bps=1, unknown_bps=80).fraction(context(100, sigma, adv)) == pytest.approx(81 / 1e4)
+
+
+@pytest.mark.parametrize("shares", [0, -1e6])
+def test_shares_outstanding_are_a_number_above_0(shares):
+    with pytest.raises(ValidationError, match="shares_outstanding"):
+        SlippageSettings(model="almgren2005", params={"shares_outstanding": {"X": shares}})
 
 
 def test_models_say_whether_they_need_history():

@@ -43,6 +43,7 @@ def backtest(
     bar_size: str | None = None,
     calendar: str | None = None,
     seed: int = 42,
+    record: bool = False,
     title: str | None = None,
     workspace: str | Path | None = None,
     now: Callable[[], dt.datetime] | None = None,
@@ -75,6 +76,8 @@ def backtest(
     bar_size, calendar : str, optional
         Of frames passed in `data`: the bar size is inferred if not given, the calendar is XNYS. Of a dataset with several bar
         sizes, which one.
+    record : bool
+        Keep every event in the order in which it happened, what the strategy wished included.
     now : callable, optional
         Gives the instant after which the run is named; the wall clock if not given.
 
@@ -111,11 +114,17 @@ def backtest(
         instruments=dict(instruments or {}),
         features=supply,
         seed=seed,
+        record=record,
     )
     config = {
         "mode": "backtest",
         "seed": seed,
-        "data": {"dataset": source.name, "sha256": source.content_hash, "symbols": list(source.symbols)},
+        "data": {
+            **selection.stated(data),
+            "dataset": source.name,
+            "sha256": source.content_hash,
+            "symbols": list(source.symbols),
+        },
         "execution": settings.model_dump(mode="json"),
         "features": _recorded(feature_settings, supply),
         "instruments": {symbol: plain(asdict(item)) for symbol, item in sorted((instruments or {}).items())},

@@ -159,6 +159,15 @@ class Selection:
         chooses = bool(symbols) or first is not None or last is not None
         return memory.select(symbols or None, first, last) if chooses else memory
 
+    def stated(self, data: Any) -> dict[str, Any]:
+        """Return what was asked for as plain data, so that the same data can be found again."""
+        source = "memory"
+        if isinstance(data, str):
+            source = "bundled" if data in ("bundled", BUNDLED_DATASET) else "store"
+        bounds = {"start": _date("start", self.start), "end": _date("end", self.end)}
+        asked = {name: None if bound is None else bound.isoformat() for name, bound in bounds.items()}
+        return {"source": source, "bar_size": self.bar_size, **asked}
+
     def _refuse(self, kind: str, *names: str) -> None:
         for name in names:
             value = getattr(self, name)

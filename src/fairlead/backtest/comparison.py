@@ -5,6 +5,7 @@ Orders are matched by strategy, symbol, side, the instant of their decision and 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -226,15 +227,27 @@ def _near_pairs(
     left: _Side, right: _Side, lonely_a: list[_Key], lonely_b: list[_Key], reach_ns: int
 ) -> list[tuple[_Key, Order, Order]]:
     """Match what is left over with the nearest in time; both lists lose what was matched."""
-    pairs = []
-    for key in list(lonely_a):
-        near = [other for other in lonely_b if other[1:4] == key[1:4] and abs(other[0] - key[0]) <= reach_ns]
+    groups: dict[tuple[str, ...], list[_Key]] = {}
+    for other in sorted(lonely_b):
+        groups.setdefault(other[1:4], []).append(other)
+    pairs: list[tuple[_Key, Order, Order]] = []
+    taken: set[_Key] = set()
+    for key in sorted(lonely_a):
+        group = groups.get(key[1:4], [])
+        first, end = (bisect_left(group, key[0] + reach, key=_decided) for reach in (-reach_ns, reach_ns + 1))
+        near = [other for other in group[first:end] if other not in taken]
         if near:
-            chosen = min(near, key=lambda other: (abs(other[0] - key[0]), other))  # noqa: B023  used before the next round
-            lonely_a.remove(key)
-            lonely_b.remove(chosen)
+            chosen = min(near, key=lambda other: (abs(other[0] - key[0]), other))
+            taken.add(chosen)
             pairs.append((key, left.orders[key], right.orders[chosen]))
+    matched = {key for key, _, _ in pairs}
+    lonely_a[:] = [key for key in lonely_a if key not in matched]
+    lonely_b[:] = [key for key in lonely_b if key not in taken]
     return pairs
+
+
+def _decided(key: _Key) -> int:
+    return key[0]
 
 
 def _values(side: _Side, order: Order) -> dict[str, tuple[Aspect, _Value]]:

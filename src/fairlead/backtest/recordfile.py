@@ -18,6 +18,7 @@ from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, Side,
 from fairlead.engine.record import (
     EquityCurve,
     ExecutionPrices,
+    FinancingCharge,
     RunRecord,
     SessionPrices,
     StrategyOutcome,
@@ -67,6 +68,7 @@ def record_facts(record: RunRecord) -> dict[str, Any]:
         "digest": record.digest,
         "strategies": [asdict(strategy) for strategy in record.strategies],
         "stage_seconds": dict(record.stage_seconds),
+        "financing": [list(charge) for charge in record.financing],
     }
 
 
@@ -105,6 +107,7 @@ def read_record(folder: Path, run_id: str, facts: Mapping[str, Any]) -> RunRecor
         bars=int(facts["bars"]),
         digest=str(facts["digest"]),
         stage_seconds=dict(facts["stage_seconds"]),
+        financing=[FinancingCharge(*charge) for charge in facts.get("financing", ())],
         execution_prices=_execution_prices(orders, [row for row in events if row["kind"] == "fill"]),
     )
 

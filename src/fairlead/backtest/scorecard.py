@@ -69,8 +69,8 @@ def score(
     Notes
     -----
     ``net_pnl`` and ``gross_pnl`` are sums over closed trades; ``open_pnl`` is the mark of what is still held, so that
-    final_cash = initial_cash + net_pnl + open_pnl + dividends. ``exposure`` and ``turnover`` include positions still open, up
-    to the last instant and with their entry alone.
+    final_cash = initial_cash + net_pnl + open_pnl + dividends + financing. ``exposure`` and ``turnover``
+    include positions still open, up to the last instant and with their entry alone.
     """
     by_session = session_returns(record) if sessions is None else sessions
     return {
@@ -104,6 +104,7 @@ def _money(record: RunRecord, ledger: Ledger, sessions: SessionReturns) -> dict[
         "gross_pnl": float(sum(trade.gross_pnl for trade in ledger.closed)),
         "open_pnl": float(sum(trade.net_pnl for trade in ledger.open)),
         "dividends": float(sum(dividend.cash for dividend in ledger.dividends)),
+        "financing": float(ledger.financing),
         "total_fees": float(fees),
         "total_slippage": float(slippage),
         "cost_bps": m.finite(1e4 * (fees + slippage) / notional) if notional > 0 else None,

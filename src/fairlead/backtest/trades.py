@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from fairlead.core.errors import DataError
@@ -110,11 +110,14 @@ class Ledger:
     ----------
     trades : list of RoundTrip
         In the order of their exits; open ones last, by strategy and symbol.
+    financing : float
+        Interest received, less interest and loan fees paid, in currency.
     """
 
     trades: list[RoundTrip] = field(default_factory=list)
     dividends: list[Dividend] = field(default_factory=list)
     legs: list[FillLeg] = field(default_factory=list)
+    financing: float = 0.0
 
     @property
     def closed(self) -> list[RoundTrip]:
@@ -128,8 +131,9 @@ class Ledger:
 
     @property
     def total_pnl(self) -> float:
-        """Net profit of all trades plus dividends, in currency: final equity minus initial cash."""
-        return sum(trade.net_pnl for trade in self.trades) + sum(dividend.cash for dividend in self.dividends)
+        """Net profit of all trades plus dividends and financing, in currency: final equity minus initial cash."""
+        trades, dividends = sum(trade.net_pnl for trade in self.trades), sum(dividend.cash for dividend in self.dividends)
+        return trades + dividends + self.financing
 
 
 class _Lot:
@@ -412,7 +416,7 @@ def ledger_of(record: RunRecord, multipliers: Mapping[str, float] | None = None)
     prices = record.prices
     marks = dict(zip(prices.symbols, prices.mark[-1].tolist(), strict=True)) if len(prices.mark) else {}
     last_ns = int(record.account.ts_ns[-1]) if len(record.account.ts_ns) else 0
-    return build_ledger(
+    ledger = build_ledger(
         record.fills,
         record.applied_actions,
         record.orders,
@@ -420,3 +424,4 @@ def ledger_of(record: RunRecord, multipliers: Mapping[str, float] | None = None)
         last_marks=marks,
         multipliers=multipliers,
     )
+    return replace(ledger, financing=sum(charge.total for charge in record.financing))

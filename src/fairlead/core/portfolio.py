@@ -102,10 +102,20 @@ class Portfolio:
     Notes
     -----
     The ledger identity holds at every moment: equity = cash + sum of quantity * mark * multiplier, and equity = initial cash
-    + realised + unrealised + dividends - commissions.
+    + realised + unrealised + dividends + financing - commissions.
     """
 
-    __slots__ = ("cash", "commissions", "dividends", "initial_cash", "marks", "multipliers", "positions", "realised_pnl")
+    __slots__ = (
+        "cash",
+        "commissions",
+        "dividends",
+        "financing",
+        "initial_cash",
+        "marks",
+        "multipliers",
+        "positions",
+        "realised_pnl",
+    )
 
     def __init__(self, cash: float, marks: Mapping[str, float], multipliers: Mapping[str, float] | None = None) -> None:
         self.initial_cash = cash
@@ -116,6 +126,7 @@ class Portfolio:
         self.realised_pnl = 0.0
         self.commissions = 0.0
         self.dividends = 0.0
+        self.financing = 0.0
 
     def apply(self, fill: Fill) -> PositionChange:
         """Book an execution: cash, position, realised profit and commission move together."""
@@ -215,6 +226,11 @@ class Portfolio:
 
     def _unit_cost(self, position: Position, other: str, cost: float, ratio: float) -> float:
         return cost * position.multiplier / (ratio * self.multipliers.get(other, 1.0))
+
+    def charge(self, amount: float) -> None:
+        """Add interest, and take off what holding has cost, in currency."""
+        self.cash += amount
+        self.financing += amount
 
     def quantity(self, symbol: str) -> float:
         """Signed units held of `symbol`; 0.0 if none."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from fairlead.core.bars import BarBlock, opening_price
-from fairlead.core.errors import DataError
+from fairlead.core.errors import ConfigurationError, DataError
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.time import day_to_date
 from fairlead.engine.runner import StrategyRunner
@@ -76,6 +76,10 @@ def part(due: Sequence[Entry], block: BarBlock, row: int) -> tuple[list[Entry], 
     waiting: list[Entry] = []
     for entry in due:
         (ready if _met(entry, block, row) or _is_taken_along(entry, ending, block, row) else waiting).append(entry)
+    new_names = {entry.other for entry in ready if isinstance(entry, CorporateAction) and entry.kind is ActionKind.RENAME}
+    if new_names:
+        # What is dated with the day of the change, and under the new name, comes after it.
+        ready.sort(key=lambda entry: entry.symbol in new_names)
     return ready, waiting
 
 
@@ -95,6 +99,23 @@ def _is_taken_along(entry: Entry, ending: set[str], block: BarBlock, row: int) -
         is_priced = not np.isnan(block.mark[row, block.columns[entry.other]])
         return is_priced and (entry.symbol in ending or entry.other in ending)
     return entry.symbol in ending
+
+
+def check_actions(actions: Iterable[CorporateAction], symbols: Sequence[str]) -> None:
+    """Refuse a run whose holdings could turn into shares that it has no prices of.
+
+    Raises
+    ------
+    ConfigurationError
+        Naming the first action that hands out a symbol outside the run.
+    """
+    for action in actions:
+        if action.other and action.other not in symbols:
+            remedy = f"Add {action.other} to the symbols."
+            if action.kind is not ActionKind.RENAME:
+                remedy += " If it has no prices, state what its shares were worth in cash instead."
+            where = f"{action.symbol} {action.kind} on {day_to_date(action.ex_session)}"
+            raise ConfigurationError.of(where, "hand out shares of a symbol of the run", action.other, remedy)
 
 
 def check_other(action: CorporateAction, gone: Mapping[str, str]) -> None:

@@ -19,7 +19,9 @@ from fairlead.core.orders import (
     OrderType,
     OrderUpdate,
     Side,
+    TimeInForce,
 )
+from fairlead.engine.accounts import Accounts, Charge
 from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.latency import Latency
@@ -39,6 +41,8 @@ _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
 _SELL: Final = Side.SELL
 _BUY: Final = Side.BUY
 
+MARGIN_CALL: Final = "margin_call"
+"""The tag of an order that a margin call sends."""
 Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
 
 
@@ -66,6 +70,7 @@ class OrderDesk:
         *,
         one_bar_sessions: bool = False,
         session_close: SessionClose | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         self.orders: list[Order] = []
         self.updates: list[OrderUpdate] = []
@@ -76,6 +81,7 @@ class OrderDesk:
         self._instruments = instruments
         self._ledger_changed = ledger_changed
         self._runners: dict[str, StrategyRunner] = {}
+        self._accounts = accounts
         self.execution = SimulatedExecution(
             execution,
             instruments,
@@ -84,6 +90,7 @@ class OrderDesk:
             held=lambda name, symbol: self._runners[name].ledger.quantity(symbol),
             one_bar_sessions=one_bar_sessions,
             session_close=session_close,
+            afford=self._afford if accounts is not None else None,
         )
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
@@ -189,6 +196,9 @@ class OrderDesk:
                 instruments=self._instruments,
                 price=price,
             )
+        if rejection is None and self._accounts is not None and not intent.reduce_only:
+            refused = self._accounts.refuses(runner, self._instruments[symbol], quantity, price, self.working(runner.name))
+            rejection = Rejection(refused) if refused is not None else None
         order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, self._cursor.known_ns)
         order.oco_id = oco_id
         self.orders.append(order)
@@ -248,6 +258,23 @@ class OrderDesk:
         else:
             self.execution.request_replace(intent, now)
 
+    def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float) -> None:
+        """Send an order that nobody decided: what a margin call closes."""
+        now = self._cursor.known_ns
+        intent = OrderIntent.market(symbol, signed_quantity, time_in_force=TimeInForce.GTC, tag=MARGIN_CALL)
+        order = self._maker.order(
+            runner.strategy, runner.name, intent, signed_quantity, f"{group_id(symbol, now)}_{MARGIN_CALL}", now
+        )
+        order.reduce_only = True
+        self.orders.append(order)
+        self.execution.submit(order)
+
+    def _afford(self, order: Order, quantity: float, price: float, charge: Charge) -> float:
+        if self._accounts is None:
+            return quantity
+        lot = self._instruments[order.symbol].lot_step
+        return self._accounts.affordable(self._runners[order.strategy], order, quantity, price, lot, charge)
+
     def cancel_all(self, name: str, reason: str) -> None:
         """Take back every working order of one strategy."""
         for order in self.working(name):
@@ -262,6 +289,8 @@ class OrderDesk:
         if fill is not None:
             self.fills.append(fill)
             runner.ledger.apply(fill)
+            if self._accounts is not None:
+                self._accounts.book(runner, fill)
             self._ledger_changed(runner.name)
         runner.tell(order)
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from fairlead.core.bars import BarBlock, Cursor
+from fairlead.core.errors import RiskLimitError
 from fairlead.core.events import ActionKind, CorporateAction
+from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import OwedShares, Terms, check_other, part, terms_of
 from fairlead.engine.clock import HistoricalClock
-from fairlead.engine.desk import OrderDesk
+from fairlead.engine.desk import MARGIN_CALL, OrderDesk
 from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.record import AppliedAction
 from fairlead.engine.runner import StrategyRunner
@@ -42,6 +44,7 @@ class EventLoop:
         curves: CurveRecorder,
         timers: StageTimers,
         enter_features: Callable[[BarBlock], None],
+        accounts: Accounts | None = None,
     ) -> None:
         self.bars = 0
         self.applied_actions: list[AppliedAction] = []
@@ -58,6 +61,7 @@ class EventLoop:
         self._record = timers.wrap(Stage.RECORD.name.lower(), curves.close_block)
         self._enter_features = timers.wrap("features", enter_features)
         self._wrap_step = timers.wrap
+        self._accounts = accounts
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take the strategies in; they are served in this order."""
@@ -85,20 +89,37 @@ class EventLoop:
         due = self._due
         working, changed, steps = self._desk.execution.working, self._curves.changed, self._steps
         match, note_changes = self._match, self._curves.note_changes
+        accounts = self._accounts
         for row in self._clock.rows(block):
             cursor.row = row
             if row == next_action:
                 due += effective[row]
                 next_action = action_rows.pop() if action_rows else -1
+            if accounts is not None:
+                accounts.pass_nights(self._runners, self._curves.mark_changed)
             if due:
                 self._act(block, row)
             if working:
                 match(block, row)
+            if accounts is not None:
+                self._call_margins(accounts)
             if changed:
                 note_changes(row)
             for step in steps:
                 step(row)
         self._record(block)
+
+    def _call_margins(self, accounts: Accounts) -> None:
+        for runner in self._runners:
+            calls = accounts.calls(runner)
+            if not calls or any(order.tag == MARGIN_CALL for order in self._desk.working(runner.name)):
+                continue
+            self._desk.cancel_all(runner.name, MARGIN_CALL)
+            if accounts.stops_on_call:
+                runner.halt(RiskLimitError(accounts.describe(runner)))
+                continue
+            for call in calls:
+                self._desk.liquidate(runner, call.symbol, call.quantity)
 
     def _refresh_steps(self) -> None:
         # In place, and never shorter: a strategy may fail while the loop walks the list, and its neighbour must not be skipped.

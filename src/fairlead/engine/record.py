@@ -54,6 +54,28 @@ class SessionPrices:
     mark: FloatArray
 
 
+class FinancingCharge(NamedTuple):
+    """What the days before a session have cost one strategy, in currency.
+
+    Parameters
+    ----------
+    interest : float
+        On cash; positive if it was received.
+    borrow_fees : float
+        For shares that were sold short; 0 or less.
+    """
+
+    ts_ns: int
+    strategy: str
+    interest: float
+    borrow_fees: float
+
+    @property
+    def total(self) -> float:
+        """What was added to cash."""
+        return self.interest + self.borrow_fees
+
+
 @dataclass(frozen=True, slots=True)
 class AppliedAction:
     """A corporate action as it met one strategy's position.
@@ -159,6 +181,8 @@ class RunRecord:
         Hash of the ordered decisions, orders and fills.
     execution_prices : ExecutionPrices, optional
         What executions are judged against; None if the run was kept by a version that did not note it.
+    financing : list of FinancingCharge
+        Interest and loan fees, in order.
     events : list of LoggedEvent, optional
         Everything in the order in which it happened, intents included; None unless the run was recorded.
     """
@@ -179,3 +203,4 @@ class RunRecord:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     execution_prices: ExecutionPrices | None = None
     events: list[LoggedEvent] | None = None
+    financing: list[FinancingCharge] = field(default_factory=list)

@@ -126,6 +126,11 @@ class StrategyRunner:
         except Exception as exc:  # noqa: BLE001  the boundary of the strategy: whatever it raises stops it alone
             self._fail(exc)
 
+    def halt(self, exc: Exception) -> None:
+        """Stop it for a reason that is not its own code's."""
+        if self.is_running:
+            self._fail(exc)
+
     def _fail(self, exc: Exception) -> None:
         self.error = exc
         self.step = _no_step

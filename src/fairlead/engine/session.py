@@ -14,6 +14,8 @@ from fairlead.core.identity import random_stream
 from fairlead.core.instruments import Instrument
 from fairlead.core.portfolio import Portfolio
 from fairlead.data.source import DataSource
+from fairlead.engine.accounts import Accounts
+from fairlead.engine.actions import check_actions
 from fairlead.engine.clock import ClockSettings, HistoricalClock
 from fairlead.engine.closing import session_closes
 from fairlead.engine.desk import OrderDesk
@@ -173,6 +175,7 @@ class _Session:
         self._recorder = recorder
         self._clock = HistoricalClock(cursor, plan.clock, between=None if recorder is None else recorder.instant_done)
         latency = Latency(plan.execution.latency, lambda name: random_stream(plan.seed, f"execution.latency.{name}"))
+        self._accounts = Accounts.watched(plan.execution.account, plan.execution.financing, cursor)
         self._desk = OrderDesk(
             plan.run_id,
             cursor,
@@ -182,6 +185,7 @@ class _Session:
             self._curves.mark_changed,
             one_bar_sessions=not plan.source.bar_size.is_intraday,
             session_close=session_closes(plan.source.calendar),
+            accounts=self._accounts,
         )
         self._features = RunFeatures(
             {a.name: a.strategy.required_features() for a in plan.allocations},
@@ -189,7 +193,7 @@ class _Session:
             lambda requests: plan.features.open(requests, plan.source, first),
         )
         stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
-        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, stages, self._features.enter)
+        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, stages, self._features.enter, self._accounts)
         if recorder is not None:
             recorder.follow(self._desk, self.loop)
         history = HistoricalData(cursor, carry - 1)
@@ -256,6 +260,7 @@ class _Session:
             digest=run_digest(self._desk.orders, self._desk.updates, self._desk.fills),
             stage_seconds=self._timers.seconds,
             execution_prices=self._notes.prices(),
+            financing=self._accounts.charges if self._accounts is not None else [],
             events=self._recorder.events if self._recorder is not None and plan.record else None,
         )
 
@@ -272,6 +277,7 @@ def _check(plan: SessionPlan) -> None:
                 raise UnknownName.among(
                     f"symbol for strategy {allocation.name!r} in dataset {plan.source.name!r}", symbol, plan.source.symbols
                 )
+    check_actions(plan.source.actions, plan.source.symbols)
     for symbol in plan.instruments:
         if plan.instruments[symbol].currency != "USD":
             raise ConfigurationError.of(

@@ -66,7 +66,7 @@ class ExecutionCosts:
         )
 
     def charge(self, order: Order, quantity: float, price: float, multiplier: float, session: int) -> float:
-        """Return the commission of an execution that is not booked yet, in currency.
+        """Return the commission of an execution that is not booked yet, in currency, and count its volume.
 
         Parameters
         ----------
@@ -75,13 +75,19 @@ class ExecutionCosts:
         session : int
             Session date in days since the epoch.
         """
+        commission = self.quote(order, quantity, price, multiplier, session)
+        if self._commission.needs_context:
+            self._volume.add(order.strategy, session, quantity)
+        return commission
+
+    def quote(self, order: Order, quantity: float, price: float, multiplier: float, session: int) -> float:
+        """Return the commission that an execution would cost; see `charge`."""
         model = self._commission
         if not model.needs_context:
             return model.charge(quantity, price, multiplier, order.executed, order.commission)
         # A split scales units and price of an order the other way, and leaves its value.
         value = 0.0 if order.average_price is None else order.filled_quantity * order.average_price * multiplier
         volume = self._volume.of(order.strategy, session)
-        self._volume.add(order.strategy, session, quantity)
         side = 1 if order.side is _BUY else -1
         return model.charge_in(
             CommissionContext(quantity, price, multiplier, order.executed, order.commission, side, value, volume)

@@ -6,12 +6,12 @@ Pure rules over plain numbers; nothing here keeps state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
 from fairlead.contracts.settings import Settings
-from fairlead.core.errors import ConfigurationError, ContractError
+from fairlead.core.errors import ContractError
 from fairlead.core.instruments import check_symbol
 
 _PERCENT = 100.0
@@ -41,17 +41,14 @@ class FinancingSettings(Settings):
     margin_rate_pct: float = Field(default=0.0, ge=0, le=100)
     cash_rate_pct: float = Field(default=0.0, ge=0, le=100)
     borrow_rate_pct: float = Field(default=0.0, ge=0, le=1000)
-    borrow_rates_pct: dict[str, float] = Field(default_factory=dict)
+    borrow_rates_pct: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(default_factory=dict)
     day_count: Literal[360, 365] = 360
     not_borrowable: tuple[str, ...] = ()
-    borrowable_units: dict[str, float] = Field(default_factory=dict)
+    borrowable_units: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
 
     @field_validator("borrow_rates_pct", "borrowable_units")
     @classmethod
     def _by_symbol(cls, values: dict[str, float]) -> dict[str, float]:
-        for symbol, value in values.items():
-            if not value >= 0:
-                raise ConfigurationError.of(symbol, "be 0 or more", value)
         return {check_symbol(symbol): value for symbol, value in values.items()}
 
     @field_validator("not_borrowable")

@@ -8,7 +8,9 @@ from pydantic import Field
 
 from fairlead.contracts.settings import Settings
 from fairlead.execution.commission import CommissionSettings
+from fairlead.execution.financing import FinancingSettings
 from fairlead.execution.latency import LatencySettings
+from fairlead.execution.margin import AccountSettings
 from fairlead.execution.slippage import SlippageSettings
 
 
@@ -18,6 +20,10 @@ class ExecutionSettings(Settings):
     Parameters
     ----------
     slippage, commission, latency : settings of the cost models
+    account : AccountSettings
+        The kind of account: what may be bought, and when a margin call comes.
+    financing : FinancingSettings
+        Interest, loan fees, and what can be borrowed.
     max_bar_participation : float
         Largest share of a bar's volume that all orders together may take; the rest keeps working.
     limit_fill_on_touch : bool
@@ -36,6 +42,8 @@ class ExecutionSettings(Settings):
     slippage: SlippageSettings = SlippageSettings()
     commission: CommissionSettings = CommissionSettings()
     latency: LatencySettings = LatencySettings()
+    account: AccountSettings = AccountSettings()
+    financing: FinancingSettings = FinancingSettings()
     max_bar_participation: float = Field(default=0.10, gt=0, le=1)
     limit_fill_on_touch: bool = False
     slippage_on_limits: bool = True

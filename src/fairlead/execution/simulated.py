@@ -24,6 +24,8 @@ from fairlead.execution.requests import Request, Requests
 from fairlead.execution.settings import ExecutionSettings
 
 Heard = Callable[[Order, OrderUpdate, Fill | None], None]
+Afford = Callable[[Order, float, float, Callable[[float], float]], float]
+"""Order, units, price and the commission of so many units -> the units that are paid for."""
 Held = Callable[[str, str], float]
 """Strategy and symbol -> signed units held."""
 _Candidate: TypeAlias = tuple[int, float, int, int, Order, FillPrice]
@@ -64,6 +66,8 @@ class SimulatedExecution:
         Called with every change: the order, the update, and the fill that caused it, if one did.
     held : callable, optional
         What a strategy holds: needed by orders that only reduce.
+    afford : callable, optional
+        How much of an execution the account pays for.
     one_bar_sessions : bool
         Every row is a whole session (daily bars), so a DAY order ends with the first row it could fill in. Otherwise it ends
         with the bar that closes its session, or when the first row of a later session shows that its own is over.
@@ -86,6 +90,7 @@ class SimulatedExecution:
         hear: Heard,
         *,
         held: Held | None = None,
+        afford: Afford | None = None,
         one_bar_sessions: bool = False,
         session_close: SessionClose | None = None,
     ) -> None:
@@ -99,6 +104,7 @@ class SimulatedExecution:
         self._latency = latency
         self._hear = hear
         self._held = held
+        self._afford = afford
         self._families = Families()
         self._requests = Requests()
         self._awake: list[tuple[Order, Spark]] = []
@@ -294,17 +300,27 @@ class SimulatedExecution:
             return
         slip = self._slip(order, quantity, found.price, block, row) if quantity > 0 else None
         if slip is not None:
-            consumed[column] = consumed.get(column, 0.0) + quantity
             price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
-            commission = self.costs.charge(order, quantity, price, instrument.multiplier, int(block.session[row]))
-            self._fill(order, quantity, found.price, price, commission, now, int(block.label_ns[row]))
-            if self._families.used:
-                self._react(order, quantity, spark_of(order, found), now, int(block.session[row]))
+            session = int(block.session[row])
+            paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
+            if paid > 0.0:
+                consumed[column] = consumed.get(column, 0.0) + paid
+                commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
+                self._fill(order, paid, found.price, price, commission, now, int(block.label_ns[row]))
+                if self._families.used:
+                    self._react(order, paid, spark_of(order, found), now, session)
+            if paid < quantity and not order.is_terminal:
+                self._end(order, _CANCELLED, now, "insufficient_cash")
         if not order.is_terminal:
             if order.time_in_force is _IOC:
                 self._end(order, _CANCELLED, now, "ioc_remainder")
             elif order.time_in_force in _AUCTIONS:
                 self._end(order, _EXPIRED, now, "auction_over")
+
+    def _payable(self, afford: Afford, order: Order, quantity: float, price: float, session: int) -> float:
+        multiplier = self._instruments[order.symbol].multiplier
+        paid = afford(order, quantity, price, lambda units: self.costs.quote(order, units, price, multiplier, session))
+        return 0.0 if order.time_in_force is _FOK and paid < quantity else paid
 
     def _reducible(self, order: Order) -> float:
         held = self._held(order.strategy, order.symbol) if self._held is not None else 0.0

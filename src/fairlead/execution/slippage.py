@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 from pydantic import Field
 
@@ -194,7 +194,7 @@ class AlmgrenSlippage(ImpactSlippage):
     gamma: float = Field(default=0.314, ge=0, le=10)
     eta: float = Field(default=0.142, ge=0, le=10)
     beta: float = Field(default=0.6, gt=0, le=1)
-    shares_outstanding: dict[str, float] = Field(default_factory=dict)
+    shares_outstanding: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     inverse_turnover: float = Field(default=252.0, gt=0, le=1e6)
 
     def impact_in_sigma(self, trade: SlippageContext) -> float:

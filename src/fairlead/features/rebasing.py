@@ -33,14 +33,17 @@ class Rename(NamedTuple):
     Attributes
     ----------
     row : int
-        The first row under the new name; before it is found, the ex-session in days since the epoch.
+        The first row under the new name.
     old, new : int
         Columns.
+    session : int
+        Of that row; before it is found, the ex-session. In days since the epoch.
     """
 
     row: int
     old: int
     new: int
+    session: int
 
 
 class Rebasing:
@@ -58,7 +61,7 @@ class Rebasing:
         self._actions = [(columns[a.symbol], a) for a in actions if a.symbol in columns]
         self._columns = columns
         self._renames = [
-            Rename(a.ex_session, columns[a.symbol], columns[a.other])
+            Rename(0, columns[a.symbol], columns[a.other], a.ex_session)
             for a in actions
             if a.kind is ActionKind.RENAME and a.symbol in columns and a.other in columns
         ]
@@ -94,12 +97,13 @@ class Rebasing:
             return []
         found: list[Rename] = []
         for name in list(self._renames):
-            row = first + int(np.searchsorted(block.session[first:stop], name.row))
+            row = first + int(np.searchsorted(block.session[first:stop], name.session))
             bars = block.close[row:stop, name.new]
             traded = np.flatnonzero(bars == bars)
             if len(traded):
                 self._renames.remove(name)
-                found.append(name._replace(row=row + int(traded[0])))
+                row += int(traded[0])
+                found.append(name._replace(row=row, session=int(block.session[row])))
         return sorted(found)
 
     def rename(self, change: Rename) -> None:
@@ -109,6 +113,10 @@ class Rebasing:
             values[new] = values[old]
         # What met no bar under the old name takes effect with the first one under the new name.
         self._waiting = [entry._replace(column=new) if entry.column == old else entry for entry in self._waiting]
+        self._actions[self._next :] = [
+            (new, action) if column == old and action.ex_session <= change.session else (column, action)
+            for column, action in self._actions[self._next :]
+        ]
 
     def _due(self, block: BarBlock, rows: slice) -> list[_Due]:
         due, self._waiting = self._waiting, []

@@ -32,6 +32,7 @@ METRIC_GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, _Format], ...]], ...
             ("gross_pnl", "Gross profit, before costs", w.money),
             ("open_pnl", "Profit of open positions", w.money),
             ("dividends", "Dividends", w.money),
+            ("financing", "Interest and loan fees", w.money),
         ),
     ),
     (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -10,6 +10,9 @@ from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.time import day_to_date
 from fairlead.execution.commission.model import CommissionContext, CommissionModel
+
+# A charge that equals the minimum but for the last bits of a sum is the minimum.
+_ROUNDING: Final = 1e-9
 
 
 class Tier(Settings):
@@ -127,7 +130,7 @@ class TieredCommission(CommissionModel):
         # back; below, other orders in between can have moved the units to a cheaper tier by less than the minimum.
         volume = trade.month_volume
         earlier = self._cost(volume) - self._cost(volume - trade.filled_before)
-        if paid > self.minimum:
+        if paid > self.minimum + _ROUNDING * max(1.0, trade.charged_before):
             earlier = max(earlier, paid)
         return earlier + self._cost(volume + trade.quantity) - self._cost(volume)
 
