@@ -83,7 +83,8 @@ class Costs:
     Attributes
     ----------
     financing : float or None
-        Interest and borrow fees; None if the run charged none.
+        Interest and borrow fees paid, less interest received; None if the run charged none. It is a strategy's, not a symbol's:
+        interest is on cash.
     """
 
     slippage: float
@@ -169,33 +170,33 @@ class ExecutionQuality:
         In the order in which they were decided.
     last_ns : int
         End of the run.
-    financing : mapping of (strategy, symbol) to float
-        Interest and borrow fees, in currency, where the run charged any.
+    financing : mapping of strategy to float
+        Interest and borrow fees paid, less interest received, in currency; empty if the run charged none.
     """
 
     orders: list[OrderExecution]
     last_ns: int
-    financing: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    financing: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def total(self) -> ExecutionSummary:
         """All orders together."""
-        return self._summary(self.orders, list(self.financing.values()))
+        return self._summary(self.orders, sum(self.financing.values()) if self.financing else None)
 
     @cached_property
     def by_strategy(self) -> dict[str, ExecutionSummary]:
         """Each strategy's orders."""
-        return self._groups(lambda o: o.order.strategy, 0)
+        return self._groups(lambda o: o.order.strategy, self.financing)
 
     @cached_property
     def by_symbol(self) -> dict[str, ExecutionSummary]:
         """The orders in each symbol."""
-        return self._groups(lambda o: o.order.symbol, 1)
+        return self._groups(lambda o: o.order.symbol)
 
     @cached_property
     def by_order_type(self) -> dict[str, ExecutionSummary]:
-        """The orders of each type; what is financed has none."""
-        return self._groups(lambda o: o.order.order_type.value, None)
+        """The orders of each type."""
+        return self._groups(lambda o: o.order.order_type.value)
 
     def frame(self) -> pd.DataFrame:
         """Return one row per order, as in ``execution_quality.csv``, with numbers and UTC stamps."""
@@ -209,20 +210,17 @@ class ExecutionQuality:
         tables = {name: {key: asdict(summary) for key, summary in group.items()} for name, group in groups.items()}
         return {"schema_version": SCHEMA_VERSION, "total": asdict(self.total), **tables}
 
-    def _groups(self, key: Callable[[OrderExecution], str], place: int | None) -> dict[str, ExecutionSummary]:
-        members: dict[str, list[OrderExecution]] = {}
+    def _groups(
+        self, key: Callable[[OrderExecution], str], financing: Mapping[str, float] | None = None
+    ) -> dict[str, ExecutionSummary]:
+        members: dict[str, list[OrderExecution]] = {name: [] for name in financing or ()}
         for order in self.orders:
             members.setdefault(key(order), []).append(order)
-        paid: dict[str, list[float]] = {}
-        if place is not None:
-            for pair, amount in sorted(self.financing.items()):
-                paid.setdefault(pair[place], []).append(amount)
-        return {name: self._summary(members.get(name, []), paid.get(name, [])) for name in sorted({*members, *paid})}
+        return {name: self._summary(members[name], (financing or {}).get(name)) for name in sorted(members)}
 
-    def _summary(self, orders: Sequence[OrderExecution], financing: Sequence[float]) -> ExecutionSummary:
+    def _summary(self, orders: Sequence[OrderExecution], paid: float | None) -> ExecutionSummary:
         slippage, commission = sum(o.slippage for o in orders), sum(o.commission for o in orders)
         traded = sum(o.traded_value for o in orders)
-        paid = float(sum(financing)) if financing else None
         total = slippage + commission + (paid or 0.0)
         modelled = [Cost(o.slippage, o.traded_value - o.order.side.sign * o.slippage) for o in orders if o.fills]
         marketable = [o for o in orders if was_marketable(o.order, self.last_ns)]
@@ -257,28 +255,25 @@ class ExecutionQuality:
         )
 
 
-def execution_quality(
-    record: RunRecord,
-    multipliers: Mapping[str, float] | None = None,
-    financing: Mapping[tuple[str, str], float] | None = None,
-) -> ExecutionQuality:
+def execution_quality(record: RunRecord, multipliers: Mapping[str, float] | None = None) -> ExecutionQuality:
     """Return how the orders of `record` were executed.
 
     Parameters
     ----------
     multipliers : mapping of symbol to float, optional
         Currency value of one unit at price 1; 1.0 where absent.
-    financing : mapping of (strategy, symbol) to float, optional
-        Interest and borrow fees that the run charged.
 
     Notes
     -----
     The slippage and the commission of the strategies, and those of the symbols, add up to the metrics ``total_slippage`` and
-    ``total_fees`` of the run.
+    ``total_fees`` of the run; the financing of the strategies to minus the metric ``financing``.
     """
     stamps = record.account.ts_ns
     last_ns = int(stamps[-1]) if len(stamps) else 0
-    return ExecutionQuality(order_executions(record, multipliers), last_ns, dict(financing or {}))
+    financing: dict[str, float] = {}
+    for charge in record.financing:
+        financing[charge.strategy] = financing.get(charge.strategy, 0.0) - charge.total
+    return ExecutionQuality(order_executions(record, multipliers), last_ns, financing)
 
 
 def _shortfall(orders: Sequence[OrderExecution]) -> Shortfall | None:

@@ -146,11 +146,7 @@ def _changed(
     names = {slug(str(entries[i]["name"])): i for i in enabled}
     if strategy is not None:
         name, equals, reference = strategy.partition("=")
-        at = (
-            _named(names, name, f"--strategy {next(iter(names))}={strategy}")
-            if equals
-            else _only(names, "--strategy", strategy)
-        )
+        at = _named(names, name, "--strategy NAME=STRATEGY") if equals else _only(names, "--strategy", strategy)
         entries[at] |= {"strategy": reference if equals else strategy, "params": {}}
     overrides = [f"clock.speed={speed}"]
     for text in params:
@@ -158,14 +154,14 @@ def _changed(
         owner, dot, own_key = key.partition(".")
         if not (equals and key):
             raise ConfigurationError.of("--param", "be key=value", text)
-        at = _named(names, owner, f"--param {next(iter(names))}.{own_key}={value}") if dot else _only(names, "--param", text)
+        at = _named(names, owner, "--param NAME.KEY=VALUE") if dot else _only(names, "--param", text)
         overrides.append(f"strategies.{at}.params.{own_key if dot else key}={value}")
     return {**config, "strategies": entries, "workspace": None}, overrides
 
 
 def _named(names: Mapping[str, int], name: str, remedy: str) -> int:
     if name not in names:
-        raise UnknownName.among("strategy of this run", name, names, f"Write for example {remedy}.")
+        raise UnknownName.among("strategy of this run", name, names, f"Write {remedy}.")
     return names[name]
 
 
