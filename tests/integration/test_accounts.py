@@ -165,3 +165,28 @@ def test_profit_and_loss_are_trades_dividends_and_financing():
 def test_plain_runs_have_no_accounts_to_watch():
     record = daily([FLAT] * 3, {0: [OrderIntent.market("A", 10)]})
     assert record.financing == []
+
+
+def test_impact_knows_the_days_before_and_no_others():
+    """Square-root impact charges for volume and volatility of completed sessions: a flat fee only until it knows them."""
+    rng = np.random.default_rng(7)
+    closes = 100 * np.exp(np.cumsum(rng.normal(0, 0.02, 60)))
+    bars = [(c, c * 1.01, c * 0.99, c, 50_000.0) for c in closes.round(2)]
+    script = {2: [OrderIntent.market("A", 500)], 40: [OrderIntent.market("A", 500)]}
+    record = run(
+        days({"A": bars}),
+        allocate(Scripted(script), capital=1e6),
+        execution=free(slippage={"model": "square_root"}, max_bar_participation=0.5),
+    )
+    early, late = (f.price / f.price_ideal - 1 for f in record.fills)
+    # Y sigma sqrt(500 / 50,000) = 0.02 * 0.1 = 20 bps and half a spread, against the flat 55.
+    assert early == pytest.approx(0.0055)
+    assert 0.0010 < late < 0.0040
+
+
+def test_a_simple_account_with_leverage_is_closed_once_its_equity_is_gone():
+    bars = [FLAT, FLAT, flat(210.0), flat(220.0), flat(400.0)]
+    record = daily(bars, {0: [OrderIntent.market("A", -100)]}, account={"leverage": 1.0})
+    assert told(record) == [("SELL", 100, 100), ("BUY", 100, 220)]
+    refused = daily([FLAT] * 2, {0: [OrderIntent.market("A", 101)]}, account={"leverage": 1.0})
+    assert reasons(refused) == ["insufficient_buying_power"]

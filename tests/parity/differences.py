@@ -95,13 +95,18 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(
         "Means that are gone at the fill",
         "Fairlead checks means when an order is decided, at the last close; if the open is so much worse that cash does not suffice, "
-        "the order fills all the same. backtrader, backtesting.py and vectorbt check again at the fill and refuse; NautilusTrader "
-        "stops the run.",
+        "a simple account buys on credit, as bt and zipline do, and a cash account (`account: {type: cash}`) buys what the cash pays "
+        "for, as vectorbt does with `allow_partial`. backtrader, backtesting.py and vectorbt without it refuse the whole order at the "
+        "fill; NautilusTrader stops the run.",
         (
             ("gap_beyond_means", "backtesting"),
             ("gap_beyond_means", "backtrader"),
             ("gap_beyond_means", "nautilus_trader"),
             ("gap_beyond_means", "vectorbt"),
+            ("gap_beyond_cash", "backtesting"),
+            ("gap_beyond_cash", "backtrader"),
+            ("gap_beyond_cash", "bt"),
+            ("gap_beyond_cash", "nautilus_trader"),
         ),
     ),
     Difference(
@@ -111,9 +116,9 @@ DIFFERENCES: tuple[Difference, ...] = (
     ),
     Difference(
         "Rounding a lower weight to whole units",
-        "backtrader rounds the change down and keeps a unit more; Fairlead rounds the position it aims at, so that a weight comes to "
-        "the same position from above and from below.",
-        (("target_weights_reduced", "backtrader"),),
+        "backtrader and vectorbt round the change down and keep a unit more; Fairlead and bt round the position aimed at, so that a "
+        "weight comes to the same position from above and from below.",
+        (("target_weights_reduced", "backtrader"), ("target_weights_reduced", "vectorbt")),
     ),
     Difference(
         "A minimum commission",

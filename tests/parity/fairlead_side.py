@@ -10,6 +10,7 @@ import pandas as pd
 
 import fairlead
 from fairlead.core.instruments import Instrument
+from fairlead.execution.margin import AccountSettings
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.sdk import CancelIntent, Intents, OrderIntent, Strategy, TimeInForce
 from parity.answers import Answer, answer_of
@@ -62,6 +63,10 @@ def intent_of(ask: Ask) -> OrderIntent:
 
 def _plain(ask: Ask) -> OrderIntent:
     lasting = {"time_in_force": TimeInForce.DAY if ask.day else TimeInForce.GTC, "tag": ask.name}
+    if ask.at_close:
+        return OrderIntent.on_close(ask.symbol, ask.quantity, tag=ask.name)
+    if ask.trail_percent is not None:
+        return OrderIntent.trailing_stop(ask.symbol, ask.quantity, percent=ask.trail_percent, **lasting)
     if ask.stop is not None and ask.limit is not None:
         return OrderIntent.stop_limit(ask.symbol, ask.quantity, ask.stop, ask.limit, **lasting)
     if ask.stop is not None:
@@ -83,7 +88,9 @@ def run(scenario: Scenario) -> Answer:
         commission=_commission(scenario),
         slippage={"model": "fixed", "params": {"bps": scenario.slippage_bps}},
         execution=ExecutionSettings(
-            max_bar_participation=scenario.participation, limit_fill_on_touch=scenario.touch_fills
+            max_bar_participation=scenario.participation,
+            limit_fill_on_touch=scenario.touch_fills,
+            account=AccountSettings(type=scenario.account),
         ),
         instruments={
             symbol: Instrument(symbol=symbol, lot_step=scenario.lot, min_quantity=scenario.lot) for symbol in scenario.bars

@@ -37,6 +37,10 @@ class Ask:
         It lives for one session; otherwise until it is filled or cancelled.
     take_profit, stop_loss : float, optional
         Exits that come to life with its fill, of which one cancels the other.
+    trail_percent : float, optional
+        It is a stop that trails the best price by so much.
+    at_close : bool
+        It trades at the close of the next bar.
     name : str
         By which a later `Cancel` names it.
     oco : str
@@ -51,6 +55,8 @@ class Ask:
     day: bool = False
     take_profit: float | None = None
     stop_loss: float | None = None
+    trail_percent: float | None = None
+    at_close: bool = False
     name: str = ""
     oco: str = ""
 
@@ -103,6 +109,8 @@ class Scenario:
         A limit order fills when the price only touches it.
     lot : float
         Smallest step of a quantity.
+    account : str
+        ``simple`` or ``cash``: in a cash account Fairlead buys no more than what the cash pays for at the fill.
     settings : mapping of engine to mapping
         What an engine is asked to do otherwise than it usually is here.
     """
@@ -118,6 +126,7 @@ class Scenario:
     participation: float = 1.0
     touch_fills: bool = False
     lot: float = 1.0
+    account: str = "simple"
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -132,6 +141,8 @@ class Scenario:
         whole["asks"] = [asdict(step) for step in self.steps if isinstance(step, Ask)]
         whole["cancels"] = [asdict(step) for step in self.steps if isinstance(step, Cancel)]
         whole["weights"] = [asdict(step) for step in self.steps if isinstance(step, Weights)]
+        # The kind of account is a setting of Fairlead; the others are as they are.
+        del whole["account"]
         del whole["steps"], whole["shows"], whole["settings"]
         return whole
 

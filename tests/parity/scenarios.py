@@ -62,6 +62,14 @@ WIDE = bars(
     (101.20, 105.00, 97.00, 99.00),  # from 101.20 both 104.00 and 98.00 are reached
     (99.20, 100.10, 98.60, 99.50),
 )
+RISE_AND_FALL = bars(
+    (100.00, 101.00, 99.00, 100.00),
+    (100.00, 103.00, 99.80, 103.00),  # bars that end at their high: the best price is the close
+    (103.00, 105.00, 101.50, 105.00),
+    (105.00, 107.00, 104.40, 107.00),
+    (106.50, 106.80, 102.00, 102.50),
+    (102.60, 103.20, 101.70, 102.20),
+)
 SEAMLESS_A = bars(
     (50.00, 51.00, 49.00, 50.00),
     (50.00, 53.00, 49.50, 52.00),
@@ -293,6 +301,18 @@ AGREEMENTS: tuple[Scenario, ...] = (
         steps=(Ask(bar=0, quantity=100, take_profit=104.00, stop_loss=98.00),),
     ),
     Scenario(
+        name="trailing_stop",
+        shows="A stop that trails the best price by 4 percent sells on the way down.",
+        bars=one(RISE_AND_FALL),
+        steps=(Ask(bar=0, quantity=100), Ask(bar=1, quantity=-100, trail_percent=4.0)),
+    ),
+    Scenario(
+        name="market_on_close",
+        shows="An order for the close fills at the close of the next bar.",
+        bars=one(CALM),
+        steps=(Ask(bar=0, quantity=100, at_close=True), Ask(bar=3, quantity=-60, at_close=True)),
+    ),
+    Scenario(
         name="target_weights",
         shows="Weights of several symbols come to the same shares, sells first, twice.",
         bars={"A": SEAMLESS_A, "B": SEAMLESS_B},
@@ -418,6 +438,15 @@ DIFFERENCES: tuple[Scenario, ...] = (
         bars=one(GAP_UP),
         steps=(Ask(bar=2, quantity=98),),
         cash=10_000.0,
+    ),
+    Scenario(
+        name="gap_beyond_cash",
+        shows="The same in Fairlead's cash account, and the order lives for one session.",
+        bars=one(GAP_UP),
+        steps=(Ask(bar=2, quantity=98, day=True),),
+        cash=10_000.0,
+        account="cash",
+        settings={"vectorbt": {"allow_partial": True}},
     ),
     Scenario(
         name="target_weights_gap",

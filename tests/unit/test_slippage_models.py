@@ -225,12 +225,25 @@ def an_order(side=Side.BUY, **fields):
     )  # fmt: skip
 
 
+class Doubled(FixedSlippage):
+    """A third party's, derived from a plain one."""
+
+    def fraction(self, trade: SlippageContext) -> float | None:
+        return 2 * self.bps / 1e4
+
+
 class Told(VolumeSlippage):
     """Remembers what it was told."""
 
     def fraction(self, trade: SlippageContext) -> float | None:
         seen.append(trade)
         return 0.0
+
+
+class ToldOfHistory(Told):
+    """The same, with history."""
+
+    needs_history = True
 
 
 seen: list[SlippageContext] = []
@@ -242,10 +255,11 @@ def test_the_context_is_that_of_the_bar_and_the_order():
     order = an_order(Side.SELL, filled_quantity=30.0)
     seen.clear()
     ExecutionCosts(Told(), BpsCommission()).slip(order, 20.0, 9.5, block, 2)
+    ExecutionCosts(ToldOfHistory(), BpsCommission()).slip(order, 20.0, 9.5, block, 2)
     assert seen[0][:3] == (20.0, 500.0, 9.5)
     assert math.isnan(seen[0].sigma_daily)
     assert math.isnan(seen[0].adv)
-    assert seen[0].duration_frac == pytest.approx(1 / 390)
+    assert (seen[0].duration_frac, seen[1].duration_frac) == (1.0, pytest.approx(1 / 390))
     assert seen[0][6:] == (-1, 30.0, "A")
 
 
@@ -260,6 +274,10 @@ def test_a_model_that_needs_history_is_given_it():
     assert costs.slip(an_order(), 100.0, 50.0, block, 25) == pytest.approx(sigma * math.sqrt(100 / adv))
 
 
-@pytest.mark.parametrize("model", [NoSlippage(), FixedSlippage(), VolumeSlippage()])
+@pytest.mark.parametrize("model", [NoSlippage(), FixedSlippage(), FixedSlippage(bps=7), VolumeSlippage(), Doubled(bps=7)])
 def test_plain_models_ask_for_nothing(model):
-    assert not ExecutionCosts(model, BpsCommission()).needs_history
+    """And what the venue is told is what the model says, also of one derived from a plain one."""
+    block = next(iter(minutes({"A": [flat(10.0, 500.0)] * 4}).blocks(carry=1)))
+    costs = ExecutionCosts(model, BpsCommission())
+    assert not costs.needs_history
+    assert costs.slip(an_order(), 20.0, 9.5, block, 2) == model.fraction(SlippageContext(20.0, 500.0, 9.5))

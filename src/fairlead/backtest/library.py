@@ -35,7 +35,7 @@ def run_folder(workspace: str | Path, name: str | Path) -> Path:
     Parameters
     ----------
     name : str or Path
-        A run id, the beginning of exactly one, ``latest``, or the path of a run directory.
+        A run id, the beginning of exactly one, ``latest``, the title of exactly one, or the path of a run directory.
 
     Raises
     ------
@@ -50,11 +50,13 @@ def run_folder(workspace: str | Path, name: str | Path) -> Path:
         if (folder / MANIFEST).is_file():
             return folder
     fitting = [run for run in found if text and str(run["run_id"]).startswith(text)]
+    titled = [run for run in found if text and run["title"] == text]
+    what = "several runs begin with" if fitting else "several runs are titled" if titled else "no run named"
+    fitting = fitting or titled
     if len(fitting) == 1:
         return Path(fitting[0]["path"])
     names = [str(run["run_id"]) for run in fitting or found]
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") if names else "(none)"
-    what = "several runs begin with" if fitting else "no run named"
     raise DataNotFound(f"{what} {text!r} in {runs}. Newest: {shown}.")
 
 

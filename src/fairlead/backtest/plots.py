@@ -28,8 +28,8 @@ def equity_figure(
 ) -> Figure:
     """Return equity over time with the benchmark behind it."""
     figure, axes = _figure(title, note)
-    axes.plot(*_points(benchmark_ns, benchmark), color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), label="Buy and hold")
-    axes.plot(*_points(ts_ns, equity), color=ACCENT, linewidth=1.5, label="Strategy")
+    axes.plot(*curve_points(benchmark_ns, benchmark), color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), label="Buy and hold")
+    axes.plot(*curve_points(ts_ns, equity), color=ACCENT, linewidth=1.5, label="Strategy")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylabel("Equity", color=MUTED)
     axes.legend(loc="upper left", frameon=False, labelcolor=INK)
@@ -40,7 +40,7 @@ def equity_figure(
 def drawdown_figure(ts_ns: IntArray, equity: FloatArray, initial_cash: float, *, title: str, note: str = "") -> Figure:
     """Return the distance from the running peak, in percent, downwards."""
     figure, axes = _figure(title, note)
-    x, y = _points(ts_ns, -drawdowns(equity, initial_cash)[1])
+    x, y = curve_points(ts_ns, -drawdowns(equity, initial_cash)[1])
     axes.fill_between(x, y, 0.0, color=LOSS, alpha=0.18, linewidth=0)
     axes.plot(x, y, color=LOSS, linewidth=1.1)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g} %"))
@@ -101,6 +101,7 @@ def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _points(ts_ns: IntArray, values: FloatArray) -> tuple[np.ndarray, FloatArray]:
+def curve_points(ts_ns: IntArray, values: FloatArray) -> tuple[np.ndarray, FloatArray]:
+    """Return a curve as x and y, with as many points as a picture can show."""
     kept = thin(values)
     return ts_ns[kept].view("datetime64[ns]"), values[kept]

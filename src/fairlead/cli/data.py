@@ -76,6 +76,10 @@ def import_(
         str | None,
         typer.Option("--stamp-format", help="How stamps are written, such as '%d.%m.%Y %H:%M'.", metavar="FORMAT"),
     ] = None,
+    actions: Annotated[
+        Path | None,
+        typer.Option("--actions", help="CSV or JSON file of splits, dividends and other corporate actions.", metavar="FILE"),
+    ] = None,
     quarantine: Annotated[
         bool, typer.Option("--quarantine", help="Put bad rows aside with their reasons instead of refusing all.", metavar="")
     ] = False,
@@ -87,6 +91,7 @@ def import_(
 
     Example: fairlead data import prices.csv --dataset prices --bar-size 1d
     """
+    from fairlead.data.action_files import read_actions
     from fairlead.data.ingest import import_bars
     from fairlead.data.opening import store_of
     from fairlead.data.store import check_dataset_name
@@ -94,6 +99,7 @@ def import_(
     folder = workspace_of(workspace)
     with progress("import", quiet=json), _in_options(stamp_format, can_quarantine=not quarantine):
         check_dataset_name(dataset)
+        found = () if actions is None else read_actions(actions)
         result = import_bars(
             source,
             bar_size=bar_size,
@@ -108,6 +114,7 @@ def import_(
             result.table,
             bar_size=bar_size,
             calendar=calendar,
+            actions=found,
             source=f"imported from {source.name}",
             quarantined=result.quarantined,
             replace=replace,

@@ -11,12 +11,14 @@ import typer
 
 from fairlead.cli.backtest import backtest
 from fairlead.cli.check import app as check
+from fairlead.cli.compare import compare
 from fairlead.cli.console import fail
 from fairlead.cli.data import app as data
 from fairlead.cli.demo import demo
 from fairlead.cli.doctor import doctor
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
+from fairlead.cli.replay import replay
 from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
 from fairlead.cli.strategy import app as strategy
@@ -39,6 +41,8 @@ app.command("doctor", rich_help_panel=_START)(doctor)
 app.command("version", rich_help_panel=_START)(version)
 app.command("backtest", rich_help_panel=_RUN)(backtest)
 app.command("report", rich_help_panel=_RUN)(report)
+app.command("replay", rich_help_panel=_RUN)(replay)
+app.command("compare", rich_help_panel=_RUN)(compare)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from fairlead.config.effective import dump_yaml
 from fairlead.config.interpolation import interpolate
 from fairlead.config.loading import settings_of
 from fairlead.config.overrides import apply_overrides
-from fairlead.config.problems import Origin
+from fairlead.config.problems import ConfigurationProblems, Origin
 from fairlead.config.settings import InstrumentSettings
 from fairlead.config.wire import WiredSession, wire
 from fairlead.core.errors import ConfigurationError, DataError, DataNotFound, UnknownName
@@ -83,7 +84,10 @@ def wire_replay(
     config, overrides = _changed(config, strategy, params, speed)
     origin = Origin(0, 1, f"configuration of run {info.run_id}")
     root = parse_yaml(dump_yaml(config), lambda _line: origin)
-    loaded = settings_of(interpolate(apply_overrides(root, overrides), {}), Path(info.run_id))
+    try:
+        loaded = settings_of(interpolate(apply_overrides(root, overrides), {}), Path(info.run_id))
+    except ConfigurationProblems as exc:
+        raise ConfigurationProblems(_as_typed(problem) for problem in exc.problems) from exc
     path = getattr(loaded.settings.data, "path", None)
     if path is not None and not Path(path).exists():
         raise DataNotFound(
@@ -98,6 +102,12 @@ def wire_replay(
             f"{info.dataset_hash[:_SHOWN]}. Restore it, or run the configuration again: the old orders belong to the old data."
         )
     return ReplaySession(info, session, is_changed=strategy is not None or bool(params))
+
+
+def _as_typed(problem: str) -> str:
+    """Return a problem in the words of the command line, which sets values in a configuration by paths of its own."""
+    text = re.sub(r"override -o strategies\.\d+\.params\.", "--param ", problem)
+    return text.replace("override -o clock.speed=", "--speed ")
 
 
 def _from_python(config: Mapping[str, Any]) -> bool:

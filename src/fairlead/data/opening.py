@@ -8,6 +8,7 @@ from typing import Final
 
 from fairlead.core.errors import ConfigurationError, DataNotFound
 from fairlead.core.time import BarSize
+from fairlead.data.action_files import read_actions
 from fairlead.data.bundled import BUNDLED_DATASET, ensure_bundled
 from fairlead.data.dataset import MANIFEST_FILE, Dataset
 from fairlead.data.ingest import import_bars
@@ -93,12 +94,19 @@ def _from_files(path: Path, settings: DataSettings) -> MemorySource:
         raise ConfigurationError.of("data.source", "be 'parquet' or 'csv' for files", settings.source, f"{path} is no dataset.")
     size = settings.bar_size or infer_bar_size(path, timezone=settings.timezone)
     result = import_bars(path, bar_size=size, calendar=settings.calendar, timezone=settings.timezone)
-    return MemorySource(result.table, bar_size=BarSize.parse(size), calendar=settings.calendar, name=path.stem)
+    actions = () if settings.actions is None else read_actions(settings.actions)
+    calendar, name = settings.calendar, path.stem
+    return MemorySource(result.table, bar_size=BarSize.parse(size), calendar=calendar, actions=actions, name=name)
 
 
 def _check_dataset(dataset: Dataset, settings: DataSettings) -> None:
     if settings.bar_size is not None and BarSize.parse(settings.bar_size) is not dataset.bar_size:
         raise ConfigurationError.of("data.bar_size", f"be {dataset.bar_size.value!r} as in {dataset.folder}", settings.bar_size)
+    if settings.actions is not None:
+        remedy = "Import them with it: fairlead data import ... --actions FILE."
+        raise ConfigurationError.of(
+            "data.actions", "not be given with a dataset, which brings its own", settings.actions, remedy
+        )
     if settings.source == "synthetic" and not dataset.manifest.synthetic:
         rule = f"not be 'synthetic': dataset {dataset.name!r} holds real prices"
         raise ConfigurationError.of("data.source", rule, settings.source, "Use source: store.")

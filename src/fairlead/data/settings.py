@@ -28,6 +28,8 @@ class DataSettings(Settings):
         Exchange calendar of data that does not name its own.
     timezone : str, optional
         IANA zone of the stamps in files that carry none.
+    actions : str, optional
+        File of the corporate actions of bars that are read from files; a dataset brings its own.
     """
 
     type: Literal["historical", "replay", "live"] = "historical"
@@ -38,3 +40,4 @@ class DataSettings(Settings):
     bar_size: str | None = None
     calendar: str = "XNYS"
     timezone: str | None = None
+    actions: str | None = None

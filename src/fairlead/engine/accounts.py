@@ -52,7 +52,7 @@ class Accounts:
     def watched(cls, account: AccountSettings, financing: FinancingSettings, cursor: Cursor) -> Accounts | None:
         """Return the accounts of a run, None if no setting asks for them."""
         limits = bool(financing.not_borrowable or financing.borrowable_units)
-        if account.type == "simple" and not financing.charges and not limits:
+        if not (account.is_watched or financing.charges or limits):
             return None
         return cls(account, financing, cursor)
 
@@ -75,7 +75,7 @@ class Accounts:
             resting = sum(o.remaining for o in working if o.symbol == symbol and o.side is _SELL and not o.reduce_only)
             if short - already > borrowable(symbol, already + resting, self._financing) * (1 + _ROUNDING):
                 return "not_borrowable"
-        if self._account.type == "simple":
+        if not self._account.is_watched:
             return None
         trade = Holding(symbol, signed_quantity, price, instrument.multiplier)
         return refusal(
@@ -128,7 +128,7 @@ class Accounts:
     def calls(self, runner: StrategyRunner) -> list[Liquidation]:
         """Return what a margin call closes now; empty if there is none."""
         holdings = _holdings(runner)
-        if self._account.type == "simple" or not holdings:
+        if not self._account.is_watched or not holdings:
             return []
         return liquidations(runner.ledger.cash, holdings, self._account)
 

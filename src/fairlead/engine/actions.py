@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -70,17 +70,44 @@ def part(due: Sequence[Entry], block: BarBlock, row: int) -> tuple[list[Entry], 
     for it: a holder gets the last dividend.
     """
     ending = {
-        entry.symbol for entry in due if isinstance(entry, CorporateAction) and entry.ends_symbol and _met(entry, block, row)
+        entry.symbol: entry
+        for entry in due
+        if isinstance(entry, CorporateAction) and entry.ends_symbol and _met(entry, block, row)
     }
     ready: list[Entry] = []
     waiting: list[Entry] = []
     for entry in due:
-        (ready if _met(entry, block, row) or _is_taken_along(entry, ending, block, row) else waiting).append(entry)
-    new_names = {entry.other for entry in ready if isinstance(entry, CorporateAction) and entry.kind is ActionKind.RENAME}
-    if new_names:
-        # What is dated with the day of the change, and under the new name, comes after it.
-        ready.sort(key=lambda entry: entry.symbol in new_names)
-    return ready, waiting
+        if _met(entry, block, row) or _is_taken_along(entry, ending, block, row):
+            ready.append(entry)
+        else:
+            waiting += _after(entry, ending)
+    return _in_order(ready), waiting
+
+
+def _after(entry: Entry, ending: Mapping[str, CorporateAction]) -> list[Entry]:
+    """Return what goes on waiting when symbols end: for the new name of a child, or no more for one that never had a price."""
+    action = entry.action if isinstance(entry, OwedShares) else entry
+    end = ending.get(action.other)
+    if end is None:
+        return [entry]
+    if end.kind is not ActionKind.RENAME:
+        return [] if action.kind is ActionKind.SPIN_OFF else [entry]
+    follows = replace(action, other=end.other)
+    return [replace(entry, action=follows) if isinstance(entry, OwedShares) else follows]
+
+
+def _in_order(ready: list[Entry]) -> list[Entry]:
+    """Put what hands out a symbol before what happens to it, so that the order of the columns decides nothing."""
+    ordered: list[Entry] = []
+    rest = ready
+    while rest:
+        handed_out = {entry.other for entry in rest if isinstance(entry, CorporateAction) and entry.other}
+        if not handed_out:
+            return ordered + rest
+        free = [entry for entry in rest if entry.symbol not in handed_out] or rest
+        ordered += free
+        rest = [entry for entry in rest if all(entry is not done for done in free)]
+    return ordered
 
 
 def _met(entry: Entry, block: BarBlock, row: int) -> bool:
@@ -92,13 +119,17 @@ def _met(entry: Entry, block: BarBlock, row: int) -> bool:
     return not np.isnan(block.close[row, block.columns[awaited]])
 
 
-def _is_taken_along(entry: Entry, ending: set[str], block: BarBlock, row: int) -> bool:
+def _is_taken_along(entry: Entry, ending: Mapping[str, CorporateAction], block: BarBlock, row: int) -> bool:
     if not ending or not isinstance(entry, CorporateAction):
         return False
-    if entry.kind in (ActionKind.RENAME, ActionKind.MERGER) and entry.other:
-        is_priced = not np.isnan(block.mark[row, block.columns[entry.other]])
-        return is_priced and (entry.symbol in ending or entry.other in ending)
-    return entry.symbol in ending
+    if not entry.other:
+        return entry.symbol in ending
+    is_priced = not np.isnan(block.mark[row, block.columns[entry.other]])
+    end = ending.get(entry.other)
+    other_ends = end is not None and end.kind is not ActionKind.RENAME
+    if entry.kind is ActionKind.SPIN_OFF:
+        return entry.symbol in ending or (other_ends and is_priced)
+    return is_priced and (entry.symbol in ending or other_ends)
 
 
 def check_actions(actions: Iterable[CorporateAction], symbols: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.orders import Order, Side
 from fairlead.execution.commission import CommissionContext, CommissionModel, MonthVolume
 from fairlead.execution.liquidity import DailyLiquidity, Liquidity, session_share
-from fairlead.execution.slippage import NoSlippage, SlippageContext, SlippageModel
+from fairlead.execution.slippage import BPS, FixedSlippage, NoSlippage, SlippageContext, SlippageModel
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _BUY: Final = Side.BUY
@@ -32,7 +32,7 @@ class ExecutionCosts:
     def __init__(self, slippage: SlippageModel, commission: CommissionModel) -> None:
         self.needs_history = slippage.needs_history
         self._slippage = slippage
-        self._is_free = isinstance(slippage, NoSlippage)
+        self._constant = _constant_of(slippage)
         self._commission = commission
         self._liquidity: DailyLiquidity | None = None
         self._volume = MonthVolume()
@@ -45,12 +45,14 @@ class ExecutionCosts:
 
     def slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
         """Return the adverse price change as a fraction of `price`, None if the bar cannot fill the order."""
-        if self._is_free:
-            return 0.0
+        if self._constant is not None:
+            return self._constant
         column = block.columns[order.symbol]
-        known = _UNKNOWN
-        if self._liquidity is not None:
-            known = self._liquidity.at(int(block.session[row]), column)
+        known, share = _UNKNOWN, 1.0
+        if self.needs_history:
+            share = session_share(int(block.label_ns[row]), int(block.known_ns[row]))
+            if self._liquidity is not None:
+                known = self._liquidity.at(int(block.session[row]), column)
         return self._slippage.fraction(
             SlippageContext(
                 quantity,
@@ -58,7 +60,7 @@ class ExecutionCosts:
                 price,
                 known.sigma_daily,
                 known.adv,
-                session_share(int(block.label_ns[row]), int(block.known_ns[row])),
+                share,
                 1 if order.side is _BUY else -1,
                 order.filled_quantity,
                 order.symbol,
@@ -75,9 +77,11 @@ class ExecutionCosts:
         session : int
             Session date in days since the epoch.
         """
+        model = self._commission
+        if not model.needs_context:
+            return model.charge(quantity, price, multiplier, order.executed, order.commission)
         commission = self.quote(order, quantity, price, multiplier, session)
-        if self._commission.needs_context:
-            self._volume.add(order.strategy, session, quantity)
+        self._volume.add(order.strategy, session, quantity)
         return commission
 
     def quote(self, order: Order, quantity: float, price: float, multiplier: float, session: int) -> float:
@@ -92,3 +96,10 @@ class ExecutionCosts:
         return model.charge_in(
             CommissionContext(quantity, price, multiplier, order.executed, order.commission, side, value, volume)
         )
+
+
+def _constant_of(slippage: SlippageModel) -> float | None:
+    # What is the same for every execution is not asked for at each.
+    if type(slippage) is NoSlippage:
+        return 0.0
+    return slippage.bps / BPS if type(slippage) is FixedSlippage else None

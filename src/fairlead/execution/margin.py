@@ -26,8 +26,8 @@ class AccountSettings(Settings):
     type : {'simple', 'cash', 'reg_t'}
         ``simple``: buying power is leverage times equity, less gross exposure (domain rule 6.14); nothing is called in before
         the equity is gone. ``cash``: what is bought is paid in full, and nothing is sold short. ``reg_t``: a US margin account.
-    leverage : float
-        Of a simple account.
+    leverage : float, optional
+        Of a simple account. None leaves buying power to the risk limits of the strategy, and watches nothing.
     initial_frac : float
         Margin for what is opened, as a fraction of its value; of a short in addition to its proceeds.
     maintenance_long_frac, maintenance_short_frac : float
@@ -47,7 +47,7 @@ class AccountSettings(Settings):
     """
 
     type: Literal["simple", "cash", "reg_t"] = "simple"
-    leverage: float = Field(default=1.0, gt=0, le=20)
+    leverage: float | None = Field(default=None, gt=0, le=20)
     initial_frac: float = Field(default=0.50, gt=0, le=1)
     maintenance_long_frac: float = Field(default=0.25, gt=0, le=1)
     maintenance_short_frac: float = Field(default=0.30, gt=0, le=2)
@@ -58,6 +58,16 @@ class AccountSettings(Settings):
     settlement_days: Literal[0, 1] = 0
     margin_call: Literal["liquidate", "stop"] = "liquidate"
     call_buffer_frac: float = Field(default=0.05, ge=0, le=10)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the account refuses or sells anything by itself."""
+        return self.type != "simple" or self.leverage is not None
+
+    @property
+    def multiple(self) -> float:
+        """The leverage of a simple account."""
+        return 1.0 if self.leverage is None else self.leverage
 
 
 class Holding(NamedTuple):
@@ -124,7 +134,7 @@ def initial_margin(holding: Holding, settings: AccountSettings) -> float:
     """Return what a position needs to be opened, in currency: never less than what it needs to stay."""
     value = abs(holding.value)
     if settings.type == "simple":
-        return value / settings.leverage
+        return value / settings.multiple
     if settings.type == "cash":
         return value
     return max(settings.initial_frac * value, maintenance_margin(holding, settings))
@@ -172,7 +182,7 @@ def buying_power(
     state = margin_state(cash, holdings, settings)
     if settings.type == "simple":
         gross = sum(abs(holding.value) for holding in holdings)
-        return max(0.0, settings.leverage * state.equity - gross - working)
+        return max(0.0, settings.multiple * state.equity - gross - working)
     if state.equity < settings.minimum_equity:
         return max(0.0, _free_cash(cash, holdings) - working)
     return max(0.0, state.available / settings.initial_frac - working)
@@ -213,7 +223,7 @@ def refusal(
     others = [h for h in holdings if h.symbol != trade.symbol]
     settled = margin_state(cash - trade.value, [*others, trade._replace(quantity=after)], settings)
     if settings.type == "simple":
-        return "insufficient_buying_power" if _exceeds(settled.initial + working / settings.leverage, settled.equity) else None
+        return "insufficient_buying_power" if _exceeds(settled.initial + working / settings.multiple, settled.equity) else None
     if settled.equity < settings.minimum_equity and (after < 0 or _exceeds(trade.value, _free_cash(cash, holdings) - working)):
         return "below_minimum_equity"
     return "insufficient_margin" if _exceeds(settled.initial + working * settings.initial_frac, settled.equity) else None

@@ -14,7 +14,8 @@ from fairlead.contracts.plugins import PartSettings
 from fairlead.contracts.settings import Settings
 
 _UNKNOWN: Final = float("nan")
-_BPS: Final = 1e4
+BPS: Final = 1e4
+"""Basis points in 1."""
 
 
 class SlippageContext(NamedTuple):
@@ -31,7 +32,7 @@ class SlippageContext(NamedTuple):
     adv: float = _UNKNOWN
     """Average daily volume in units, from completed sessions; NaN if it is not known."""
     duration_frac: float = 1.0
-    """Share of a session that the execution takes: that of the bar; 1.0 for a daily bar."""
+    """Share of a session that the execution takes: that of the bar. Measured for models that need history, else 1.0."""
     side: int = 1
     """+1 for a buy, -1 for a sell."""
     filled_before: float = 0.0
@@ -42,8 +43,8 @@ class SlippageContext(NamedTuple):
 class SlippageModel(Settings, ABC):
     """Base of every slippage model; its fields are its settings.
 
-    A subclass that reads `SlippageContext.sigma_daily` or `SlippageContext.adv` says so with `needs_history`; otherwise both
-    are NaN.
+    A subclass that reads `sigma_daily`, `adv` or `duration_frac` of its context says so with `needs_history`; otherwise they
+    are not measured.
     """
 
     needs_history: ClassVar[bool] = False
@@ -80,7 +81,7 @@ class FixedSlippage(SlippageModel):
 
     def fraction(self, trade: SlippageContext) -> float | None:  # noqa: ARG002  the seam's signature
         """Return bps / 1e4."""
-        return self.bps / _BPS
+        return self.bps / BPS
 
 
 class VolumeSlippage(SlippageModel):
@@ -101,7 +102,7 @@ class VolumeSlippage(SlippageModel):
         """Return base_bps / 1e4 + volume_factor * quantity / bar_volume; None if nothing traded."""
         if not trade.bar_volume > 0:
             return None
-        return self.base_bps / _BPS + self.volume_factor * trade.quantity / trade.bar_volume
+        return self.base_bps / BPS + self.volume_factor * trade.quantity / trade.bar_volume
 
 
 class ImpactSlippage(SlippageModel):
@@ -129,8 +130,8 @@ class ImpactSlippage(SlippageModel):
     def fraction(self, trade: SlippageContext) -> float | None:
         """Return half of the spread plus the impact."""
         known = trade.adv > 0 and trade.sigma_daily >= 0
-        impact = trade.sigma_daily * self.impact_in_sigma(trade) if known else self.unknown_bps / _BPS
-        return self.half_spread_bps / _BPS + impact
+        impact = trade.sigma_daily * self.impact_in_sigma(trade) if known else self.unknown_bps / BPS
+        return self.half_spread_bps / BPS + impact
 
     @abstractmethod
     def impact_in_sigma(self, trade: SlippageContext) -> float:

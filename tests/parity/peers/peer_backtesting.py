@@ -14,7 +14,7 @@ import pandas as pd
 import protocol
 from backtesting import Backtest, Strategy
 from backtesting.lib import FractionalBacktest
-from protocol import Fills, Inexpressible, Scenario
+from protocol import Fills, Scenario
 
 warnings.simplefilter("ignore")
 
@@ -53,8 +53,6 @@ def script_of(scenario: Scenario, unit: float) -> type[Strategy]:
                 (self.buy if change > 0 else self.sell)(size=abs(change))
 
         def ask(self, ask):
-            if ask["oco"]:
-                raise Inexpressible("one order cancels another only as the exits of a trade")
             prices = {"limit": "limit", "stop": "stop", "sl": "stop_loss", "tp": "take_profit"}
             given = {name: ask[field] * unit for name, field in prices.items() if ask[field] is not None}
             order = (self.buy if ask["quantity"] > 0 else self.sell)(size=round(abs(ask["quantity"]) / unit), **given)
@@ -67,8 +65,6 @@ def script_of(scenario: Scenario, unit: float) -> type[Strategy]:
 
 def run(scenario: Scenario) -> tuple[Fills, float, float]:
     symbol = protocol.only_symbol(scenario)
-    if scenario["participation"] < 1:
-        raise Inexpressible("no limit on volume")
     unit = 1.0 if scenario["lot"] == 1.0 else scenario["lot"]
     index = pd.DatetimeIndex(["2023-12-29", *scenario["sessions"]])
     bars = protocol.rows(scenario, symbol)
@@ -98,4 +94,16 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
 
 
 if __name__ == "__main__":
-    protocol.answer("backtesting", run, weighs="sizes by free margin, not by weight", several=False)
+    protocol.answer(
+        "backtesting",
+        run,
+        can={"resting", "exits", "day", "slippage", "fractions", "per_share"},
+        cannot={
+            "oco": "one order cancels another only as the exits of a trade",
+            "trailing": "a trailing stop is code of the strategy",
+            "at_close": "no orders for the close",
+            "weights": "sizes by free margin, not by weight",
+            "several": "one symbol a run",
+            "participation": "no limit on volume",
+        },
+    )

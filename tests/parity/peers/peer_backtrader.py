@@ -43,10 +43,6 @@ class Commission(bt.CommInfoBase):
         return protocol.commission_of(self.p.scenario, size, price)
 
 
-class WholeUnits(Commission):
-    """The same; `order_target_percent` sizes by it."""
-
-
 class Script(bt.Strategy):
     """Orders what the scenario says."""
 
@@ -98,6 +94,10 @@ class Script(bt.Strategy):
         if kind == bt.Order.StopLimit:
             prices["plimit"] = ask["limit"]
         how = {"data": self.getdatabyname(ask["symbol"]), "size": abs(ask["quantity"]), "exectype": kind, **prices}
+        if ask["trail_percent"] is not None:
+            how |= {"exectype": bt.Order.StopTrail, "trailpercent": ask["trail_percent"] / 100}
+        if ask["at_close"]:
+            how["exectype"] = bt.Order.Close
         if ask["day"]:
             how["valid"] = dt.datetime.fromisoformat(self.p.scenario["sessions"][ask["bar"] + 1])
         if ask["take_profit"] or ask["stop_loss"]:
@@ -132,4 +132,4 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
 
 
 if __name__ == "__main__":
-    protocol.answer("backtrader", run)
+    protocol.answer("backtrader", run, can=set(protocol.FEATURES), cannot={})

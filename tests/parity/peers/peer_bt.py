@@ -11,7 +11,7 @@ from __future__ import annotations
 import bt
 import pandas as pd
 import protocol
-from protocol import Fills, Inexpressible, Scenario
+from protocol import Fills, Scenario
 
 
 class Transact(bt.Algo):
@@ -40,14 +40,10 @@ class Transact(bt.Algo):
 
 
 def run(scenario: Scenario) -> tuple[Fills, float, float]:
-    if any(ask[kind] is not None for ask in scenario["asks"] for kind in ("limit", "stop", "take_profit", "stop_loss")):
-        raise Inexpressible("no resting orders")
-    if scenario["participation"] < 1:
-        raise Inexpressible("no limit on volume")
     symbols = list(scenario["bars"])
     ends = str(pd.Timestamp(scenario["sessions"][-1]) + pd.Timedelta(days=1))[:10]
     as_shipped = scenario["settings"].get("as_shipped", False)
-    shown = "close" if as_shipped else "open"
+    shown = protocol.price_of_all(scenario, by_default="close" if as_shipped else "open")
     prices = pd.DataFrame(
         {s: [*protocol.column(scenario, s, shown), protocol.column(scenario, s, "close")[-1]] for s in symbols},
         index=pd.DatetimeIndex([*scenario["sessions"], ends]),
@@ -77,4 +73,16 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
 
 
 if __name__ == "__main__":
-    protocol.answer("bt", run)
+    nothing_rests = "no resting orders"
+    protocol.answer(
+        "bt",
+        run,
+        can={"at_close", "weights", "several", "slippage", "fractions", "per_share", "day"},
+        cannot={
+            "resting": nothing_rests,
+            "exits": nothing_rests,
+            "oco": nothing_rests,
+            "trailing": nothing_rests,
+            "participation": "no limit on volume",
+        },
+    )

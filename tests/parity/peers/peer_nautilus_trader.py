@@ -1,7 +1,8 @@
 """NautilusTrader: a `BacktestEngine` with one venue.
 
 A bar is shown to the venue as a walk from open to high to low to close (the nearer of high and low first) in steps of one cent,
-each step a book with one level on either side; the strategy gets the bar after its last step.
+each step a book with one level on either side; the strategy gets the bar after its last step. Two shorter walks: a rule that
+trades at the market sees the open alone, and a share of the volume stands in the book once, at the open.
 Settings: `book_type=L2_MBP`, so that what triggers fills at the book; `reject_stop_orders=False`; orders arrive one nanosecond
 after the decision, that is with the next open, and cancels at once; `prob_fill_on_limit` is 1 or 0 as touching fills or not;
 a cash account where nothing is sold short, else a margin account. Fractions are of a currency pair. Its money has two decimals.
@@ -32,6 +33,8 @@ from nautilus_trader.model.enums import (
     OrderSide,
     PriceType,
     TimeInForce,
+    TrailingOffsetType,
+    TriggerType,
 )
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
 from nautilus_trader.model.instruments import CurrencyPair, Equity
@@ -156,6 +159,15 @@ class Script(Strategy):
         prices = {"limit": ask["limit"], "stop": ask["stop"]}
         prices = {name: None if price is None else self.instrument.make_price(price) for name, price in prices.items()}
         side, quantity = self.sized(ask["quantity"])
+        if ask["trail_percent"] is not None:
+            return make.trailing_stop_market(
+                self.instrument.id,
+                side,
+                quantity,
+                trailing_offset=Decimal(str(ask["trail_percent"] * 100)),
+                trailing_offset_type=TrailingOffsetType.BASIS_POINTS,
+                trigger_type=TriggerType.BID_ASK,
+            )
         if prices["stop"] is not None and prices["limit"] is not None:
             return make.stop_limit(self.instrument.id, side, quantity, prices["limit"], prices["stop"], **how)
         if prices["stop"] is not None:
@@ -225,8 +237,6 @@ def instrument_of(scenario, symbol):
 
 def run(scenario: Scenario) -> tuple[Fills, float, float]:
     symbol = protocol.only_symbol(scenario)
-    if scenario["slippage_bps"]:
-        raise Inexpressible("slippage in ticks, not in basis points")
     touch = scenario["settings"].get("touch_fills", scenario["touch_fills"])
     by_bars = scenario["settings"].get("book") == "bars"
     on_margin = bool(scenario["rule"]) or scenario["lot"] != 1.0 or any(ask["quantity"] < 0 for ask in scenario["asks"])
@@ -267,4 +277,14 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
 
 
 if __name__ == "__main__":
-    protocol.answer("nautilus_trader", run, weighs="no orders by weight", several=False)
+    protocol.answer(
+        "nautilus_trader",
+        run,
+        can={"resting", "exits", "oco", "trailing", "day", "participation", "fractions", "per_share"},
+        cannot={
+            "at_close": "auctions are not simulated",
+            "weights": "no orders by weight",
+            "several": "one symbol a run, here",
+            "slippage": "slippage in ticks, not in basis points",
+        },
+    )

@@ -1,7 +1,8 @@
 """vectorbt: arrays of orders through `Portfolio.from_orders`, and exits through `Portfolio.from_signals`.
 
 Settings: an order decided on a close stands in the next row at that row's open (`price`); `val_price` is the close before, so
-that weights are of equity at the decision; `allow_partial=False`, or an order beyond means would be cut to size.
+that weights are of equity at the decision; `allow_partial=False`, or an order beyond means would be cut to size, except with the
+setting ``allow_partial``.
 With the setting ``as_shipped`` an order stands in the row of its decision, at the close of that row.
 It knows no resting orders. Exits of an open position it does know: a stop and a target in percent of the entry's price.
 """
@@ -26,8 +27,6 @@ def frame(scenario: Scenario, name: str) -> pd.DataFrame:
 
 def costs(scenario: Scenario) -> dict[str, float]:
     terms = scenario["commission"]
-    if terms and terms["kind"] != "bps":
-        raise Inexpressible("no commission by the share")
     return {"fees": terms["bps"] / 1e4 if terms else 0.0, "slippage": scenario["slippage_bps"] / 1e4}
 
 
@@ -55,13 +54,15 @@ def wanted_orders(scenario: Scenario, close: pd.DataFrame) -> tuple[pd.DataFrame
 def exit_levels(scenario: Scenario) -> list[tuple[str, float]]:
     """Return the stop and the target of an entry at the market, whether they were ordered with it or on its bar."""
     entry, *later = scenario["asks"]
-    if entry["limit"] is not None or entry["stop"] is not None or any(ask["oco"] for ask in scenario["asks"]):
+    if entry["limit"] is not None or entry["stop"] is not None:
         raise Inexpressible(NO_RESTING)
     levels = [("sl_stop", entry["stop_loss"]), ("tp_stop", entry["take_profit"])]
     for ask in later:
         if ask["bar"] != entry["bar"] + 1 or ask["quantity"] != -entry["quantity"] or None not in (ask["limit"], ask["stop"]):
             raise Inexpressible(NO_RESTING)
         levels += [("sl_stop", ask["stop"]), ("tp_stop", ask["limit"])]
+        if ask["trail_percent"] is not None:
+            levels.append(("sl_trail", ask["trail_percent"]))
     return [(kind, level) for kind, level in levels if level is not None]
 
 
@@ -70,8 +71,11 @@ def exits(scenario: Scenario, opened: pd.DataFrame, close: pd.DataFrame) -> vbt.
     entry, row = scenario["asks"][0], scenario["asks"][0]["bar"] + 1
     paid = opened["A"].iloc[row]
     sign = 1 if entry["quantity"] > 0 else -1
-    levels = {"sl_stop": np.nan, "tp_stop": np.nan}
+    levels = {"sl_stop": np.nan, "tp_stop": np.nan, "sl_trail": False}
     for kind, level in exit_levels(scenario):
+        if kind == "sl_trail":
+            levels |= {"sl_trail": True, "sl_stop": level / 100}
+            continue
         levels[kind] = (sign if kind == "tp_stop" else -sign) * (level - paid) / paid
     enters = pd.Series([bar == row for bar in range(len(close))], index=close.index)
     never = pd.Series(data=False, index=close.index)
@@ -102,22 +106,21 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
         for ask in scenario["asks"]:
             size.loc[size.index[ask["bar"]], ask["symbol"]] = ask["quantity"]
         return told(scenario, vbt.Portfolio.from_orders(close, size=size, init_cash=scenario["cash"]))
-    if scenario["participation"] < 1:
-        raise Inexpressible("no order that fills in parts")
-    if any(ask[kind] is not None for ask in scenario["asks"] for kind in ("limit", "stop", "take_profit", "stop_loss")):
+    if any(protocol.FEATURES[feature](scenario) for feature in ("resting", "exits", "trailing")):
         portfolio = exits(scenario, opened, close)
     else:
         size, kind = wanted_orders(scenario, close)
+        in_part = bool(scenario["weights"]) or scenario["settings"].get("allow_partial", False)
         portfolio = vbt.Portfolio.from_orders(
             close,
             size=size,
             size_type=kind,
             direction=Direction.Both,
-            price=opened,
+            price=close if protocol.price_of_all(scenario) == "close" else opened,
             val_price=close.shift(1).fillna(opened),
-            # A weight that is rounded down to whole units counts as a partial fill.
-            allow_partial=bool(scenario["weights"]),
-            size_granularity=scenario["lot"] if scenario["weights"] else np.nan,
+            # What is rounded down to whole units counts as a partial fill.
+            allow_partial=in_part,
+            size_granularity=scenario["lot"] if in_part else np.nan,
             init_cash=scenario["cash"],
             cash_sharing=True,
             call_seq="auto",
@@ -136,4 +139,13 @@ def told(scenario: Scenario, portfolio: vbt.Portfolio) -> tuple[Fills, float, fl
 
 
 if __name__ == "__main__":
-    protocol.answer("vectorbt", run)
+    protocol.answer(
+        "vectorbt",
+        run,
+        can={"resting", "exits", "trailing", "at_close", "day", "weights", "several", "slippage", "fractions"},
+        cannot={
+            "oco": NO_RESTING,
+            "participation": "no order that fills in parts",
+            "per_share": "no commission by the share",
+        },
+    )

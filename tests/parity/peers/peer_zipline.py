@@ -49,12 +49,6 @@ class Bars(InMemoryDailyBarReader):
 
 def check(scenario: Scenario) -> None:
     """Raise unless every fill of the scenario is at an open."""
-    if scenario["lot"] != 1.0:
-        raise Inexpressible("whole units only")
-    if any(ask["day"] for ask in scenario["asks"]):
-        raise Inexpressible("no day orders on daily bars")
-    if any(ask["take_profit"] or ask["stop_loss"] or ask["oco"] for ask in scenario["asks"]):
-        raise Inexpressible("no order that depends on another")
     for ask in scenario["asks"]:
         bars = protocol.rows(scenario, ask["symbol"])[ask["bar"] + 1 :]
         buys = ask["quantity"] > 0
@@ -76,7 +70,7 @@ def portal_of(scenario: Scenario, days: pd.DatetimeIndex) -> DataPortal:
     symbols = list(scenario["bars"])
     frames = {}
     for name in ("open", "high", "low", "close", "volume"):
-        shown = "close" if scenario["settings"].get("as_shipped") else "open"
+        shown = protocol.price_of_all(scenario, by_default="close" if scenario["settings"].get("as_shipped") else "open")
         source = "volume" if name == "volume" else shown
         last = "volume" if name == "volume" else "close"
         values = {
@@ -176,4 +170,17 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
 
 
 if __name__ == "__main__":
-    protocol.answer("zipline-reloaded", run, weighs="sizes a weight by the price it is shown, here the open")
+    depends = "no order that depends on another"
+    protocol.answer(
+        "zipline-reloaded",
+        run,
+        can={"resting", "at_close", "several", "participation", "slippage", "per_share"},
+        cannot={
+            "exits": depends,
+            "oco": depends,
+            "trailing": "no trailing stop",
+            "day": "no day orders on daily bars",
+            "weights": "sizes a weight by the price it is shown, here the open",
+            "fractions": "whole units only",
+        },
+    )

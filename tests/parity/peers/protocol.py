@@ -21,26 +21,44 @@ class Inexpressible(Exception):
     """The engine has no way to say this; the text tells why."""
 
 
+FEATURES = {
+    "resting": lambda s: any(ask["limit"] is not None or ask["stop"] is not None for ask in s["asks"]),
+    "exits": lambda s: any(ask["take_profit"] is not None or ask["stop_loss"] is not None for ask in s["asks"]),
+    "oco": lambda s: any(ask["oco"] for ask in s["asks"]),
+    "trailing": lambda s: any(ask["trail_percent"] is not None for ask in s["asks"]),
+    "at_close": lambda s: any(ask["at_close"] for ask in s["asks"]),
+    "day": lambda s: any(ask["day"] for ask in s["asks"]),
+    "weights": lambda s: bool(s["weights"]),
+    "several": lambda s: len(s["bars"]) > 1,
+    "participation": lambda s: s["participation"] < 1,
+    "slippage": lambda s: s["slippage_bps"] > 0,
+    "fractions": lambda s: s["lot"] != 1.0,
+    "per_share": lambda s: s["commission"].get("kind") == "per_share",
+}
+"""What a scenario can ask for beyond market orders of whole units: name -> whether it does."""
+
+
 def answer(
-    distribution: str, run: Callable[[Scenario], tuple[Fills, float, float]], *, weighs: str = "", several: bool = True
+    distribution: str, run: Callable[[Scenario], tuple[Fills, float, float]], *, can: set[str], cannot: dict[str, str]
 ) -> None:
     """Run every question and write the answers, with the version of the engine.
 
     Parameters
     ----------
-    weighs : str
-        Why the engine cannot trade to a weight, if it cannot.
-    several : bool
-        Whether it trades several symbols in one run here.
+    can : set of str
+        The features that `run` attends to.
+    cannot : mapping of str to str
+        The others, with the reason: nothing that a scenario asks for is passed over in silence.
     """
+    if can ^ set(cannot) != set(FEATURES):
+        raise SystemExit(f"say of each feature whether {distribution} has it: {sorted((can ^ set(cannot)) ^ set(FEATURES))}")
     questions, target = Path(sys.argv[1]), Path(sys.argv[2])
     answers: dict[str, Any] = {}
     for scenario in json.loads(questions.read_text()):
         try:
-            if scenario["weights"] and weighs:
-                raise Inexpressible(weighs)
-            if len(scenario["bars"]) > 1 and not several:
-                raise Inexpressible("one symbol a run")
+            for feature, reason in cannot.items():
+                if FEATURES[feature](scenario):
+                    raise Inexpressible(reason)
             fills, cash, equity = run(scenario)
         except Inexpressible as reason:
             answers[scenario["name"]] = {"inexpressible": str(reason)}
@@ -70,6 +88,14 @@ def only_symbol(scenario: Scenario) -> str:
 def at(steps: list[dict[str, Any]], bar: int) -> list[dict[str, Any]]:
     """Return the steps of one bar."""
     return [step for step in steps if step["bar"] == bar]
+
+
+def price_of_all(scenario: Scenario, by_default: str = "open") -> str:
+    """Return the one price of a bar at which everything happens, for engines that know one: open or close."""
+    kinds = {"close" if ask["at_close"] else by_default for ask in scenario["asks"]} or {by_default}
+    if len(kinds) > 1:
+        raise Inexpressible("one price a bar")
+    return kinds.pop()
 
 
 def commission_of(scenario: Scenario, quantity: float, price: float) -> float:
