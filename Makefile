@@ -31,6 +31,7 @@ demo: $(RUNTIME) ## Set up, run a real backtest on real prices and write its rep
 .PHONY: bench
 bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/features.py
 
 ##@ Develop
 .PHONY: setup

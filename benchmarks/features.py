@@ -6,11 +6,13 @@ Batch and streaming are compared bit for bit first; if they differ, the script s
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -26,17 +28,27 @@ WARM = "import fairlead.features as f, numpy as n; f.compute_symbols({'s': 'sma'
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, print, and write the results if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--bars", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=5, help="timed runs of each measurement (default 5)")
+    parser.add_argument("--write", metavar="NAME", help="also write benchmarks/results/NAME.json")
     arguments = parser.parse_args()
-    print(describe_machine())
-    for problem in (parity(), batch(arguments.symbols, arguments.bars, arguments.runs), streaming(), warm_start()):
-        if problem:
-            print(problem)
-            return 1
+    if arguments.write and not arguments.write.isidentifier():
+        parser.error(f"--write must be a plain name, was {arguments.write!r}")
+    if problem := parity():
+        print(problem, file=sys.stderr)
+        return 1
+    results: dict[str, object] = {"machine": describe_machine(), "runs": arguments.runs}
+    results["batch"] = batch(arguments.symbols, arguments.bars, arguments.runs)
+    results["streaming"] = streaming()
+    results["warm_start"] = warm_start(arguments.runs)
+    text = json.dumps(results, indent=2, sort_keys=True)
+    print(text)
+    if arguments.write:
+        target = Path(__file__).parent / "results" / f"{arguments.write}.json"
+        target.write_text(text + "\n", encoding="utf-8")
     return 0
 
 
@@ -61,15 +73,15 @@ def parity() -> str:
         for name in TWENTY:
             if not np.array_equal(stream.values(name), history[name][:, :, t].T, equal_nan=True):
                 return f"{name}: streaming differs from batch at bar {t}"
-    print("parity: 20 features x 20 symbols x 300 bars, batch == streaming to the bit")
     return ""
 
 
-def batch(symbols: int, bars: int, runs: int) -> str:
+def batch(symbols: int, bars: int, runs: int) -> dict[str, object]:
     """Time SMA, RSI, ATR and MACD on two threads."""
     data = walks(symbols, bars, ("high", "low", "close"))
     compute_symbols(BATCH, {name: column[:1, :50] for name, column in data.items()})  # loads the kernels
     taken = []
+    values = held = 0
     for _ in range(runs + 1):
         begin = time.perf_counter()
         result = compute_symbols(BATCH, data, threads=2)
@@ -80,15 +92,20 @@ def batch(symbols: int, bars: int, runs: int) -> str:
     # The first run pays for memory that a virtual machine has to ask of its host; it is told, and not counted.
     seconds = statistics.median(taken[1:])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(
-        f"batch: {values / seconds / 1e6:.0f} million values/s ({symbols} x {bars}, 2 threads, median {seconds:.2f} s of {runs}, "
-        f"{min(taken[1:]):.2f} to {max(taken[1:]):.2f}; the first took {taken[0]:.2f}); target 60"
-    )
-    print(f"memory: peak of the process {peak / held:.2f} x (input + output), libraries included; target 1.5")
-    return ""
+    return {
+        "what": f"SMA + RSI + ATR + MACD, {symbols} symbols x {bars} bars, 2 threads",
+        "values_per_s": values / seconds,
+        "median_s": seconds,
+        "min_s": min(taken[1:]),
+        "max_s": max(taken[1:]),
+        "first_s": taken[0],
+        "target_values_per_s": 60e6,
+        "peak_memory_over_input_and_output": peak / held,
+        "target_memory": 1.5,
+    }
 
 
-def streaming() -> str:
+def streaming() -> dict[str, object]:
     """Time slices of 500 symbols through 20 features."""
     data = walks(500, 300)
     stream = Stream({name: name for name in TWENTY}, 500)
@@ -98,16 +115,23 @@ def streaming() -> str:
         begin = time.perf_counter()
         stream.update(columns)
         times.append(time.perf_counter() - begin)
-    print(f"streaming: {statistics.median(times[50:]) * 1e3:.2f} ms median for 20 features x 500 symbols; target 1")
-    return ""
+    warm = times[50:]
+    return {
+        "what": "20 features x 500 symbols, one slice",
+        "median_ms": statistics.median(warm) * 1e3,
+        "p95_ms": sorted(warm)[int(0.95 * len(warm))] * 1e3,
+        "target_ms": 1.0,
+    }
 
 
-def warm_start() -> str:
+def warm_start(runs: int) -> dict[str, object]:
     """Time a new process up to its first value; the kernels are in the disk cache by now."""
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, "-c", WARM], check=True)
-    print(f"warm start: {time.perf_counter() - begin:.2f} s from process start to the first value; target 1")
-    return ""
+    taken = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", WARM], check=True)
+        taken.append(time.perf_counter() - begin)
+    return {"what": "process start to the first value", "median_s": statistics.median(taken), "target_s": 1.0}
 
 
 if __name__ == "__main__":

@@ -45,9 +45,9 @@ def answer_of(fills: Iterable[tuple[int, str, float, float]], *, cash: float, eq
     """
     summed: dict[tuple[int, str, bool, float], list[float]] = {}
     for bar, symbol, quantity, price in fills:
-        entry = summed.setdefault((bar, symbol, quantity > 0, round(price, 7)), [0.0, price])
+        entry = summed.setdefault((bar, symbol, quantity < 0, round(price, 7)), [0.0, price])
         entry[0] += quantity
-    trades = tuple(Trade(bar, symbol, *summed[bar, symbol, up, at]) for bar, symbol, up, at in sorted(summed))
+    trades = tuple(Trade(bar, symbol, *summed[bar, symbol, sells, at]) for bar, symbol, sells, at in sorted(summed))
     return Answer(trades, cash, equity)
 
 

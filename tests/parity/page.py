@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from textwrap import fill
 
 from parity.answers import Answer, differences
 from parity.differences import DIFFERENCES
@@ -18,14 +19,14 @@ _INTRODUCTION = """\
 <!-- Made by `make parity` from tests/parity; a test holds it current. -->
 # Fairlead and other engines
 
-A backtester can be wrong in ways that its own tests do not see, because the same people wrote both. So Fairlead answers the same
-questions as six other engines: each scenario is a few bars, some orders and a cost model, and every engine that can express it must
-come to the same fills (bar, quantity and price, to 1e-8) and the same money (to the cent). Where an engine decided otherwise on
-purpose, the difference is listed below with its reason, and a test holds that it is still there.
+A backtester can be wrong in ways that its own tests do not see, because the same people wrote both. So Fairlead answers the
+same questions as six other engines: each scenario is a few bars, some orders and a cost model, and every engine that can
+express it must come to the same fills (bar, quantity and price, to 1e-8) and the same money (to the cent). Where an engine
+decided otherwise on purpose, the difference is listed below with its reason, and a test holds that it is still there.
 
-`make parity` installs each engine in an environment of its own under `.parity/`, asks it in a separate process, and records the
-answers in `tests/parity/results/`. `make test` needs no other engine: it compares Fairlead with what is recorded. No engine is a
-dependency of the package, and none is ever imported by it.
+`make parity` installs each engine in an environment of its own under `.parity/`, asks it in a separate process, and records
+the answers in `tests/parity/results/`. `make test` needs no other engine: it compares Fairlead with what is recorded. No
+engine is a dependency of the package, and none is ever imported by it.
 """
 
 
@@ -69,7 +70,14 @@ def mark(scenario: str, engine: str) -> str:
 def _differences() -> str:
     lines = ["## Where engines differ, and why", ""]
     for difference in DIFFERENCES:
-        lines += [f"### {difference.title}", "", difference.why, "", "| scenario | engine | what it does |", "|---|---|---|"]
+        lines += [
+            f"### {difference.title}",
+            "",
+            fill(difference.why, 124),
+            "",
+            "| scenario | engine | what it does |",
+            "|---|---|---|",
+        ]
         for scenario in dict.fromkeys(case for case, _ in difference.cases):
             own = own_answer(scenario)
             lines.append(f"| `{scenario}` | Fairlead | {_told(own)} |")
@@ -87,12 +95,8 @@ def _told(answer: Answer) -> str:
 
 
 def _settings() -> str:
-    lines = ["## How each engine is asked", ""]
-    lines += [
-        "Fairlead: the settings of the scenario (commission, slippage, participation, touch), a leverage of at most 1, and otherwise "
-        "its defaults.",
-        "",
-    ]
+    own = "Fairlead: the costs, participation, touch rule and account of the scenario, a leverage of 1, and else its defaults."
+    lines = ["## How each engine is asked", "", own, ""]
     for engine in ENGINES:
         text = docstring(engine)
         lines += [text.replace("``", "`"), ""]

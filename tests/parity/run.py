@@ -1,8 +1,10 @@
 """`make parity`: install the other engines, ask them all, record their answers and compare.
 
-Each engine has an environment of its own under ``.parity/`` that is made once and kept until its requirements change. It gets the
-scenarios as a file and writes its answers to another, in a process of its own.
+Each engine has an environment of its own under ``.parity/`` that is made once and kept until its requirements change. It gets
+the scenarios as a file and writes its answers to another, in a process of its own.
 """
+
+# ruff: noqa: T201  a script that prints
 
 from __future__ import annotations
 

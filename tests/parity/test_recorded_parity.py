@@ -1,4 +1,4 @@
-"""Fairlead comes to what other engines came to. Their answers were recorded by `make parity`; nothing here needs them installed."""
+"""Fairlead comes to what other engines came to. `make parity` recorded their answers; nothing here needs them installed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from parity.agreements import AGREEMENTS
 from parity.answers import Answer, Trade, answer_of, differences
 from parity.differences import EXPLAINED
 from parity.page import PAGE, docstring, page
 from parity.recorded import ENGINES, asked, entry_of, own_answer, peer_answer, record_of
-from parity.scenarios import AGREEMENTS, SCENARIOS
+from parity.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 PEERS = Path(__file__).parent / "peers"
@@ -84,7 +85,7 @@ def test_the_page_is_current():
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.key)
 def test_engines_stay_apart(engine):
-    """An engine is a pinned requirement of its own environment, no dependency of ours, and its script imports nothing of ours."""
+    """An engine is pinned in its own environment, is no dependency of ours, and its script imports nothing of ours."""
     name = re.escape(engine.distribution)
     requirements = (Path(__file__).parent / f"requirements-{engine.key}.txt").read_text()
     assert re.search(rf"^{name}=={re.escape(record_of(engine.key)['version'])}$", requirements, re.MULTILINE)
@@ -125,7 +126,7 @@ def test_the_comparison_sees(other):
 
 
 def test_the_comparison_forgives_rounding_and_how_an_execution_is_cut():
-    """What is within 1e-8 and a tenth of a cent is equal; parts at one price in one bar are one trade, buys and sells are not."""
+    """Within 1e-8 and a tenth of a cent is equal; parts at one price in one bar are one trade, buys and sells are not."""
     parts = [(1, "A", 60.0, 50.0 + 1e-9), (1, "A", 40.0, 50.0)]
     assert differences(BOUGHT, answer_of(parts, cash=5_000.001, equity=9_999.999)) == []
     assert len(answer_of([(1, "A", 60.0, 50.0), (1, "A", -60.0, 50.0)], cash=0.0, equity=0.0).trades) == 2

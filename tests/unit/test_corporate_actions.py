@@ -552,7 +552,7 @@ def test_which_orders_end_and_which_move():
     assert orders_to_move([own, other], rename) == [own]
     assert orders_to_move([own, other], delisting) == []
     rename_order(own, rename)
-    assert (own.symbol, own.quantity) == ("C", 100.0)
+    assert (own.symbol, own.quantity, own.decided_symbol) == ("C", 100.0, "A")
 
 
 # ----------------------------------------------------------------------------------------------------- around them
@@ -570,6 +570,24 @@ def test_which_orders_end_and_which_move():
 def test_a_run_without_the_other_symbol_is_refused(action):
     with pytest.raises(ConfigurationError, match=f"A {action.kind} on 2024-01-04.*'B'"):
         run(days({"A": steady(5)}, actions=[action]), Scripted())
+
+
+def test_what_waits_for_a_child_follows_its_name_and_ends_with_it():
+    """The parent pauses over its spin-off. Meanwhile the child is renamed: the shares are of the new name. Or it is delisted
+    with a price: they are paid out. Or it never had one: there is nothing to hand out."""
+    parent = [*steady(3, 100.0), None, None, None, *steady(2, 80.0)]
+    spin_off = CorporateAction.spin_off("P", on(3), "C", 0.5, basis=0.2)
+    named = {"P": parent, "C": gone_after(4, price=40.0), "N": from_day(4, price=40.0), "X": steady(8)}
+    diary = Diary({0: [market("P", 100)]})
+    run(days(named, actions=[spin_off, CorporateAction.rename("C", on(4), "N")]), diary)
+    assert diary.held[6] == {"P": (100.0, pytest.approx(80.0)), "N": (50.0, pytest.approx(40.0))}
+    paid = {"P": parent, "C": gone_after(4, price=40.0), "X": steady(8)}
+    record = run(days(paid, actions=[spin_off, CorporateAction.delisting("C", on(4))]), Scripted({0: [market("P", 100)]}))
+    assert record.account.cash[-1] == 100_000 - 10_000 + 2_000
+    assert explained(record)
+    never = {"P": parent, "C": [None] * 7 + [flat(1.0)], "X": steady(8)}
+    record = run(days(never, actions=[spin_off, CorporateAction.delisting("C", on(4))]), Scripted({0: [market("P", 100)]}))
+    assert record.applied_actions == []
 
 
 def test_shares_of_what_is_no_more_are_refused():

@@ -12,9 +12,12 @@ from fairlead.backtest import arguments
 from fairlead.backtest.info import plain
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
+from fairlead.contracts.settings import build_settings
 from fairlead.core.errors import StrategyError
 from fairlead.core.events import CorporateAction
 from fairlead.core.instruments import Instrument
+from fairlead.data.liquidity import Liquidity
+from fairlead.data.universe import Universe
 from fairlead.engine.clock import WallClock
 from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.execution.settings import ExecutionSettings
@@ -38,6 +41,8 @@ def backtest(
     risk_limits: RiskLimits | Mapping[str, Any] | None = None,
     execution: ExecutionSettings | None = None,
     features: FeatureSettings | Mapping[str, Any] | None = None,
+    universe: Universe | str | Path | None = None,
+    liquidity: Liquidity | Mapping[str, Any] | None = None,
     instruments: Mapping[str, Instrument] | None = None,
     actions: Sequence[CorporateAction] = (),
     bar_size: str | None = None,
@@ -71,8 +76,12 @@ def backtest(
     features : FeatureSettings or mapping, optional
         ``benchmark`` and ``facts`` for features that read them. With ``cache`` true, values that the workspace keeps are read,
         and those of features that ask for it are kept there; in a mapping it is false if it is not given.
+    universe : Universe or path, optional
+        The names that `context.universe` tells, session by session; by default every symbol.
+    liquidity : Liquidity or mapping, optional
+        What a symbol must have shown before a session to be among them.
     actions : sequence of CorporateAction
-        Splits and dividends of frames passed in `data`; a dataset brings its own.
+        Splits, dividends and other corporate actions of frames passed in `data`; a dataset brings its own.
     bar_size, calendar : str, optional
         Of frames passed in `data`: the bar size is inferred if not given, the calendar is XNYS. Of a dataset with several bar
         sizes, which one.
@@ -100,6 +109,8 @@ def backtest(
     source = selection.source_of(data, workspace)
     settings = arguments.execution_of(execution, commission, slippage)
     feature_settings, supply = arguments.features_of(features, source, workspace)
+    listed = universe if universe is None or isinstance(universe, Universe) else Universe.load(universe)
+    rules = None if liquidity is None else build_settings(Liquidity, liquidity, "liquidity")
     allocation = Allocation(
         name=instance.name,
         strategy=instance,
@@ -113,6 +124,8 @@ def backtest(
         execution=settings,
         instruments=dict(instruments or {}),
         features=supply,
+        universe=listed,
+        liquidity=rules,
         seed=seed,
         record=record,
     )
@@ -127,6 +140,7 @@ def backtest(
         },
         "execution": settings.model_dump(mode="json"),
         "features": _recorded(feature_settings, supply),
+        **_chosen_from(listed, rules),
         "instruments": {symbol: plain(asdict(item)) for symbol, item in sorted((instruments or {}).items())},
         "strategies": [
             {
@@ -146,6 +160,12 @@ def backtest(
     if result.status == "stopped":
         raise StrategyError(f"strategy {instance.name!r} raised: {result.record.strategies[0].error}")
     return result
+
+
+def _chosen_from(listed: Universe | None, rules: Liquidity | None) -> dict[str, Any]:
+    told = {} if rules is None else rules.model_dump(mode="json")
+    told |= {} if listed is None else {"sha256": listed.content_hash}
+    return {"universe": told} if told else {}
 
 
 def _recorded(settings: FeatureSettings, supply: FeatureSupply) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from fairlead.backtest.benchmark import buy_and_hold
 from fairlead.backtest.execution_summary import ExecutionQuality, execution_quality
 from fairlead.backtest.info import RunInfo, plain
-from fairlead.backtest.metrics import Metric
+from fairlead.backtest.metrics import SESSIONS_PER_YEAR, Metric
 from fairlead.backtest.scorecard import SessionReturns, score, session_returns
 from fairlead.backtest.trades import Ledger, ledger_of
 from fairlead.core.arrays import FloatArray
@@ -28,6 +28,10 @@ PlotKind: TypeAlias = Literal["equity", "drawdown", "returns"]
 # Below this, sums of float64 over a long run agree (domain rule 6.14).
 LEDGER_TOLERANCE: Final = 1e-9
 FEW_TRADES: Final = 30
+MANY_SYMBOLS: Final = 30
+SURVIVORS_NOTE: Final = (
+    "None of the {count} symbols was delisted, merged or renamed, and there is no universe: names that failed may be missing."
+)
 SYNTHETIC_NOTE: Final = "The prices are synthetic: nothing here is evidence about a market."
 
 _HEADLINES: Final = (
@@ -164,6 +168,8 @@ class Result:
         notes = [f"Strategy {s.name!r} was stopped: {s.error}" for s in self.record.strategies if s.status == "stopped"]
         if self.info.synthetic:
             notes.append(SYNTHETIC_NOTE)
+        if self._may_lack_the_dead:
+            notes.append(SURVIVORS_NOTE.format(count=len(self.record.prices.symbols)))
         if self.ledger_error > LEDGER_TOLERANCE:
             notes.append(f"Profit and equity differ by {self.ledger_error:.1e} relative: the ledger does not add up.")
         rejected = self.metrics["num_rejections"]
@@ -177,6 +183,16 @@ class Result:
         if closed < FEW_TRADES:
             notes.append(f"{closed or 'No'} closed trade{'' if closed == 1 else 's'}: too few for statistics on trades.")
         return notes
+
+    @property
+    def _may_lack_the_dead(self) -> bool:
+        # Of many names some go, in a year or more; where none did and nobody said who belonged, they were chosen afterwards.
+        prices = self.record.prices
+        if self.info.synthetic or len(prices.symbols) < MANY_SYMBOLS or len(prices.session) < SESSIONS_PER_YEAR:
+            return False
+        universe = self.info.config.get("universe") or {}
+        is_listed = universe.get("path") or universe.get("sha256")
+        return not is_listed and not any(action.ends_symbol for action in self.record.market_actions)
 
     def summary(self) -> dict[str, Any]:
         """Return the run in short as JSON-able data; a metric that is not defined is None."""

@@ -130,6 +130,9 @@ def _of_call(info: RunInfo, strategy: str | None) -> dict[str, Any]:
         )
     if features.get("facts_sha256") is not None:
         raise DataNotFound(f"run {info.run_id} was made in Python with facts of companies that a run does not keep. {again}")
+    universe = config.get("universe") or {}
+    if "sha256" in universe:
+        raise DataNotFound(f"run {info.run_id} was made in Python with a universe that a run does not keep. {again}")
     known = set(InstrumentSettings.model_fields)
     return {
         "mode": "backtest",
@@ -138,6 +141,7 @@ def _of_call(info: RunInfo, strategy: str | None) -> dict[str, Any]:
         "clock": {"start_date": data["start"], "end_date": data["end"]},
         "data": {name: data[name] for name in ("source", "dataset", "symbols", "bar_size")},
         "execution": config["execution"],
+        "universe": universe,
         "features": {"benchmark": features.get("benchmark")},
         "instruments": {
             symbol: {name: value for name, value in item.items() if name in known}

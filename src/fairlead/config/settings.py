@@ -17,6 +17,7 @@ from fairlead.core.identity import slug
 from fairlead.core.instruments import Instrument
 from fairlead.data.settings import DataSettings
 from fairlead.engine.clock import ClockSettings
+from fairlead.engine.universe import UniverseSettings
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
 from fairlead.sdk.limits import RiskLimits
@@ -160,6 +161,8 @@ class SessionSettings(Settings):
     clock, data, execution : settings of the three parts in which modes differ
     strategies : tuple of StrategySettings
         At least one.
+    universe : UniverseSettings
+        Which symbols a strategy may choose from, session by session.
     features, report : settings
     instruments : dict of symbol to InstrumentSettings
         Only what differs from a US equity.
@@ -176,6 +179,7 @@ class SessionSettings(Settings):
     data: Data
     execution: Annotated[Execution, BeforeValidator(_or_defaults)] = Field(default_factory=ExecutionSettings)
     strategies: Annotated[tuple[StrategySettings, ...], AfterValidator(_unique)] = Field(min_length=1)
+    universe: Annotated[UniverseSettings, BeforeValidator(_or_defaults)] = UniverseSettings()
     features: Annotated[FeatureSettings, BeforeValidator(_or_defaults)] = FeatureSettings()
     instruments: Annotated[dict[Symbol, InstrumentSettings], BeforeValidator(_or_defaults)] = Field(default_factory=dict)
     report: Annotated[ReportSettings, BeforeValidator(_or_defaults)] = ReportSettings()

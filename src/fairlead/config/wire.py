@@ -16,6 +16,7 @@ from fairlead.core.identity import slug
 from fairlead.data.opening import open_source
 from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
+from fairlead.data.universe import Universe
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.execution.settings import ExecutionSettings
@@ -42,12 +43,15 @@ class WiredSession:
         Where results go.
     features : FeatureSupply
         What features are computed from and where they are kept.
+    universe : Universe, optional
+        The names that the configuration's file lists.
     """
 
     loaded: LoadedConfig
     source: DataSource
     workspace: Path
     features: FeatureSupply
+    universe: Universe | None = None
 
     @property
     def title(self) -> str:
@@ -78,6 +82,8 @@ class WiredSession:
             clock=clock,
             instruments={symbol: item.instrument(symbol) for symbol, item in settings.instruments.items()},
             features=self.features,
+            universe=self.universe,
+            liquidity=settings.universe,
             seed=settings.seed,
             profile=profile,
             record=settings.record,
@@ -109,7 +115,7 @@ def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str
         source = open_source(data, start=clock.start_date, end=clock.end_date, workspace=folder)
     except (ConfigurationError, ContractError, DataError) as exc:
         raise _data_problem(loaded, exc) from exc
-    session = WiredSession(loaded, source, folder, _features(loaded, source, folder))
+    session = WiredSession(loaded, source, folder, _features(loaded, source, folder), _universe(loaded))
     for i, entry in enumerate(settings.strategies):
         if entry.enabled:
             _check_symbols(loaded, source, i)
@@ -125,6 +131,16 @@ def _features(loaded: LoadedConfig, source: DataSource, workspace: Path) -> Feat
         return FeatureSupply.of(settings, workspace)
     except (ContractError, DataError) as exc:
         raise loaded.problem(("features", "facts"), exc) from exc
+
+
+def _universe(loaded: LoadedConfig) -> Universe | None:
+    path = loaded.settings.universe.path
+    if path is None:
+        return None
+    try:
+        return Universe.load(path)
+    except (ConfigurationError, ContractError, DataError) as exc:
+        raise loaded.problem(("universe", "path"), exc) from exc
 
 
 def _check_symbols(loaded: LoadedConfig, source: DataSource, index: int) -> None:

@@ -129,8 +129,12 @@ class OrderIntent:
     def _check_family(self) -> None:
         entry = self.stop_price if self.stop_price is not None else self.limit_price
         if self.exits is not None:
+            if self.amount == 0:
+                raise ContractError.of(f"{self.symbol} exits", "not be given with a target of 0", self.exits, "There is nothing to protect.")
             self.exits.check(self.symbol, 1 if self.amount > 0 else -1, entry)
         for follower in self.followers:
+            if not isinstance(follower, OrderIntent):
+                raise ContractError.of(f"{self.symbol} followers", "be orders", follower)
             if follower.followers or follower.exits is not None:
                 raise ContractError.of(f"{self.symbol} followers", "have no exits or followers of their own", follower.symbol)
 
@@ -155,7 +159,8 @@ class OrderIntent:
 
         Notes
         -----
-        Both exits are good till cancelled, for as much as has been filled; what one of them fills is taken off the other.
+        Both exits are good till cancelled, for as much as the fills have opened; what one of them fills is taken off the other.
+        An order that only closes, as a target may turn out to, has nothing to protect.
 
         Raises
         ------

@@ -194,6 +194,8 @@ class Order:
     """What was asked for, if a split has scaled it since; None if none has. The two prices likewise."""
     decided_limit: float | None = None
     decided_stop: float | None = None
+    decided_symbol: str = ""
+    """The name it was decided under, if a rename has changed it since; empty if none has."""
 
     @property
     def remaining(self) -> float:

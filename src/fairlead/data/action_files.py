@@ -108,7 +108,7 @@ def _columns(names: Mapping[str, Any], where: str) -> dict[str, str]:
 def _action(row: Mapping[str, Any]) -> CorporateAction:
     name = str(row["kind"] or "").strip().lower().replace("-", "_").replace(" ", "_")
     if name not in set(ActionKind):
-        raise UnknownName.among("kind of corporate action", name, ActionKind)
+        raise UnknownName.among("kind of corporate action", name, [kind.value for kind in ActionKind])
     other = str(row.get("other") or "").strip()
     return CorporateAction(
         check_symbol(str(row["symbol"] or "")),

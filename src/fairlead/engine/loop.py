@@ -77,8 +77,7 @@ class EventLoop:
         cursor = self._cursor
         cursor.block = block
         cursor.row = block.start
-        if self._desk.execution.costs.needs_history:
-            self._desk.execution.costs.enter(block)
+        self._desk.execution.enter(block)
         self._enter_features(block)
         for runner in self._runners:
             runner.enter(block)

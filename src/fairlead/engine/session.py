@@ -13,7 +13,9 @@ from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.identity import random_stream
 from fairlead.core.instruments import Instrument
 from fairlead.core.portfolio import Portfolio
+from fairlead.data.liquidity import Liquidity
 from fairlead.data.source import DataSource
+from fairlead.data.universe import Universe
 from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
 from fairlead.engine.clock import ClockSettings, HistoricalClock
@@ -27,6 +29,7 @@ from fairlead.engine.notes import PriceNotes
 from fairlead.engine.record import RunRecord
 from fairlead.engine.recorder import RecordedStages, Recorder, Watch
 from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.universe import RunUniverse
 from fairlead.execution.latency import Latency
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.supply import FeatureSupply
@@ -73,6 +76,10 @@ class SessionPlan:
         Those that differ from the default: a US equity on the dataset's calendar.
     features : FeatureSupply
         What features may read beside the bars, and whether their values are read and kept.
+    universe : Universe, optional
+        What `context.universe` says belongs; None: every symbol.
+    liquidity : Liquidity, optional
+        What it must have shown besides.
     seed : int
         Root of every random stream.
     profile : bool
@@ -88,6 +95,8 @@ class SessionPlan:
     clock: ClockSettings = field(default_factory=ClockSettings)
     instruments: Mapping[str, Instrument] = field(default_factory=dict)
     features: FeatureSupply = field(default_factory=FeatureSupply)
+    universe: Universe | None = None
+    liquidity: Liquidity | None = None
     seed: int = 42
     profile: bool = False
     record: bool = False
@@ -192,6 +201,7 @@ class _Session:
             cursor,
             lambda requests: plan.features.open(requests, plan.source, first),
         )
+        self._universe = RunUniverse.of(plan.source, first, cursor, plan.universe, plan.liquidity)
         stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
         self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, stages, self._features.enter, self._accounts)
         if recorder is not None:
@@ -212,6 +222,7 @@ class _Session:
             random=random_stream(self._plan.seed, f"strategy.{allocation.name}"),
             open_orders=lambda: self._desk.working(allocation.name),
             features=self._features.view(allocation.name),
+            universe=self._universe.members,
         )
         return StrategyRunner(
             allocation.name,
@@ -230,6 +241,7 @@ class _Session:
 
     def run_block(self, block: BarBlock) -> None:
         """Deliver a block, and note the prices of what happened in it."""
+        self._universe.enter(block)
         self.loop.run_block(block)
         self._notes.take(block, self._desk.orders, self._desk.fills)
 

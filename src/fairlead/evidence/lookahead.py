@@ -207,7 +207,7 @@ def _spread(instants: np.ndarray, count: int) -> list[int]:
 def _orders_until(orders: Sequence[Order], cut_ns: int) -> list[str]:
     # As decided: a split after the cut scales an order that still works, and is no decision of the strategy's.
     return [
-        f"{format_utc(o.created_ns)} {o.strategy} {o.side} {quantity!r} {o.symbol} {o.order_type} "
+        f"{format_utc(o.created_ns)} {o.strategy} {o.side} {quantity!r} {o.decided_symbol or o.symbol} {o.order_type} "
         f"limit={limit!r} stop={stop!r} {o.time_in_force} {o.tag}"
         for o in orders
         if o.created_ns <= cut_ns

@@ -53,6 +53,7 @@ def rescale_order(order: Order, ratio: float, instrument: Instrument) -> bool:
 
 def rename_order(order: Order, action: CorporateAction) -> None:
     """Let an order in a renamed symbol work under the new name; price, quantity and age stay."""
+    order.decided_symbol = order.decided_symbol or order.symbol
     order.symbol = action.other
 
 

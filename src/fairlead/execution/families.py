@@ -62,6 +62,17 @@ class Families:
                 return other
         return None
 
+    @staticmethod
+    def opened(order: Order, quantity: float, held: float) -> float:
+        """Return how much of a fill has opened or enlarged a position, in units, and so is there to be protected.
+
+        Parameters
+        ----------
+        held : float
+            Signed units after the fill.
+        """
+        return min(quantity, max(0.0, held * order.side.sign))
+
     def to_grow(self, parent: Order) -> list[Order]:
         """Return the exits that a fill of `parent` makes larger."""
         return [c for c in self._children.get(parent.order_id, ()) if c.role in EXITS and not c.is_terminal]
@@ -80,14 +91,30 @@ class Families:
         """Return the orders that wait for a parent."""
         return [child for children in self._children.values() for child in children if child.status is _PENDING]
 
-    def exits_of(self, strategy: str, symbol: str) -> list[Order]:
-        """Return the exits that work for a strategy in a symbol."""
-        return [
+    def left_alone(self, strategy: str, symbol: str, held: float) -> list[Order]:
+        """Return the exits of a strategy in a symbol that have no position to leave any more, with what still works of their entries.
+
+        Parameters
+        ----------
+        held : float
+            Signed units: the exits of a long that is closed, or turned round, have nothing to leave.
+        """
+        exits = [
             child
             for children in self._children.values()
             for child in children
-            if child.role in EXITS and not child.is_terminal and child.strategy == strategy and child.symbol == symbol
+            if child.role in EXITS and child.strategy == strategy and child.symbol == symbol
         ]
+        found: list[Order] = []
+        for child in exits:
+            if child.status is _PENDING or child.is_terminal or held * child.side.sign < 0.0:
+                continue
+            entry = self._parents.get(child.order_id)
+            # Else what it fills from now on would stand without the protection that was ordered with it.
+            if entry is not None and not entry.is_terminal and entry not in found:
+                found.append(entry)
+            found.append(child)
+        return found
 
     def forget(self, order: Order) -> None:
         """Let go of an order that has ended, once nothing waits for it any more."""

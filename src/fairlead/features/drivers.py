@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from types import FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 import numba as nb
@@ -21,7 +21,7 @@ from numba.extending import intrinsic, register_jitable
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.errors import ConfigurationError
 from fairlead.features.definition import Feature, Step
-from fairlead.features.identity import helpers_of
+from fairlead.features.identity import helpers_of, kernel_hash
 
 _VECTOR = types.Array(types.float64, 1, "C")
 _MATRIX = types.Array(types.float64, 2, "C")
@@ -45,7 +45,7 @@ def compiled(feature: Feature) -> Any:
     kernel = feature.kernel
     for helper in helpers_of(kernel):
         register_jitable(helper)
-    loop = _around(_cross_history if feature.cross_section else _history, kernel)
+    loop = _around(_cross_history if feature.cross_section else _history, kernel, kernel_hash(feature))
     signature = _CROSS_LOOP if feature.cross_section else _LOOP
     try:
         try:
@@ -60,13 +60,22 @@ def compiled(feature: Feature) -> Any:
         ) from exc
 
 
-def _around(loop: Any, kernel: Any) -> FunctionType:
+def _around(loop: Any, kernel: Any, identity: str) -> FunctionType:
     # The loop's code is told that it stands where the kernel stands: numba's disk cache then watches the kernel's file and
     # keeps one entry per kernel. In a loop of its own the kernel is inlined; called through a pointer it costs twice the time.
+    # The cache's keys hold what a function closes over, and nothing else of what it reads: the hash that is closed over here
+    # stands for the constants that the kernel's file imports, which may change while that file does not.
     code, own = loop.__code__, kernel.__code__
     name = f"{kernel.__name__}{loop.__name__}"
-    moved = code.replace(co_filename=own.co_filename, co_firstlineno=own.co_firstlineno, co_name=name, co_qualname=name)
-    made = FunctionType(moved, {"np": np, "step": nb.njit(kernel), "__name__": kernel.__module__}, name)
+    moved = code.replace(
+        co_filename=own.co_filename,
+        co_firstlineno=own.co_firstlineno,
+        co_name=name,
+        co_qualname=name,
+        co_freevars=("identity",),
+    )
+    space = {"np": np, "step": nb.njit(kernel), "__name__": kernel.__module__}
+    made = FunctionType(moved, space, name, None, (CellType(identity),))
     made.__module__ = kernel.__module__
     return made
 

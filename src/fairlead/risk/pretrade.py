@@ -78,6 +78,8 @@ class ProjectedExposure:
         self.equity = ledger.cash + net
         for order in working:
             if order.reduce_only:
+                if order.order_type is _MARKET:
+                    self._reduce(order)
                 continue
             self.add(order.symbol, order.side.sign * order.remaining, order.order_type)
 
@@ -94,6 +96,12 @@ class ProjectedExposure:
         worth = worst * line.unit_value if worst else 0.0
         self._gross += worth - line.worth
         line.worth = worth
+
+    def _reduce(self, order: Order) -> None:
+        # What is being sold already is not there for a target to sell again; but it never turns the position round.
+        reducible = -self.held(order.symbol) * order.side.sign
+        if reducible > 0.0:
+            self.add(order.symbol, order.side.sign * min(order.remaining, reducible), _MARKET)
 
     def price(self, symbol: str) -> float:
         """Last known price of `symbol`, in currency; NaN if there is none."""

@@ -108,6 +108,7 @@ class Context:
     __slots__ = (
         "_now_ns",
         "_orders",
+        "_universe",
         "features",
         "historical_data",
         "metadata",
@@ -128,6 +129,7 @@ class Context:
         random: np.random.Generator,
         open_orders: Callable[[], Sequence[Order]],
         features: FeatureView,
+        universe: Callable[[], tuple[str, ...]] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.portfolio = portfolio
@@ -139,6 +141,7 @@ class Context:
         self.symbols = tuple(symbols)
         self._now_ns = now_ns
         self._orders = open_orders
+        self._universe = universe
 
     @property
     def current_time(self) -> dt.datetime:
@@ -149,6 +152,15 @@ class Context:
     def current_ns(self) -> int:
         """The instant of the current event, in nanoseconds."""
         return self._now_ns()
+
+    @property
+    def universe(self) -> tuple[str, ...]:
+        """The symbols that one could have chosen from today; all of the run if it has no universe.
+
+        Nothing is refused because it is not among them: to sell what has left is the strategy's own business, and so is to buy
+        what never belonged.
+        """
+        return self.symbols if self._universe is None else self._universe()
 
     @property
     def open_orders(self) -> Sequence[Order]:

@@ -9,6 +9,7 @@ volume. `spread` makes entries dearer and leaves exits alone.
 from __future__ import annotations
 
 import warnings
+from typing import ClassVar
 
 import pandas as pd
 import protocol
@@ -22,45 +23,45 @@ warnings.simplefilter("ignore")
 LEAD_IN = 1
 
 
-def script_of(scenario: Scenario, unit: float) -> type[Strategy]:
-    """Return a strategy that orders what the scenario says; prices and sizes are in multiples of `unit`."""
+class Script(Strategy):
+    """Orders what the scenario says; prices and sizes are in multiples of `unit`."""
 
-    class Script(Strategy):
-        def init(self):
-            self.named = {}
-            self.ends = {}
+    scenario: ClassVar[Scenario] = {}
+    unit = 1.0
 
-        def next(self):
-            bar = len(self.data) - 1 - LEAD_IN
-            if scenario["rule"]:
-                self.cross(bar)
-                return
-            for order in [o for o in self.orders if self.ends.get(id(o)) == bar]:
-                order.cancel()
-            for cancel in protocol.at(scenario["cancels"], bar):
-                self.named[cancel["name"]].cancel()
-            for ask in protocol.at(scenario["asks"], bar):
-                self.ask(ask)
+    def init(self):
+        self.named = {}
+        self.ends = {}
 
-        def cross(self, bar):
-            rule = scenario["rule"]
-            if bar + 1 < rule["slow"]:
-                return
-            fast, slow = (self.data.Close[-rule[name] :].mean() for name in ("fast", "slow"))
-            wanted = rule["quantity"] if fast > slow else -rule["quantity"]
-            change = wanted - self.position.size
-            if change:
-                (self.buy if change > 0 else self.sell)(size=abs(change))
+    def next(self):
+        bar = len(self.data) - 1 - LEAD_IN
+        if self.scenario["rule"]:
+            self.cross(bar)
+            return
+        for order in [o for o in self.orders if self.ends.get(id(o)) == bar]:
+            order.cancel()
+        for cancel in protocol.at(self.scenario["cancels"], bar):
+            self.named[cancel["name"]].cancel()
+        for ask in protocol.at(self.scenario["asks"], bar):
+            self.ask(ask)
 
-        def ask(self, ask):
-            prices = {"limit": "limit", "stop": "stop", "sl": "stop_loss", "tp": "take_profit"}
-            given = {name: ask[field] * unit for name, field in prices.items() if ask[field] is not None}
-            order = (self.buy if ask["quantity"] > 0 else self.sell)(size=round(abs(ask["quantity"]) / unit), **given)
-            self.named[ask["name"]] = order
-            if ask["day"]:
-                self.ends[id(order)] = ask["bar"] + 1
+    def cross(self, bar):
+        rule = self.scenario["rule"]
+        if bar + 1 < rule["slow"]:
+            return
+        fast, slow = (self.data.Close[-rule[name] :].mean() for name in ("fast", "slow"))
+        wanted = rule["quantity"] if fast > slow else -rule["quantity"]
+        change = wanted - self.position.size
+        if change:
+            (self.buy if change > 0 else self.sell)(size=abs(change))
 
-    return Script
+    def ask(self, ask):
+        prices = {"limit": "limit", "stop": "stop", "sl": "stop_loss", "tp": "take_profit"}
+        given = {name: ask[field] * self.unit for name, field in prices.items() if ask[field] is not None}
+        order = (self.buy if ask["quantity"] > 0 else self.sell)(size=round(abs(ask["quantity"]) / self.unit), **given)
+        self.named[ask["name"]] = order
+        if ask["day"]:
+            self.ends[id(order)] = ask["bar"] + 1
 
 
 def run(scenario: Scenario) -> tuple[Fills, float, float]:
@@ -72,7 +73,7 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
     engine, extra = (Backtest, {}) if unit == 1.0 else (FractionalBacktest, {"fractional_unit": unit})
     test = engine(
         data,
-        script_of(scenario, unit),
+        type("Asked", (Script,), {"scenario": scenario, "unit": unit}),
         cash=scenario["cash"],
         spread=scenario["slippage_bps"] / 1e4,
         commission=lambda size, price: protocol.commission_of(scenario, size, price),

@@ -38,8 +38,8 @@ from nautilus_trader.model.enums import (
 )
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
 from nautilus_trader.model.instruments import CurrencyPair, Equity
-from nautilus_trader.model.orders import StopMarketOrder
 from nautilus_trader.model.objects import Money, Price, Quantity
+from nautilus_trader.model.orders import StopMarketOrder
 from nautilus_trader.trading.strategy import Strategy
 from protocol import Fills, Inexpressible, Scenario
 

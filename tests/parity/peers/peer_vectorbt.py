@@ -1,7 +1,7 @@
 """vectorbt: arrays of orders through `Portfolio.from_orders`, and exits through `Portfolio.from_signals`.
 
 Settings: an order decided on a close stands in the next row at that row's open (`price`); `val_price` is the close before, so
-that weights are of equity at the decision; `allow_partial=False`, or an order beyond means would be cut to size, except with the
+that weights are of equity at the decision; `allow_partial=False`, or an order beyond means would be cut to size, but for the
 setting ``allow_partial``.
 With the setting ``as_shipped`` an order stands in the row of its decision, at the close of that row.
 It knows no resting orders. Exits of an open position it does know: a stop and a target in percent of the entry's price.
@@ -15,7 +15,6 @@ import protocol
 import vectorbt as vbt
 from protocol import Fills, Inexpressible, Scenario
 from vectorbt.portfolio.enums import Direction, SizeType
-
 
 NO_RESTING = "no resting orders, only exits of what is held"
 
@@ -132,7 +131,7 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
 def told(scenario: Scenario, portfolio: vbt.Portfolio) -> tuple[Fills, float, float]:
     fills: Fills = []
     symbols = list(scenario["bars"])
-    for record in portfolio.orders.values:
+    for record in portfolio.orders.values:  # noqa: PD011  records of vectorbt, no pandas object
         sign = 1 if record["side"] == 0 else -1
         fills.append((record["idx"], symbols[record["col"]], sign * record["size"], record["price"]))
     return fills, np.ravel(portfolio.cash())[-1], np.ravel(portfolio.value())[-1]

@@ -1,11 +1,11 @@
 """zipline-reloaded: a `TradingAlgorithm` over daily bars in memory.
 
 It fills at the close of the bar after the decision, so the close it is shown is the bar's open, and nothing of the bar's range;
-after the last bar stands one more with the last close, at which what is held is valued. So it can say what happens at opens, but
-nothing that happens inside a bar. Orders whose price no open reaches are left to other engines.
+after the last bar stands one more with the last close, at which what is held is valued. So it can say what happens at opens and
+nothing that happens inside a bar.
 With the setting ``as_shipped`` it is shown the closes.
-Settings: `FixedSlippage(spread=0)`, `FixedBasisPointsSlippage` or, for a share of the volume, `VolumeShareSlippage` without price
-impact; `PerDollar` and `PerShare` commission. It knows whole units only, and lets cash go below zero.
+Settings: `FixedSlippage(spread=0)`, `FixedBasisPointsSlippage` or, for a share of the volume, `VolumeShareSlippage` without
+price impact; `PerDollar` and `PerShare` commission. It knows whole units only, and lets cash go below zero.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def portal_of(scenario: Scenario, days: pd.DatetimeIndex) -> DataPortal:
         source = "volume" if name == "volume" else shown
         last = "volume" if name == "volume" else "close"
         values = {
-            sid: [*protocol.column(scenario, s, source), protocol.column(scenario, s, last)[-1]] for sid, s in enumerate(symbols)
+            sid: [*protocol.column(scenario, s, source), protocol.column(scenario, s, last)[-1]]
+            for sid, s in enumerate(symbols)
         }
         frames[name] = pd.DataFrame(values, index=days)
     engine = create_engine("sqlite://")
@@ -135,9 +136,7 @@ def run(scenario: Scenario) -> tuple[Fills, float, float]:
             api.cancel_order(state["named"][cancel["name"]])
         for ask in protocol.at(scenario["asks"], bar):
             asset = api.symbol(ask["symbol"])
-            state["named"][ask["name"]] = api.order(
-                asset, ask["quantity"], limit_price=ask["limit"], stop_price=ask["stop"]
-            )
+            state["named"][ask["name"]] = api.order(asset, ask["quantity"], limit_price=ask["limit"], stop_price=ask["stop"])
         if bar in wanted:
             api.order_target(api.symbol("A"), wanted[bar])
         for step in protocol.at(scenario["weights"], bar):

@@ -56,9 +56,7 @@ def answer(
     answers: dict[str, Any] = {}
     for scenario in json.loads(questions.read_text()):
         try:
-            for feature, reason in cannot.items():
-                if FEATURES[feature](scenario):
-                    raise Inexpressible(reason)
+            refuse(scenario, cannot)
             fills, cash, equity = run(scenario)
         except Inexpressible as reason:
             answers[scenario["name"]] = {"inexpressible": str(reason)}
@@ -66,6 +64,13 @@ def answer(
             plain = [[int(bar), symbol, float(quantity), float(price)] for bar, symbol, quantity, price in fills]
             answers[scenario["name"]] = {"fills": plain, "cash": float(cash), "equity": float(equity)}
     target.write_text(json.dumps({"version": version(distribution), "scenarios": answers}))
+
+
+def refuse(scenario: Scenario, cannot: dict[str, str]) -> None:
+    """Raise `Inexpressible` if the scenario asks for something that the engine has not."""
+    for feature, reason in cannot.items():
+        if FEATURES[feature](scenario):
+            raise Inexpressible(reason)
 
 
 def rows(scenario: Scenario, symbol: str) -> list[list[float]]:

@@ -1,0 +1,410 @@
+"""Where orders work: their lives at a simulated venue, whatever market they meet (domain rules 4.3, 4.5, 6.13)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from fairlead.core.bars import BarBlock
+from fairlead.core.errors import UnknownName
+from fairlead.core.events import CorporateAction
+from fairlead.core.fills import Fill
+from fairlead.core.instruments import Instrument
+from fairlead.core.intents import ReplaceIntent
+from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
+from fairlead.execution.costs import ExecutionCosts
+from fairlead.execution.families import EXITS, Families
+from fairlead.execution.fills import FillPrice, Spark, spark_of
+from fairlead.execution.latency import Latency, LatencyKind
+from fairlead.execution.pricing import BarPricer, SessionClose, on_tick
+from fairlead.execution.requests import Request, Requests
+from fairlead.execution.settings import ExecutionSettings
+
+Heard = Callable[[Order, OrderUpdate, Fill | None], None]
+Afford = Callable[[Order, float, float, Callable[[float], float]], float]
+"""Order, units, price and the commission of so many units -> the units that are paid for."""
+Held = Callable[[str, str], float]
+"""Strategy and symbol -> signed units held."""
+# Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_PENDING: Final = OrderStatus.PENDING
+_SUBMITTED: Final = OrderStatus.SUBMITTED
+_ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
+_PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
+_CANCELLED: Final = OrderStatus.CANCELLED
+_EXPIRED: Final = OrderStatus.EXPIRED
+_IOC: Final = TimeInForce.IOC
+_FOK: Final = TimeInForce.FOK
+_DAY: Final = TimeInForce.DAY
+_AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_LIMIT: Final = OrderType.LIMIT
+_STOP_LIMIT: Final = OrderType.STOP_LIMIT
+_TRAILING: Final = OrderType.TRAILING_STOP
+_CANCEL: Final = LatencyKind.CANCEL
+_REPLACE: Final = LatencyKind.REPLACE
+
+
+class Venue(ABC):
+    """Keeps working orders through their lives; what they meet in the market is for a subclass to say.
+
+    Parameters
+    ----------
+    settings : ExecutionSettings
+    instruments : mapping of symbol to Instrument
+    latency : Latency
+    hear : callable
+        Called with every change: the order, the update, and the fill that caused it, if one did.
+    held : callable, optional
+        What a strategy holds: needed by orders that only reduce.
+    afford : callable, optional
+        How much of an execution the account pays for.
+    one_bar_sessions : bool
+        Every row is a whole session (daily bars), so a DAY order ends with the first row it could fill in. Otherwise it ends
+        with the bar that closes its session, or when the first row of a later session shows that its own is over.
+    session_close : callable, optional
+        When sessions close; asked only for orders that need to know.
+
+    Attributes
+    ----------
+    working : dict of str to Order
+        Orders that are not final, oldest first. What waits for a parent is not among them.
+    costs : ExecutionCosts
+        What executions cost.
+    """
+
+    def __init__(
+        self,
+        settings: ExecutionSettings,
+        instruments: Mapping[str, Instrument],
+        latency: Latency,
+        hear: Heard,
+        *,
+        held: Held | None = None,
+        afford: Afford | None = None,
+        one_bar_sessions: bool = False,
+        session_close: SessionClose | None = None,
+    ) -> None:
+        self.working: dict[str, Order] = {}
+        self._settings = settings
+        self._pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
+        self.costs = ExecutionCosts(settings.slippage.build(), settings.commission.build())
+        self._participation = settings.max_bar_participation
+        self._slip_limits = settings.slippage_on_limits
+        self._instruments = instruments
+        self._latency = latency
+        self._hear = hear
+        self._held = held
+        self._afford = afford
+        self._families = Families()
+        self._requests = Requests()
+        self._awake: list[tuple[Order, Spark]] = []
+
+    def enter(self, block: BarBlock) -> None:
+        """Take in the next block of history, before any of its rows is matched."""
+        if self.costs.needs_history:
+            self.costs.enter(block)
+
+    @abstractmethod
+    def match(self, block: BarBlock, row: int) -> None:
+        """Let every working order meet the market between one row and the next.
+
+        Parameters
+        ----------
+        block : BarBlock
+        row : int
+            Whose bars have just closed.
+        """
+
+    def submit(self, order: Order, children: Sequence[Order] = ()) -> None:
+        """Take an order: it starts to travel now and arrives after its latency.
+
+        Parameters
+        ----------
+        order : Order
+        children : sequence of Order
+            Exits and followers that wait for its fills.
+        """
+        order.arrives_ns = order.created_ns + self._latency.draw_ns(order.strategy)
+        self.working[order.order_id] = order
+        if order.oco_id:
+            self._families.add_to_set(order)
+        if children:
+            self._families.add_children(order, children)
+        self._hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
+
+    def cancel(self, order_id: str, ts_ns: int, reason: str = "cancelled_by_strategy") -> None:
+        """Take an order back at once.
+
+        Raises
+        ------
+        UnknownName
+            If no such order is working.
+        """
+        self._end(self._working(order_id), _CANCELLED, ts_ns, reason)
+
+    def request_cancel(self, order_id: str, ts_ns: int) -> None:
+        """Send a wish to take an order back; until it arrives, the order may fill.
+
+        Raises
+        ------
+        UnknownName
+            If no such order is working.
+        """
+        order = self._working(order_id)
+        delay = self._latency.draw_ns(order.strategy, _CANCEL)
+        if delay == 0:
+            self._end(order, _CANCELLED, ts_ns, "cancelled_by_strategy")
+            return
+        if order.status is not _PENDING_CANCEL:
+            self._hear(order, order.move_to(_PENDING_CANCEL, ts_ns), None)
+        self._requests.add(Request(ts_ns + delay, order, None))
+
+    def request_replace(self, change: ReplaceIntent, ts_ns: int) -> None:
+        """Send a wish to change an order; until it arrives, the order works as it stands.
+
+        Raises
+        ------
+        UnknownName
+            If no such order is working.
+        """
+        order = self._working(change.order_id)
+        delay = self._latency.draw_ns(order.strategy, _REPLACE)
+        if delay == 0:
+            self._replace(order, change, ts_ns)
+        else:
+            self._requests.add(Request(ts_ns + delay, order, change))
+
+    def _miss(self, order: Order, now: int) -> None:
+        if order.time_in_force in _AUCTIONS:
+            self._end(order, _EXPIRED, now, "auction_over")
+        else:
+            self._end(order, _CANCELLED, now, "not_marketable")
+
+    def _working(self, order_id: str) -> Order:
+        order = self.working.get(order_id)
+        if order is None:
+            raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
+        return order
+
+    def _fulfil(self, until_ns: int) -> None:
+        for request in self._requests.arrived(until_ns):
+            if request.order.is_terminal:  # hearing of one may end another
+                continue
+            if request.change is None:
+                self._end(request.order, _CANCELLED, request.arrives_ns, "cancelled_by_strategy")
+            else:
+                self._replace(request.order, request.change, request.arrives_ns)
+
+    def _replace(self, order: Order, change: ReplaceIntent, ts_ns: int) -> None:
+        instrument = self._instruments[order.symbol]
+        quantity = order.quantity if change.quantity is None else instrument.floor_quantity(change.quantity)
+        wrong = (change.limit_price is not None and order.limit_price is None) or (
+            change.stop_price is not None and (order.stop_price is None or order.order_type is _TRAILING)
+        )
+        # The size of an exit follows its entry.
+        wrong = wrong or (change.quantity is not None and order.role in EXITS)
+        if wrong or quantity <= order.filled_quantity or order.status is _PENDING_CANCEL:
+            self._note(order, ts_ns, "replace_rejected")
+            return
+        limit = order.limit_price if change.limit_price is None else change.limit_price
+        stop = order.stop_price if change.stop_price is None else change.stop_price
+        limit = on_tick(instrument, limit, up=order.side is _SELL) if limit is not None else None
+        stop = on_tick(instrument, stop, up=order.side is _BUY) if stop is not None else None
+        if (limit, stop) != (order.limit_price, order.stop_price) or quantity > order.quantity:
+            self._requeue(order, ts_ns)
+        order.quantity, order.limit_price, order.stop_price = quantity, limit, stop
+        self._note(order, ts_ns, "replaced")
+
+    def _requeue(self, order: Order, ts_ns: int) -> None:  # noqa: ARG002  venues with a queue need to know when
+        """Let an order lose its place in the queue."""
+        self.working[order.order_id] = self.working.pop(order.order_id)
+
+    def _note(self, order: Order, ts_ns: int, reason: str) -> None:
+        # A change that reaches the venue before the order itself finds it there in the simulation.
+        status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
+        self._hear(order, order.move_to(status, ts_ns, reason), None)
+
+    def _end_day(self, now: int, session: int) -> None:
+        # Before the strategies decide: what the session left unfilled is no longer under way.
+        day = [o for o in self.working.values() if o.time_in_force is _DAY and o.day_session is not None]
+        if not day or not self._pricer.closes(now, session):
+            return
+        for order in day:
+            if not order.is_terminal:
+                self._end(order, _EXPIRED, now, "day_end")
+
+    def _has_arrived(self, order: Order, now: int, session: int) -> bool:
+        if self._has_expired(order, now, session) or order.created_ns >= now or order.arrives_ns > now:
+            return False
+        if order.status is _SUBMITTED:
+            self._hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
+        if order.day_session is None:
+            order.day_session = session
+        return not order.is_terminal
+
+    def _trade(self, order: Order, found: FillPrice, free: float, block: BarBlock, row: int, now: int) -> float:
+        """Let an order take what it may of `free` units at a price, and return what it took."""
+        instrument = self._instruments[order.symbol]
+        quantity = self._room(order, instrument.floor_quantity(max(0.0, free)), now)
+        if order.is_terminal:
+            return 0.0
+        paid = 0.0
+        slip = self._slip(order, quantity, found.price, block, row) if quantity > 0 else None
+        if slip is not None:
+            price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
+            session = int(block.session[row])
+            paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
+            if paid > 0.0:
+                commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
+                self._fill(order, paid, found.price, price, commission, now, int(block.label_ns[row]))
+                if self._families.used:
+                    self._react(order, paid, spark_of(order, found), now, session)
+            if paid < quantity and not order.is_terminal:
+                self._end(order, _CANCELLED, now, "insufficient_cash")
+        if not order.is_terminal:
+            if order.time_in_force is _IOC:
+                self._end(order, _CANCELLED, now, "ioc_remainder")
+            elif order.time_in_force in _AUCTIONS:
+                self._end(order, _EXPIRED, now, "auction_over")
+        return paid
+
+    def _room(self, order: Order, available: float, now: int) -> float:
+        """Return how much of what is available an order may take; it ends if it may take nothing at all."""
+        quantity = min(order.remaining, available)
+        if order.reduce_only:
+            reducible = self._reducible(order)
+            if not reducible > 0.0:
+                self._end(order, _CANCELLED, now, "nothing_to_reduce")
+                return 0.0
+            quantity = min(quantity, reducible)
+        if order.time_in_force is _FOK and quantity < order.remaining:
+            self._end(order, _CANCELLED, now, "fok_not_filled")
+            return 0.0
+        return quantity
+
+    def _payable(self, afford: Afford, order: Order, quantity: float, price: float, session: int) -> float:
+        multiplier = self._instruments[order.symbol].multiplier
+        paid = afford(order, quantity, price, lambda units: self.costs.quote(order, units, price, multiplier, session))
+        return 0.0 if order.time_in_force is _FOK and paid < quantity else paid
+
+    def _reducible(self, order: Order) -> float:
+        held = self._held(order.strategy, order.symbol) if self._held is not None else 0.0
+        return -held * order.side.sign
+
+    def _fill(self, order: Order, quantity: float, ideal: float, price: float, commission: float, now: int, label: int) -> None:
+        update = order.record_fill(quantity, price, commission, now)
+        fill = Fill(
+            str(order.update_count),
+            order.order_id,
+            order.strategy,
+            order.symbol,
+            order.side,
+            quantity,
+            ideal,
+            price,
+            commission,
+            now,
+            label,
+            order.tag,
+        )
+        if order.is_terminal:
+            self._remove(order)
+        self._hear(order, update, fill)
+
+    def _slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
+        is_limit = order.order_type in (_LIMIT, _STOP_LIMIT)
+        if is_limit and not self._slip_limits:
+            return 0.0
+        return self.costs.slip(order, quantity, price, block, row)
+
+    def _has_expired(self, order: Order, now: int, session: int) -> bool:
+        if order.expires_ns is not None and now > order.expires_ns:
+            self._end(order, _EXPIRED, now, "expired")
+            return True
+        if order.time_in_force is _DAY and order.day_session is not None and session > order.day_session:
+            self._end(order, _EXPIRED, now, "day_end")
+            return True
+        return False
+
+    def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
+        self._remove(order)
+        self._hear(order, order.move_to(status, ts_ns, reason), None)
+        if self._families.used:
+            for orphan in self._families.orphans(order):
+                self._end_waiting(orphan, ts_ns, "parent_ended")
+            self._families.forget(order)
+
+    def _end_waiting(self, order: Order, ts_ns: int, reason: str) -> None:
+        # What waits for a parent is none of the venue's yet; and hearing of one may have ended another.
+        if not order.is_terminal:
+            self._hear(order, order.move_to(_CANCELLED, ts_ns, reason), None)
+
+    def _remove(self, order: Order) -> None:
+        del self.working[order.order_id]
+        self._pricer.forget(order)
+
+    # What one fill means for other orders.
+
+    def _react(self, order: Order, quantity: float, spark: Spark, now: int, session: int) -> None:
+        families = self._families
+        for rival in families.rivals(order):
+            self._cancel_for(rival, now, "oco")
+        twin = families.twin(order)
+        if twin is not None:
+            # Not cancelled by a part: what is left of the position would stand without its stop.
+            twin.quantity = max(twin.filled_quantity, twin.quantity - quantity)
+            if twin.remaining <= 0.0:
+                self._cancel_for(twin, now, "oco")
+        held = self._held(order.strategy, order.symbol) if self._held is not None else None
+        opened = quantity if held is None else families.opened(order, quantity, held)
+        for child in families.to_grow(order) if opened > 0.0 else ():
+            child.quantity += opened
+            if child.status is _PENDING:
+                self._start(child, order, spark, now, session)
+        for child in families.to_start(order):
+            # Hearing of the one before may have made the strategy fail.
+            if child.status is _PENDING:
+                self._start(child, order, spark, now, session)
+        for child in families.left_alone(order.strategy, order.symbol, held) if held is not None else ():
+            self._cancel_for(child, now, "position_closed")
+        for orphan in families.orphans(order) if order.is_terminal else ():
+            # An order that only closed has left nothing to protect.
+            self._end_waiting(orphan, now, "nothing_to_reduce")
+        families.forget(order)
+
+    def _cancel_for(self, order: Order, now: int, reason: str) -> None:
+        # Hearing of one may have ended another.
+        if order.order_id in self.working:
+            self._end(order, _CANCELLED, now, reason)
+        else:
+            self._end_waiting(order, now, reason)
+
+    def _start(self, child: Order, spark: Spark, now: int, session: int) -> None:
+        child.arrives_ns = now
+        child.day_session = session
+        self.working[child.order_id] = child
+        if child.oco_id:
+            self._families.add_to_set(child)
+        if child.order_type is _TRAILING:
+            self._pricer.follow(child, spark.price, spark)
+        self._hear(child, child.move_to(_SUBMITTED, now), None)
+        if not child.is_terminal:
+            self._hear(child, child.move_to(_ACKNOWLEDGED, now), None)
+        self._awake.append((child, spark))
+
+    def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
+        """Let a corporate action change the orders of its symbol, those that wait for a parent included."""
+        orders = [*self.working.values(), *self._families.waiting()]
+        if action.share_factor != 1.0:
+            instrument = self._instruments[action.symbol]
+            for order in orders_of(orders, action.symbol):
+                # Hearing of one order may make a strategy fail, which takes its others back.
+                if not order.is_terminal and not rescale_order(order, action.share_factor, instrument):
+                    self._cancel_for(order, ts_ns, "nothing_left_after_split")
+        for order in orders_to_cancel(orders, action):
+            self._cancel_for(order, ts_ns, GONE[action.kind])
+        for order in orders_to_move(orders, action):
+            rename_order(order, action)
