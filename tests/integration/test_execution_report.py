@@ -62,7 +62,7 @@ def test_the_tables_hold_facts_reasons_strategies_and_symbols(result):
     assert texts[texts.index("Rejected: insufficient_buying_power") + 1] == "2"
     assert texts[texts.index("Expired: day_end") + 1] == "2"
     total = result.execution.total
-    assert texts[texts.index("Charged by the model") + 1] == f"{total.costs.slippage:,.0f} · 10.00 bps"
+    assert texts[texts.index("Charged by the model") + 1] == f"{total.costs.slippage:,.0f} · 10.0 bps"
     assert texts[texts.index("Against mid") + 1] == "n/a"
     assert {"<one>", "two", "A", "B"} <= set(texts)
     assert "Financing" not in texts

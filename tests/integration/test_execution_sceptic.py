@@ -571,15 +571,3 @@ def test_an_older_stop_of_a_set_is_served_before_a_younger_stop_of_nobody():
     script = {0: legs, 1: [OrderIntent.stop("A", 10, 103, time_in_force=GTC, tag="younger")]}
     record = daily([FLAT, FLAT, (100, 104, 99, 103, 100.0)], script, max_bar_participation=0.1)
     assert [f.tag for f in record.fills] == [""]
-
-
-# --- every run --------------------------------------------------------------------------------------------------------------
-
-
-def test_orders_of_random_runs_have_identities_of_their_own():
-    from test_order_families import a_run
-
-    for seed in range(12):
-        record = a_run(seed, {"max_bar_participation": 0.3, "latency": {"mean_ms": 20, "std_ms": 10}})
-        assert len({o.order_id for o in record.orders}) == len({o.idempotency_key for o in record.orders}) == len(record.orders)
-        assert record.digest == a_run(seed, {"max_bar_participation": 0.3, "latency": {"mean_ms": 20, "std_ms": 10}}).digest

@@ -20,9 +20,9 @@ from fairlead.engine.record import EquityCurve
 from support_records import Ask, Market, dividend, info_for, simulate, split, weekdays
 
 FILES = {
-    "config.yaml", "diagnostics.json", "drawdown_curve.png", "execution.json", "execution_quality.csv", "equity.parquet", "equity_curve.csv", "equity_curve.png",
-    "events.parquet", "filled_orders.csv", "label.txt", "manifest.json", "metrics.json", "orders.csv", "orders.parquet",
-    "prices.parquet", "report.html", "run_steps.jsonl", "trades.csv",
+    "config.yaml", "diagnostics.json", "drawdown_curve.png", "equity.parquet", "equity_curve.csv", "equity_curve.png",
+    "events.parquet", "execution.json", "execution_quality.csv", "filled_orders.csv", "label.txt", "manifest.json",
+    "metrics.json", "orders.csv", "orders.parquet", "prices.parquet", "report.html", "run_steps.jsonl", "trades.csv",
 }  # fmt: skip
 
 

@@ -100,6 +100,10 @@ def test_missing_values_of_either_library_are_gaps():
         (frame(3)[::-1], "must have its rows in order of time"),
         (pl.DataFrame({"ts": [2, 1], "close": [1.0, 2.0]}), "must have its rows in order of time"),
         (pd.DataFrame([[1.0]], columns=pd.MultiIndex.from_tuples([("close", "A")])), "must have one level"),
+        (
+            pd.DataFrame({"close": [1.0, 2.0]}, index=pd.MultiIndex.from_tuples([("A", 1), ("B", 1)], names=["symbol", "day"])),
+            r"'frame\.index' must have one level.*\['symbol', 'day'\]",
+        ),
     ],
 )
 def test_a_frame_that_cannot_be_read_is_refused(bars, text):
@@ -107,7 +111,34 @@ def test_a_frame_that_cannot_be_read_is_refused(bars, text):
         compute("sma", bars, n=2)
 
 
+def test_a_comparison_of_symbols_does_not_take_a_frame_of_one():
+    with pytest.raises(ContractError, match="be one of a symbol by itself.*was 'cross_rank'.*compute_symbols"):
+        compute("cross_rank", frame())
+
+
 # names and parameters
+
+
+def test_numbers_of_numpy_are_parameters_as_good_as_pythons():
+    given = {"n": np.int64(5), "width": np.float32(1.5)}
+    pd.testing.assert_frame_equal(compute("bollinger", frame(), **given), compute("bollinger", frame(), n=5, width=1.5))
+    one, two = (make_plan({"x": ("bollinger", params)}).asked["x"].identity for params in (given, {"n": 5, "width": 1.5}))
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        ({"state_size": lambda _: -1}, r"'x\.state_size' must give a whole number, at least 0, was -1"),
+        ({"state_size": lambda p: p["n"] / 2}, r"'x\.state_size' must give a whole number, at least 0, was 1\.0"),
+        ({"warm_up": lambda _: 1.5}, r"'x\.warm_up' must give a whole number, at least 0, was 1\.5"),
+    ],
+)
+def test_a_size_that_is_none_is_refused_before_machine_code_runs(declared, text):
+    made = feature("x", parameters={"n": lookback(2)}, **declared)(step)
+    with pytest.raises(ConfigurationError, match=text):
+        make_plan({"x": "x"}, lambda _: made)
+    assert [check.name for check in check_feature(made).failures] == ["declaration"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fairlead.core.orders import OrderUpdate
 from fairlead.engine.clock import ClockSettings, HistoricalClock
 from fairlead.engine.record import AppliedAction
 from fairlead.engine.session import run_session
-from support_sessions import Scripted, allocate, days, dividend, flat, plan, run, split, steady
+from support_sessions import Scripted, allocate, days, dividend, flat, free, plan, run, split, steady
 
 BARS = [flat(100.0), flat(101.0), flat(51.0), flat(52.0)]
 
@@ -87,6 +87,15 @@ def test_what_a_failing_strategy_leaves_belongs_to_its_own_stage():
     script = {0: [dataclasses.replace(OrderIntent.limit("A", 1, 50.0), time_in_force="GTC")]}
     record = run(days({"A": BARS}), Failing(script), record=True)
     assert (2, "MARKET", "CANCELLED") in names(record)
+
+
+def test_a_margin_call_is_the_doing_of_the_monitors():
+    """It comes after the fills of an instant and before its strategies decide."""
+    bars = [flat(100.0), flat(100.0), flat(160.0), flat(160.0)]
+    allocation = allocate(Scripted({0: [OrderIntent.market("A", -100)]}), capital=10_000.0)
+    record = run(days({"A": bars}), allocation, execution=free(account={"type": "reg_t"}), record=True)
+    assert record.fills[1].tag == "margin_call"
+    assert (2, "MONITORS", "SUBMITTED") in names(record)
 
 
 def test_a_watcher_sees_every_instant_once_and_the_end_if_it_brought_something():
@@ -166,6 +175,8 @@ def test_a_record_of_an_earlier_version_can_be_read(recorded, tmp_path):
     again = read_record(tmp_path, recorded.run_id, record_facts(recorded))
     assert again.execution_prices is None
     assert len(again.fills) == 1
+    words = EventWords({})
+    assert first_difference(read_events(tmp_path), event_rows(dataclasses.replace(recorded, events=None)), words, words) is None
 
 
 def test_intents_of_every_kind_can_be_kept():

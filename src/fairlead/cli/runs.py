@@ -32,7 +32,7 @@ _WIDE: Final = 96
 RunArgument = Annotated[
     str,
     typer.Argument(
-        help="Run id or its beginning, 'latest', or a run directory.",
+        help="Run id or its beginning, 'latest', a title, or a run directory.",
         metavar="RUN",
         show_default=False,
     ),

@@ -115,6 +115,8 @@ class OrderIntent:
             raise ContractError.of(f"{self.symbol} {self.amount_kind}", "not be 0", self.amount, "Return no intent instead.")
         _check_price(self, "limit_price", self.limit_price, wanted=self.order_type in _WITH_LIMIT)
         _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
+        if self.limit_price is not None and self.stop_price is not None:
+            _check_stop_limit(self, self.stop_price, self.limit_price)
         if (self.time_in_force is _GTD) != (self.expires_at is not None):
             raise ContractError.of(f"{self.symbol} expires_at", "be given for GTD orders, and only for them", self.expires_at)
         if self.expires_at is not None:
@@ -375,6 +377,13 @@ def one_cancels_other(*intents: OrderIntent, name: str = "oco") -> list[OrderInt
     if len(intents) < 2:
         raise ContractError.of("one_cancels_other", "be given at least two intents", len(intents))
     return [replace(intent, oco=name) for intent in intents]
+
+
+def _check_stop_limit(intent: OrderIntent, stop: float, limit: float) -> None:
+    # Domain rule 12: otherwise the order would wait, once triggered, for the price to come back.
+    if (limit - stop) * intent.amount < 0:
+        rule = "be at least the stop of a buy" if intent.amount > 0 else "be at most the stop of a sell"
+        raise ContractError.of(f"{intent.symbol} limit_price of a stop-limit order", rule, (stop, limit))
 
 
 def _check_trail(where: str, kind: OrderType, amount: float | None, percent: float | None) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fairlead.core.bars import Cursor
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, Side
+from fairlead.core.portfolio import Portfolio
 from fairlead.core.time import day_to_date
 from fairlead.engine.record import FinancingCharge
 from fairlead.engine.runner import StrategyRunner
@@ -38,10 +39,13 @@ class Accounts:
     ----------
     charges : list of FinancingCharge
         Interest and loan fees, in order.
+    lots : mapping of str to float
+        Lot by symbol: what a margin call sells in.
     """
 
     def __init__(self, account: AccountSettings, financing: FinancingSettings, cursor: Cursor) -> None:
         self.charges: list[FinancingCharge] = []
+        self.lots: Mapping[str, float] = {}
         self._account = account
         self._financing = financing
         self._cursor = cursor
@@ -57,7 +61,15 @@ class Accounts:
         return cls(account, financing, cursor)
 
     def refuses(
-        self, runner: StrategyRunner, instrument: Instrument, signed_quantity: float, price: float, working: Sequence[Order]
+        self,
+        runner: StrategyRunner,
+        instrument: Instrument,
+        signed_quantity: float,
+        price: float,
+        working: Sequence[Order],
+        *,
+        oco_id: str = "",
+        after: Order | None = None,
     ) -> str | None:
         """Return why the account does not allow an order, or None.
 
@@ -67,21 +79,32 @@ class Accounts:
             Last known, in currency.
         working : sequence of Order
             The strategy's orders that are not final.
+        oco_id : str
+            The set of the order: of its members one fills.
+        after : Order, optional
+            What the order follows: it is judged as if that had been filled.
         """
-        symbol, held = instrument.symbol, runner.ledger.quantity(instrument.symbol)
-        short = -min(0.0, held + signed_quantity)
-        already = -min(0.0, held)
-        if short > already:
-            resting = sum(o.remaining for o in working if o.symbol == symbol and o.side is _SELL and not o.reduce_only)
-            if short - already > borrowable(symbol, already + resting, self._financing) * (1 + _ROUNDING):
-                return "not_borrowable"
+        symbol, side = instrument.symbol, Side.of(signed_quantity)
+        assumed = {} if after is None else {after.symbol: after.side.sign * after.remaining}
+        held = runner.ledger.quantity(symbol) + assumed.get(symbol, 0.0)
+        same_side = [o for o in working if o.symbol == symbol and o.side is side and not o.reduce_only]
+        resting = _together([o for o in same_side if not (oco_id and o.oco_id == oco_id)])
+        if held * signed_quantity < 0.0:
+            # What the others will have closed is not there to be closed once more.
+            assumed[symbol] = assumed.get(symbol, 0.0) + side.sign * resting
+            working = [o for o in working if o not in same_side]
+            held += side.sign * resting
+            resting = 0.0
+        short, already = -min(0.0, held + signed_quantity), -min(0.0, held)
+        if short > already and short - already > borrowable(symbol, already + resting, self._financing) * (1 + _ROUNDING):
+            return "not_borrowable"
         if not self._account.is_watched:
             return None
-        trade = Holding(symbol, signed_quantity, price, instrument.multiplier)
+        cash, holdings = _as_if(runner, assumed)
         return refusal(
-            trade,
-            runner.ledger.cash,
-            _holdings(runner),
+            Holding(symbol, signed_quantity, price, instrument.multiplier),
+            cash,
+            holdings,
             self._account,
             working=_opening_value(runner, working),
             unsettled=self._unsettled(runner.name),
@@ -117,8 +140,7 @@ class Accounts:
             return
         for runner in runners:
             ledger = runner.ledger
-            values = {h.symbol: h.value for h in _holdings(runner)}
-            accrual = accrue(ledger.cash, values, today - before, self._financing)
+            accrual = accrue(ledger.cash, self._values_before(ledger), today - before, self._financing)
             if accrual.total:
                 ledger.charge(accrual.total)
                 changed(runner.name)
@@ -130,7 +152,7 @@ class Accounts:
         holdings = _holdings(runner)
         if not self._account.is_watched or not holdings:
             return []
-        return liquidations(runner.ledger.cash, holdings, self._account)
+        return liquidations(runner.ledger.cash, holdings, self._account, self.lots)
 
     @property
     def stops_on_call(self) -> bool:
@@ -142,6 +164,15 @@ class Accounts:
         state = margin_state(runner.ledger.cash, _holdings(runner), self._account)
         day = day_to_date(self._today)
         return f"margin call on {day}: equity {state.equity:.2f}, maintenance margin {state.maintenance:.2f}"
+
+    def _values_before(self, ledger: Portfolio) -> dict[str, float]:
+        # At the close before: the price of now is not what the night was for, and may be that of split shares.
+        block, row = self._cursor.block, self._cursor.row - 1
+        return {
+            p.symbol: p.quantity * float(block.mark[row, block.columns[p.symbol]]) * p.multiplier
+            for p in ledger.positions.values()
+            if p.quantity
+        }
 
     @property
     def _today(self) -> int:
@@ -159,6 +190,28 @@ def _holdings(runner: StrategyRunner) -> list[Holding]:
     return [
         Holding(p.symbol, p.quantity, ledger.marks[p.symbol], p.multiplier) for p in ledger.positions.values() if p.quantity
     ]
+
+
+def _as_if(runner: StrategyRunner, assumed: Mapping[str, float]) -> tuple[float, list[Holding]]:
+    """Return cash and holdings as they would be if signed units had been traded at the last known prices."""
+    ledger, held = runner.ledger, {h.symbol: h for h in _holdings(runner)}
+    cash = ledger.cash
+    for symbol, quantity in assumed.items():
+        price, multiplier = ledger.marks[symbol], ledger.multipliers.get(symbol, 1.0)
+        cash -= quantity * price * multiplier
+        held[symbol] = Holding(symbol, ledger.quantity(symbol) + quantity, price, multiplier)
+    return cash, list(held.values())
+
+
+def _together(orders: Sequence[Order]) -> float:
+    """Return the units that orders of one side can fill together: of a set one fills."""
+    single, sets = 0.0, dict[str, float]()
+    for order in orders:
+        if order.oco_id:
+            sets[order.oco_id] = max(sets.get(order.oco_id, 0.0), order.remaining)
+        else:
+            single += order.remaining
+    return single + sum(sets.values())
 
 
 def _opening_value(runner: StrategyRunner, working: Sequence[Order]) -> float:

@@ -33,7 +33,12 @@ from fairlead.risk.sizing import size_intent
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _REJECTED: Final = OrderStatus.REJECTED
+_PENDING: Final = OrderStatus.PENDING
+_SUBMITTED: Final = OrderStatus.SUBMITTED
+_ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
+_CANCELLED: Final = OrderStatus.CANCELLED
 _MARKET: Final = OrderType.MARKET
+_LIMIT: Final = OrderType.LIMIT
 _FOLLOWER: Final = OrderRole.FOLLOWER
 _UNKNOWN: Final = float("nan")
 _TARGET_POSITION: Final = AmountKind.TARGET_POSITION
@@ -82,6 +87,10 @@ class OrderDesk:
         self._ledger_changed = ledger_changed
         self._runners: dict[str, StrategyRunner] = {}
         self._accounts = accounts
+        self._calls: set[str] = set()
+        self._children: list[Order] = []
+        if accounts is not None:
+            accounts.lots = {symbol: instrument.lot_step for symbol, instrument in instruments.items()}
         self.execution = SimulatedExecution(
             execution,
             instruments,
@@ -101,6 +110,15 @@ class OrderDesk:
         """Return the working orders of one strategy, oldest first."""
         return [order for order in self.execution.working.values() if order.strategy == name]
 
+    def called(self, name: str) -> bool:
+        """Whether an order of a margin call works for a strategy."""
+        return any(order.order_id in self._calls for order in self.working(name))
+
+    def _waiting(self, name: str) -> list[Order]:
+        # Exits and followers of one strategy that wait for a parent.
+        self._children = [order for order in self._children if order.status is _PENDING]
+        return [order for order in self._children if order.strategy == name]
+
     def take(self, runner: StrategyRunner, intents: Sequence[Intent]) -> None:
         """Size, check and submit what a strategy wants.
 
@@ -116,7 +134,7 @@ class OrderDesk:
                 self._change(runner, intent, now)
         if not wanted:
             return
-        exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
+        exposure = self._exposure(runner)
         sized = self._size(runner, wanted, exposure)
         if len(sized) > 1:
             sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
@@ -134,6 +152,14 @@ class OrderDesk:
             ordinals[symbol] = ordinal + 1
             group = group_id(symbol, now, ordinal)
             self._submit(runner, intent, quantity, group, exposure, sets.setdefault(intent.oco, group) if intent.oco else "")
+
+    def _exposure(self, runner: StrategyRunner) -> ProjectedExposure:
+        exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
+        for order in self._waiting(runner.name) if self._children else ():
+            if not order.reduce_only:
+                # Nobody knows whether it comes to life: like an order that rests, it counts at its worst.
+                exposure.add(order.symbol, order.side.sign * order.remaining, _LIMIT)
+        return exposure
 
     def _size(
         self, runner: StrategyRunner, wanted: list[OrderIntent], exposure: ProjectedExposure
@@ -197,7 +223,9 @@ class OrderDesk:
                 price=price,
             )
         if rejection is None and self._accounts is not None and not intent.reduce_only:
-            refused = self._accounts.refuses(runner, self._instruments[symbol], quantity, price, self.working(runner.name))
+            refused = self._accounts.refuses(
+                runner, self._instruments[symbol], quantity, price, self.working(runner.name), oco_id=oco_id
+            )
             rejection = Rejection(refused) if refused is not None else None
         order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, self._cursor.known_ns)
         order.oco_id = oco_id
@@ -207,56 +235,107 @@ class OrderDesk:
             return
         if not intent.reduce_only:
             exposure.add(symbol, quantity, intent.order_type)
+        elif intent.order_type is _MARKET:
+            exposure.reduce(symbol, quantity)
         if intent.exits is None and not intent.followers:
             self.execution.submit(order)
             return
+        followers = self._followers(runner, order, intent.followers) if intent.followers else []
         children = [
             *self._maker.exits(order, runner.strategy, intent.exits),
-            *self._followers(runner, order, intent.followers, exposure),
+            *(follower for follower, rejection in followers if rejection is None),
         ]
         self.orders.extend(children)
+        self._children += children
         self.execution.submit(order, children)
+        for follower, rejection in followers:
+            # Only now: hearing of it may make the strategy fail, which takes the others back.
+            if rejection is not None:
+                self.orders.append(follower)
+                self.hear(follower, follower.move_to(_REJECTED, follower.created_ns, str(rejection)), None)
 
     def _followers(
-        self, runner: StrategyRunner, parent: Order, followers: Sequence[OrderIntent], exposure: ProjectedExposure
-    ) -> list[Order]:
-        found: list[Order] = []
+        self, runner: StrategyRunner, parent: Order, followers: Sequence[OrderIntent]
+    ) -> list[tuple[Order, Rejection | None]]:
+        found: list[tuple[Order, Rejection | None]] = []
+        # They come to life when the parent is filled, and are sized and judged by that.
+        exposure = self._exposure(runner)
+        exposure.add(parent.symbol, parent.side.sign * parent.remaining, _MARKET)
         for i, intent in enumerate(followers):
             symbol = intent.symbol
             quantity = self._quantity(runner, intent, exposure, exposure.held(symbol)) or 0.0
-            price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
-            rejection = (
-                Rejection("below_min_qty")
-                if quantity == 0.0
-                else check_order(
-                    symbol,
-                    quantity,
-                    intent.order_type,
-                    exposure=exposure,
-                    limits=runner.limits,
-                    instruments=self._instruments,
-                    price=price,
-                )
-            )
             group = f"{parent.group_id}_then_{i}"
             order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, parent.created_ns)
             order.parent_id, order.role = parent.order_id, _FOLLOWER
-            if rejection is None:
-                found.append(order)
-            else:
-                self.orders.append(order)
-                self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
+            order.oco_id = f"{parent.group_id}_then_{intent.oco}" if intent.oco else ""
+            siblings = [follower for follower, rejection in found if rejection is None]
+            rejection = self._refuses_follower(runner, parent, order, quantity, exposure, siblings)
+            if rejection is None and not intent.reduce_only:
+                exposure.add(symbol, quantity, _LIMIT)
+            found.append((order, rejection))
         return found
+
+    def _refuses_follower(
+        self,
+        runner: StrategyRunner,
+        parent: Order,
+        order: Order,
+        quantity: float,
+        exposure: ProjectedExposure,
+        siblings: Sequence[Order],
+    ) -> Rejection | None:
+        symbol = order.symbol
+        if symbol in self.gone:
+            return Rejection(self.gone[symbol])
+        if quantity == 0.0:
+            return Rejection("below_min_qty")
+        rejection = None if order.reduce_only else self._check(runner, order, quantity, exposure)
+        if rejection is not None or self._accounts is None or order.reduce_only:
+            return rejection
+        working = [*self.working(runner.name), *siblings]
+        price = exposure.price(symbol)
+        refused = self._accounts.refuses(
+            runner, self._instruments[symbol], quantity, price, working, oco_id=order.oco_id, after=parent
+        )
+        return Rejection(refused) if refused is not None else None
+
+    def _check(self, runner: StrategyRunner, order: Order, quantity: float, exposure: ProjectedExposure) -> Rejection | None:
+        return check_order(
+            order.symbol,
+            quantity,
+            order.order_type,
+            exposure=exposure,
+            limits=runner.limits,
+            instruments=self._instruments,
+            price=exposure.price(order.symbol) if order.symbol in self._instruments else _UNKNOWN,
+        )
 
     def _change(self, runner: StrategyRunner, intent: CancelIntent | ReplaceIntent, now: int) -> None:
         order = self.execution.working.get(intent.order_id)
         # An order that was filled in the meantime is no error: the strategy hears of the fill.
-        if order is None or order.strategy != runner.name:
+        if order is None or order.strategy != runner.name or order.order_id in self._calls:
             return
         if isinstance(intent, CancelIntent):
             self.execution.request_cancel(order.order_id, now)
+        elif self._refuses_more(runner, order, intent):
+            status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
+            self.hear(order, order.move_to(status, now, "replace_rejected"), None)
         else:
             self.execution.request_replace(intent, now)
+
+    def _refuses_more(self, runner: StrategyRunner, order: Order, change: ReplaceIntent) -> bool:
+        # What a replacement adds is checked like an order of its own.
+        instrument = self._instruments[order.symbol]
+        more = 0.0 if change.quantity is None else instrument.floor_quantity(change.quantity) - order.quantity
+        if order.reduce_only or not more > 0.0:
+            return False
+        exposure, added = self._exposure(runner), order.side.sign * more
+        if self._check(runner, order, added, exposure) is not None:
+            return True
+        if self._accounts is None:
+            return False
+        price, working = exposure.price(order.symbol), self.working(runner.name)
+        return self._accounts.refuses(runner, instrument, added, price, working) is not None
 
     def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float) -> None:
         """Send an order that nobody decided: what a margin call closes."""
@@ -266,6 +345,7 @@ class OrderDesk:
             runner.strategy, runner.name, intent, signed_quantity, f"{group_id(symbol, now)}_{MARGIN_CALL}", now
         )
         order.reduce_only = True
+        self._calls.add(order.order_id)
         self.orders.append(order)
         self.execution.submit(order)
 
@@ -281,6 +361,9 @@ class OrderDesk:
             # Hearing of one may make the strategy fail, which takes the others back.
             if not order.is_terminal:
                 self.execution.cancel(order.order_id, self._cursor.known_ns, reason)
+        for order in self._waiting(name) if self._children else ():
+            if not order.is_terminal:
+                self.hear(order, order.move_to(_CANCELLED, self._cursor.known_ns, reason), None)
 
     def hear(self, order: Order, update: OrderUpdate, fill: Fill | None) -> None:
         """Record a change; book its fill before the strategy hears of it."""

@@ -113,7 +113,7 @@ class EventLoop:
     def _call_margins(self, accounts: Accounts) -> None:
         for runner in self._runners:
             calls = accounts.calls(runner)
-            if not calls or any(order.tag == MARGIN_CALL for order in self._desk.working(runner.name)):
+            if not calls or self._desk.called(runner.name):
                 continue
             self._desk.cancel_all(runner.name, MARGIN_CALL)
             if accounts.stops_on_call:

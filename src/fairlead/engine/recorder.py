@@ -166,8 +166,11 @@ class RecordedStages(StageTimers):
         if found is None:
             return timed
         collect, at = self._recorder.collect, found
+        # What came before the first strategy and belongs to no stage that is wrapped is the doing of the monitors.
+        before = Stage.MONITORS if found is Stage.MARKET else found
 
         def recorded(*args: P.args, **kwargs: P.kwargs) -> R:
+            collect(before)
             result = timed(*args, **kwargs)
             collect(at)
             return result

@@ -58,6 +58,10 @@ class Spark(NamedTuple):
     moved: int
 
 
+ELSEWHERE: Final = Spark(_UNKNOWN, _AT_CLOSE, 0)
+"""The fill of a parent in another symbol: its price is none here, and only the close is known to come after it."""
+
+
 class FillModel(Settings, ABC):
     """Base of every fill model; its fields are its settings."""
 
@@ -111,11 +115,16 @@ class BarFillModel(FillModel):
         """Return where an order fills in the bar inside which it comes to life, or None."""
         side = 1 if order.side is _BUY else -1
         kind = order.order_type
+        if spark is ELSEWHERE:
+            return None if kind is _TRAILING else self.price_late(order, high, low, close)
         if kind is _MARKET:
             return FillPrice(spark.price, spark.phase)
+        if spark.phase is _AT_CLOSE and spark.price == close:
+            # Nothing of the bar comes after its close.
+            high = low = close
         if kind is _LIMIT:
             # A buy needs a low that comes later: after the open all of the bar does; after a way down, what lies lower.
-            certain = spark.moved in (0, -side)
+            certain = spark.moved in (0, -side) and spark.phase is not _AT_CLOSE
             price, at_once = kernels.limit_from(
                 side,
                 _given(order.limit_price),

@@ -66,9 +66,13 @@ class BarPricer:
         if (in_force is _OPG or in_force is _CLS) and not self._is_auction(order, block, row, column):
             return None
         open_, high, low = float(block.open[row, column]), float(block.high[row, column]), float(block.low[row, column])
+        late = order.arrives_ns - int(block.label_ns[row]) > self._grace_ns and not self._one_bar_sessions
         if order.order_type is _TRAILING and order.stop_price is None:
-            self.follow(order, open_)
-        if order.arrives_ns - int(block.label_ns[row]) > self._grace_ns and not self._one_bar_sessions:
+            # What the bar did before the order arrived raises no stop.
+            self.follow(order, close if late else open_, Spark(close, FillPhase.CLOSE, 0) if late else None)
+        if late and in_force is _OPG:
+            return None
+        if late and in_force is not _CLS:
             found = self._model.price_late(order, high, low, close)
         else:
             found = self._model.price(order, open_, high, low, close)
@@ -77,12 +81,38 @@ class BarPricer:
         return found
 
     def price_after(self, order: Order, spark: Spark, block: BarBlock, row: int) -> FillPrice | None:
-        """Return where an order fills in the bar inside which it comes to life, or None."""
+        """Return where an order fills in the bar inside which it comes to life: None if not here, `MISSED` if nowhere."""
         column = block.columns[order.symbol]
         close = float(block.close[row, column])
-        if close != close:
+        in_force = order.time_in_force
+        if close != close or in_force is _OPG:
             return None
-        return self._model.price_after(order, spark, float(block.high[row, column]), float(block.low[row, column]), close)
+        if in_force is _CLS:
+            return self.price(order, block, row)
+        found = self._model.price_after(order, spark, float(block.high[row, column]), float(block.low[row, column]), close)
+        return MISSED if found is None and (in_force is _IOC or in_force is _FOK) else found
+
+    def price_changed(
+        self, order: Order, before: FillPrice | None, changed_ns: int, found: FillPrice | None, block: BarBlock, row: int
+    ) -> FillPrice | None:
+        """Return where an order fills in the bar inside which it was changed, after its open has passed it by.
+
+        Parameters
+        ----------
+        before, found : FillPrice or None
+            Where it would have filled as it was, and where it fills if all of the bar comes after the change.
+        changed_ns : int
+            When the change arrived.
+        """
+        if found is None or changed_ns - int(block.label_ns[row]) <= self._grace_ns or self._one_bar_sessions:
+            return found
+        column = block.columns[order.symbol]
+        if before is not None:
+            # It has filled, whenever the change came; at the worse of the two.
+            return max(before, found) if order.side is _BUY else min(before, found)
+        return self._model.price_late(
+            order, float(block.high[row, column]), float(block.low[row, column]), float(block.close[row, column])
+        )
 
     def closes(self, now: int, session: int) -> bool:
         """Whether a bar that is known now is the last of its session."""
@@ -102,7 +132,7 @@ class BarPricer:
         self._trailing[order.order_id] = order
         if order.stop_price is None:
             order.stop_price = self._behind(order, price)
-        if spark is not None and spark.moved not in (0, -order.side.sign):
+        if spark is not None and (spark.phase is FillPhase.CLOSE or spark.moved not in (0, -order.side.sign)):
             self._young.add(order.order_id)
 
     def forget(self, order: Order) -> None:

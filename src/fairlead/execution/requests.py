@@ -33,11 +33,18 @@ class Requests:
         self._waiting.append(request)
         self._waiting.sort(key=lambda waiting: waiting.arrives_ns)
 
-    def arrived(self, until_ns: int) -> list[Request]:
-        """Return, and take out, what has arrived by an instant and concerns an order that still works."""
-        due = [request for request in self._waiting if request.arrives_ns <= until_ns]
-        self._waiting = self._waiting[len(due) :]
+    def arrived(self, until_ns: int, order: Order | None = None) -> list[Request]:
+        """Return, and take out, what has arrived by an instant, for one order or for all, and concerns one that still works."""
+        due, waiting = [], []
+        for request in self._waiting:
+            meant = request.arrives_ns <= until_ns and (order is None or request.order is order)
+            (due if meant else waiting).append(request)
+        self._waiting = waiting
         return [request for request in due if not request.order.is_terminal]
+
+    def last(self, order: Order, until_ns: int) -> int:
+        """Return when the last request of an order arrives that does so by an instant."""
+        return max(request.arrives_ns for request in self._waiting if request.order is order and request.arrives_ns <= until_ns)
 
     def touched(self, until_ns: int) -> set[str]:
         """Return the orders that a request will have reached by an instant."""

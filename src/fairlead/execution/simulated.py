@@ -12,7 +12,8 @@ from fairlead.execution.fills import FillPhase, FillPrice
 from fairlead.execution.pricing import MISSED
 from fairlead.execution.venue import Venue
 
-_Candidate: TypeAlias = tuple[int, float, int, int, Order, FillPrice]
+_Candidate: TypeAlias = tuple[int, int, Order, FillPrice]
+"""Phase, age, and what is to be served: in the order of the first two."""
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _CANCELLED: Final = OrderStatus.CANCELLED
 _BUY: Final = Side.BUY
@@ -43,7 +44,7 @@ class SimulatedExecution(Venue):
         consumed: dict[int, float] = {}
         served = 0
         while served < len(candidates):
-            order, found = candidates[served][4:]
+            order, found = candidates[served][2:]
             served += 1
             if not order.is_terminal:
                 self._serve(order, found, block, row, consumed)
@@ -58,23 +59,41 @@ class SimulatedExecution(Venue):
     def _candidates(self, block: BarBlock, row: int, touched: AbstractSet[str]) -> list[_Candidate]:
         now, session = int(block.known_ns[row]), int(block.session[row])
         candidates: list[_Candidate] = []
+        changed = self._change(block, row, touched) if touched else {}
         for age, order in enumerate(list(self.working.values())):
             # Hearing of one order may make a strategy fail, which takes its others back.
             if order.is_terminal or not self._has_arrived(order, now, session):
                 continue
             found = self._pricer.price(order, block, row)
+            if order.order_id in changed:
+                found = self._pricer.price_changed(order, *changed[order.order_id], found, block, row)
             if found is None:
                 continue
             if found is MISSED:
                 self._miss(order, now)
-            # A request that arrives inside the bar comes after its open and before whatever else happens in it.
-            elif found.phase is _AT_OPEN or order.order_id not in touched:
-                candidates.append(_ranked(order, found, age, block, row))
+            else:
+                candidates.append((int(found.phase), age, order, found))
         if len(candidates) > 1:
             candidates.sort()
-            if self._families.used and self._settings.oco_same_bar == "no_fill":
-                self._drop_ambiguous(candidates, now)
+            if self._families.used:
+                self._rank_sets(candidates, block, row, now)
         return candidates
+
+    def _change(self, block: BarBlock, row: int, touched: AbstractSet[str]) -> dict[str, tuple[FillPrice | None, int]]:
+        """Let requests that arrive inside a bar reach the orders that its open does not fill: the rest of it comes after them.
+
+        Returns where each order that was changed would have filled as it was, and when it was changed.
+        """
+        now, session = int(block.known_ns[row]), int(block.session[row])
+        changed: dict[str, tuple[FillPrice | None, int]] = {}
+        for order in [order for order in self.working.values() if order.order_id in touched]:
+            if order.is_terminal or not self._has_arrived(order, now, session):
+                continue
+            before = self._pricer.price(order, block, row)
+            if before is None or (before is not MISSED and before.phase is not _AT_OPEN):
+                changed[order.order_id] = before, self._requests.last(order, now)
+                self._fulfil(now, order)
+        return changed
 
     def _serve(self, order: Order, found: FillPrice, block: BarBlock, row: int, consumed: dict[int, float]) -> None:
         column = block.columns[order.symbol]
@@ -87,26 +106,38 @@ class SimulatedExecution(Venue):
         for child, spark in awake:
             if child.is_terminal or not (self._settings.allow_same_bar_exit or child.role is _FOLLOWER):
                 continue
+            now, session = int(block.known_ns[row]), int(block.session[row])
+            if self._has_expired(child, now, session):
+                continue
             found = self._pricer.price_after(child, spark, block, row)
-            if found is not None:
+            if found is MISSED:
+                self._miss(child, now)
+            elif found is not None:
                 # Younger than all that was there before, and in the order in which they woke up.
                 self._woken += 1
-                insort(candidates, (int(found.phase), 0.0, 0, _YOUNGER + self._woken, child, found), lo=served)
+                insort(candidates, (int(found.phase), _YOUNGER + self._woken, child, found), lo=served)
 
-    def _drop_ambiguous(self, candidates: list[_Candidate], now: int) -> None:
-        reached: dict[str, list[Order]] = {}
-        for phase, _, _, _, order, _ in candidates:
+    def _rank_sets(self, candidates: list[_Candidate], block: BarBlock, row: int, now: int) -> None:
+        reached: dict[str, list[int]] = {}
+        for place, (phase, _, order, _) in enumerate(candidates):
             if order.oco_id and phase == _AT_STOP:
-                reached.setdefault(order.oco_id, []).append(order)
-        for orders in reached.values():
-            for order in orders if len(orders) > 1 else ():
-                if not order.is_terminal:
-                    self._end(order, _CANCELLED, now, "ambiguous_no_fill")
+                reached.setdefault(order.oco_id, []).append(place)
+        for places in reached.values():
+            if len(places) < 2:
+                continue
+            stops = [candidates[place][2:] for place in places]
+            if self._settings.oco_same_bar == "no_fill":
+                for order, _ in stops:
+                    if not order.is_terminal:
+                        self._end(order, _CANCELLED, now, "ambiguous_no_fill")
+                continue
+            # They change places among each other: to be in a set moves nobody else in the queue.
+            stops.sort(key=lambda stop: _reached_first(*stop, block, row))
+            for place, stop in zip(places, stops, strict=True):
+                candidates[place] = (*candidates[place][:2], *stop)
 
 
-def _ranked(order: Order, found: FillPrice, age: int, block: BarBlock, row: int) -> _Candidate:
-    if order.oco_id and found.phase is _AT_STOP:
-        # Of two stops of a set the one nearer to the open was reached first; a tie goes to the buy (domain rule R5).
-        open_ = float(block.open[row, block.columns[order.symbol]])
-        return int(found.phase), abs(found.price - open_), 0 if order.side is _BUY else 1, age, order, found
-    return int(found.phase), 0.0, 0, age, order, found
+def _reached_first(order: Order, found: FillPrice, block: BarBlock, row: int) -> tuple[float, int]:
+    # Of two stops of a set the one nearer to the open was reached first; a tie goes to the buy (domain rule R5).
+    open_ = float(block.open[row, block.columns[order.symbol]])
+    return abs(found.price - open_) / open_, 0 if order.side is _BUY else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from fairlead.core.bars import BarBlock
@@ -16,7 +17,7 @@ from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Sid
 from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
 from fairlead.execution.costs import ExecutionCosts
 from fairlead.execution.families import EXITS, Families
-from fairlead.execution.fills import FillPrice, Spark, spark_of
+from fairlead.execution.fills import ELSEWHERE, FillPrice, Spark, spark_of
 from fairlead.execution.latency import Latency, LatencyKind
 from fairlead.execution.pricing import BarPricer, SessionClose, on_tick
 from fairlead.execution.requests import Request, Requests
@@ -36,7 +37,8 @@ _CANCELLED: Final = OrderStatus.CANCELLED
 _EXPIRED: Final = OrderStatus.EXPIRED
 _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
-_DAY: Final = TimeInForce.DAY
+_OF_A_SESSION: Final = MappingProxyType({TimeInForce.DAY: "day_end", TimeInForce.CLS: "auction_over"})
+"""What ends with the session that it belongs to, and with which reason."""
 _AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
@@ -189,8 +191,8 @@ class Venue(ABC):
             raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
         return order
 
-    def _fulfil(self, until_ns: int) -> None:
-        for request in self._requests.arrived(until_ns):
+    def _fulfil(self, until_ns: int, order: Order | None = None) -> None:
+        for request in self._requests.arrived(until_ns, order):
             if request.order.is_terminal:  # hearing of one may end another
                 continue
             if request.change is None:
@@ -229,12 +231,12 @@ class Venue(ABC):
 
     def _end_day(self, now: int, session: int) -> None:
         # Before the strategies decide: what the session left unfilled is no longer under way.
-        day = [o for o in self.working.values() if o.time_in_force is _DAY and o.day_session is not None]
+        day = [o for o in self.working.values() if o.time_in_force in _OF_A_SESSION and o.day_session is not None]
         if not day or not self._pricer.closes(now, session):
             return
         for order in day:
             if not order.is_terminal:
-                self._end(order, _EXPIRED, now, "day_end")
+                self._end(order, _EXPIRED, now, _OF_A_SESSION[order.time_in_force])
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
         if self._has_expired(order, now, session) or order.created_ns >= now or order.arrives_ns > now:
@@ -324,8 +326,9 @@ class Venue(ABC):
         if order.expires_ns is not None and now > order.expires_ns:
             self._end(order, _EXPIRED, now, "expired")
             return True
-        if order.time_in_force is _DAY and order.day_session is not None and session > order.day_session:
-            self._end(order, _EXPIRED, now, "day_end")
+        ended = _OF_A_SESSION.get(order.time_in_force)
+        if ended is not None and order.day_session is not None and session > order.day_session:
+            self._end(order, _EXPIRED, now, ended)
             return True
         return False
 
@@ -382,18 +385,19 @@ class Venue(ABC):
         else:
             self._end_waiting(order, now, reason)
 
-    def _start(self, child: Order, spark: Spark, now: int, session: int) -> None:
+    def _start(self, child: Order, parent: Order, spark: Spark, now: int, session: int) -> None:
+        elsewhere = child.symbol != parent.symbol
         child.arrives_ns = now
         child.day_session = session
         self.working[child.order_id] = child
         if child.oco_id:
             self._families.add_to_set(child)
-        if child.order_type is _TRAILING:
+        if child.order_type is _TRAILING and not elsewhere:
             self._pricer.follow(child, spark.price, spark)
         self._hear(child, child.move_to(_SUBMITTED, now), None)
         if not child.is_terminal:
             self._hear(child, child.move_to(_ACKNOWLEDGED, now), None)
-        self._awake.append((child, spark))
+        self._awake.append((child, ELSEWHERE if elsewhere else spark))
 
     def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
         """Let a corporate action change the orders of its symbol, those that wait for a parent included."""

@@ -7,11 +7,11 @@ values they are; the manifest states it in full, and that must be what is asked 
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fairlead.contracts.files import atomic_directory
 from fairlead.core.errors import DataError, StorageError
@@ -58,9 +58,7 @@ class FeatureCache:
 
     def kept(self) -> tuple[KeptFeature, ...]:
         """Return everything that is kept, ordered by dataset, bar size and feature; what is damaged is left out."""
-        # Staging folders start with a dot; a power cut can leave one behind.
-        found = [path.parent for path in self.folder.glob(f"*/*/*/{MANIFEST_FILE}") if not path.parent.name.startswith(".")]
-        entries = (self._entry(folder) for folder in sorted(found))
+        entries = (self._entry(folder) for folder in self._folders())
         return tuple(entry for entry in entries if entry is not None)
 
     def open(self, key: ValueKey) -> StoredValues | None:
@@ -107,19 +105,27 @@ class FeatureCache:
             If the disk refuses.
         """
         removed = 0
-        for path in sorted(self.folder.glob(f"*/*/*/{MANIFEST_FILE}")):
-            entry = None if feature is None else self._entry(path.parent)
+        for folder in self._folders():
+            entry = None if feature is None else self._entry(folder)
             mine = feature is None or (entry is not None and entry.manifest.feature == feature)
             # The name tells whose a folder with a damaged manifest is, except that it is abbreviated.
-            damaged = entry is None and re.sub(r"-[0-9a-f]+-[0-9a-f]+$", "", path.parent.name) == file_name(feature or "")
+            damaged = entry is None and re.sub(r"-[0-9a-f]+-[0-9a-f]+$", "", folder.name) == file_name(feature or "")
             if mine or damaged:
                 try:
-                    path.unlink(missing_ok=True)  # without it the rest counts for nothing
-                    shutil.rmtree(path.parent)
+                    # In one step out of the way of whoever writes it anew at this moment.
+                    with TemporaryDirectory(prefix=".removed-", dir=folder.parent) as away:
+                        folder.rename(Path(away) / folder.name)
+                except FileNotFoundError:  # another process was faster
+                    continue
                 except OSError as exc:
-                    raise StorageError(f"cannot remove {path.parent}: {exc.strerror}. Check its permissions.") from exc
+                    raise StorageError(f"cannot remove {folder}: {exc.strerror}. Check its permissions.") from exc
                 removed += 1
         return removed
+
+    def _folders(self) -> list[Path]:
+        # A folder that somebody is still writing begins with a dot. A power cut can leave one behind.
+        found = (path.parent for path in self.folder.glob(f"*/*/*/{MANIFEST_FILE}"))
+        return sorted(folder for folder in found if not folder.name.startswith("."))
 
     def _entry(self, folder: Path) -> KeptFeature | None:
         try:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+import numpy as np
+
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.features.inputs import INPUT_COLUMNS, is_input
@@ -121,7 +123,7 @@ class Feature:
         ConfigurationError
             If a value breaks its declaration.
         """
-        return resolve(self.parameters, given, f"feature {self.name!r}")
+        return resolve(self.parameters, plain(given), f"feature {self.name!r}")
 
     def output_index(self, name: str) -> int:
         """Return the position of an output; an empty name is the first.
@@ -205,6 +207,11 @@ def _check_declaration(
         for value in item.params.values() if isinstance(item, Uses) else ():
             if isinstance(value, str) and value not in declared:
                 raise UnknownName.among(f"parameter of feature {name!r}", value, declared)
+
+
+def plain(params: Params) -> dict[str, Any]:
+    """Return parameters with numpy's numbers, as a loop over an array gives them, made Python's."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
 
 
 def lookback(default: int, *, ge: int = 1, doc: str = "Bars in the window.") -> Parameter:

@@ -21,7 +21,7 @@ from numba.extending import intrinsic, register_jitable
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.errors import ConfigurationError
 from fairlead.features.definition import Feature, Step
-from fairlead.features.identity import helpers_of, kernel_hash
+from fairlead.features.identity import code_hash, helpers_of
 
 _VECTOR = types.Array(types.float64, 1, "C")
 _MATRIX = types.Array(types.float64, 2, "C")
@@ -45,7 +45,7 @@ def compiled(feature: Feature) -> Any:
     kernel = feature.kernel
     for helper in helpers_of(kernel):
         register_jitable(helper)
-    loop = _around(_cross_history if feature.cross_section else _history, kernel, kernel_hash(feature))
+    loop = _around(_cross_history if feature.cross_section else _history, kernel, code_hash(feature))
     signature = _CROSS_LOOP if feature.cross_section else _LOOP
     try:
         try:

@@ -49,6 +49,9 @@ def read_columns(frame: Any, names: Iterable[str], calendar: str) -> dict[str, F
         raise ContractError.of("frame", "be a pandas or polars DataFrame", type(frame).__name__)
     if getattr(frame.columns, "nlevels", 1) > 1:
         raise ContractError.of("frame.columns", "have one level", list(frame.columns[:2]), "Pick one symbol.")
+    if getattr(getattr(frame, "index", None), "nlevels", 1) > 1:
+        levels = [str(level) for level in frame.index.names]
+        raise ContractError.of("frame.index", "have one level, the rows of one symbol", levels, "Pick one: frame.xs('AAPL').")
     wanted = list(names)
     columns = [str(column) for column in frame.columns]
     fields = map_columns(columns, where="frame", required=[name for name in wanted if name in BARS])

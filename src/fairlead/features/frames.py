@@ -8,6 +8,7 @@ import numpy as np
 
 from fairlead.contracts.frames.reading import library_of
 from fairlead.core.arrays import FloatArray
+from fairlead.core.errors import ContractError
 from fairlead.features.frame_columns import read_columns
 from fairlead.features.plan import make_plan
 from fairlead.features.program import Program
@@ -43,12 +44,16 @@ def compute(name: str, frame: Any, *, calendar: str = "XNYS", **params: Any) -> 
     ConfigurationError
         If a parameter is out of range.
     ContractError
-        If `frame` is no such frame, lacks a column, holds text for numbers, several symbols, or rows that are not in order;
-        for a feature of sessions, if stamps are missing, have no time zone, or lie outside the sessions of `calendar`.
+        If the feature compares symbols; if `frame` is no such frame, lacks a column, holds text for numbers, several symbols,
+        or rows that are not in order; for a feature of sessions, if stamps are missing, have no time zone, or lie outside the
+        sessions of `calendar`.
     DataError
         If the calendar is not known for these dates.
     """
     plan = make_plan({name: (name, params)})
+    if plan.compares_symbols:
+        rule = "be one of a symbol by itself, as a frame holds one"
+        raise ContractError.of("name", rule, name, "Use fairlead.features.compute_symbols, with all symbols.")
     columns = read_columns(frame, plan.columns, calendar)
     table = np.empty((plan.width, len(frame)))
     for slot, column in enumerate(plan.columns):

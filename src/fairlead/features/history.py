@@ -12,7 +12,7 @@ from fairlead.core.arrays import FloatArray
 from fairlead.core.bars import BarBlock
 from fairlead.core.errors import ConfigurationError
 from fairlead.data.source import DataSource
-from fairlead.features.definition import Feature
+from fairlead.features.definition import Feature, plain
 from fairlead.features.feed import Feed, SideData, check_columns, open_feed
 from fairlead.features.identity import kernel_hash
 from fairlead.features.inputs import BENCHMARK, FACT
@@ -140,7 +140,7 @@ class FeatureHistory:
 
 def split(request: Request) -> tuple[str, Mapping[str, Any]]:
     """Return the name and the parameters of a request."""
-    return (request, {}) if isinstance(request, str) else request
+    return (request, {}) if isinstance(request, str) else (request[0], plain(request[1]))
 
 
 def _part(block: BarBlock, values: Sequence[FloatArray]) -> Part:

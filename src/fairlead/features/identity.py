@@ -61,7 +61,18 @@ def kernel_hash(feature: Feature) -> str:
     ConfigurationError
         If the source cannot be read, or the kernel uses what cannot be hashed.
     """
-    functions = (feature.kernel, *helpers_of(feature.kernel))
+    inputs = [[i.feature, i.output, i.params] if isinstance(i, Uses) else i for i in feature.inputs]
+    outputs = [[output.name, output.unit] for output in feature.outputs]
+    return _digest([*_code(feature), [inputs, list(feature.parameters), outputs, feature.cross_section]])
+
+
+def code_hash(feature: Feature) -> str:
+    """Return the SHA-256 of what machine code is made of: as `kernel_hash`, whatever the inputs and outputs are called."""
+    return _digest(_code(feature))
+
+
+def _code(feature: Feature) -> list[Any]:
+    functions: tuple[Any, ...] = (feature.kernel, *helpers_of(feature.kernel))
     constants = {
         name: value
         for f in functions
@@ -76,10 +87,7 @@ def kernel_hash(feature: Feature) -> str:
             raise _foreign(feature.kernel, name)
         if not _simple(value):
             raise ConfigurationError.of(f"{feature.name}: global {name}", "be a number, a text or None", value)
-    inputs = [[i.feature, i.output, i.params] if isinstance(i, Uses) else i for i in feature.inputs]
-    outputs = [[output.name, output.unit] for output in feature.outputs]
-    declared = [inputs, list(feature.parameters), outputs, feature.cross_section]
-    return _digest([[_code(f, feature) for f in functions], constants, declared])
+    return [[_function_code(f, feature) for f in functions], constants]
 
 
 def definition_hash(feature: Feature, params: Mapping[str, Any], dependencies: Iterable[str]) -> str:
@@ -144,7 +152,7 @@ def _names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*nested)
 
 
-def _code(function: Any, feature: Feature) -> list[Any]:
+def _function_code(function: Any, feature: Feature) -> list[Any]:
     # A default is computed when its function is made: the source may not say what it is.
     defaults = [*(function.__defaults__ or ()), *(value for _, value in sorted((function.__kwdefaults__ or {}).items()))]
     for value in defaults:

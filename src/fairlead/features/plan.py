@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -87,7 +88,8 @@ def make_plan(requests: Mapping[str, Request], find: Find = find_feature) -> Pla
     UnknownName
         If a feature, output or parameter is not known.
     ConfigurationError
-        If a parameter is out of range, or features use each other in a circle.
+        If a parameter is out of range, features use each other in a circle, or one declares a state or a warm-up that is no
+        number of numbers or steps.
     """
     drafts = _Drafts(find)
     labels = {label: drafts.add(*((r, {}) if isinstance(r, str) else r)) for label, r in requests.items()}
@@ -102,13 +104,25 @@ def make_plan(requests: Mapping[str, Request], find: Find = find_feature) -> Pla
             np.array([float(params[name]) for name in feature.parameters], np.float64),
             np.array([slots[source] for source in draft.sources], np.int64),
             width,
-            feature.state_size(params),
-            feature.warm_up(params) + max([nodes[name].warm_up for name, _ in draft.sources if name in nodes], default=0),
+            _count(feature, "state_size", params),
+            _count(feature, "warm_up", params)
+            + max([nodes[name].warm_up for name, _ in draft.sources if name in nodes], default=0),
             identity,
         )
         slots.update({(identity, i): width + i for i in range(len(feature.outputs))})
         width += len(feature.outputs)
     return Plan(columns, tuple(nodes.values()), {label: nodes[identity] for label, identity in labels.items()}, width)
+
+
+def _count(feature: Feature, name: str, params: Mapping[str, Any]) -> int:
+    found = getattr(feature, name)(params)
+    try:
+        count = operator.index(found)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ConfigurationError.of(f"{feature.name}.{name}", "give a whole number, at least 0", found)
+    return count
 
 
 @dataclass(slots=True)

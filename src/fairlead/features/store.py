@@ -356,6 +356,8 @@ class FeatureStore:
 
     def _symbols(self, symbols: str | Sequence[str] | None) -> tuple[str, ...]:
         whole = self._history.whole
+        if symbols is not None and not isinstance(symbols, str) and len(symbols) == 0:
+            return ()  # a screen that nothing passed; to settings no symbols are all symbols
         return choose_symbols((symbols,) if isinstance(symbols, str) else symbols, whole.symbols, whole.name)
 
     def _not_kept(self, requests: Iterable[Request]) -> DataNotFound:

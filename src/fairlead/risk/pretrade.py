@@ -79,7 +79,7 @@ class ProjectedExposure:
         for order in working:
             if order.reduce_only:
                 if order.order_type is _MARKET:
-                    self._reduce(order)
+                    self.reduce(order.symbol, order.side.sign * order.remaining)
                 continue
             self.add(order.symbol, order.side.sign * order.remaining, order.order_type)
 
@@ -97,11 +97,11 @@ class ProjectedExposure:
         self._gross += worth - line.worth
         line.worth = worth
 
-    def _reduce(self, order: Order) -> None:
-        # What is being sold already is not there for a target to sell again; but it never turns the position round.
-        reducible = -self.held(order.symbol) * order.side.sign
-        if reducible > 0.0:
-            self.add(order.symbol, order.side.sign * min(order.remaining, reducible), _MARKET)
+    def reduce(self, symbol: str, signed_quantity: float) -> None:
+        """Count a market order that only reduces: what it sells is not there to be sold again, and it turns nothing round."""
+        held = self.held(symbol)
+        if held * signed_quantity < 0.0:
+            self.add(symbol, -held if abs(signed_quantity) > abs(held) else signed_quantity, _MARKET)
 
     def price(self, symbol: str) -> float:
         """Last known price of `symbol`, in currency; NaN if there is none."""
