@@ -68,7 +68,7 @@ def _above_mean(state, params, inputs, outputs):
     total = 0.0
     count = 0.0
     for value in inputs:
-        if value == value:  # noqa: PLR0124  what is missing is NaN
+        if value == value:
             total += value
             count += 1.0
     for i in range(len(outputs)):

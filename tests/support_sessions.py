@@ -383,7 +383,7 @@ def random_intent(random: np.random.Generator, symbol: str, mark: float) -> Orde
     sign = 1 if random.random() < 0.5 else -1
     quantity = sign * float(random.integers(1, 300))
     near = max(0.01, round(mark * (1 + random.normal(0, 0.02)), 2))
-    far = max(0.01, round(near * (1 + random.normal(0, 0.02)), 2))
+    far = max(0.01, round(near * (1 + sign * abs(random.normal(0, 0.02))), 2))
     tif = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK)[int(random.integers(4))]
     intents = (
         OrderIntent.market(symbol, quantity, time_in_force=tif),

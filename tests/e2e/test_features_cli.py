@@ -69,6 +69,15 @@ def test_ls_has_every_feature_under_its_family(desk):
     assert "n_fast=12  n_slow=26  n_signal=9" in listed.out
 
 
+def test_ls_is_readable_in_a_narrow_terminal(desk):
+    """Two words to a line are no text: what has no room there is left to `show`."""
+    listed = fairlead("features", "ls", "--family", "trend", cwd=desk, COLUMNS="80")
+    assert re.search(
+        r"^  donchian +19  Channel of the highest high and the lowest low\. *\n +n=20 *", listed.out, re.MULTILINE
+    )
+    assert max(map(len, listed.out.splitlines())) <= 80
+
+
 def test_ls_of_one_family_and_for_machines(desk):
     one = fairlead("features", "ls", "--family", "volume", "--json", cwd=desk)
     assert [entry["name"] for entry in one.json] == sorted(entry["name"] for entry in one.json)

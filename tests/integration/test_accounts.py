@@ -112,7 +112,9 @@ def test_a_call_may_end_the_strategy_instead():
 
 
 def test_initial_margin_limits_what_can_be_opened():
-    record = daily([FLAT] * 3, {0: [OrderIntent.market("A", 201)], 1: [OrderIntent.market("A", 200)]}, account={"type": "reg_t"})
+    record = daily(
+        [FLAT] * 3, {0: [OrderIntent.market("A", 201)], 1: [OrderIntent.market("A", 200)]}, account={"type": "reg_t"}
+    )
     assert told(record) == [("BUY", 200, 100)]
     assert reasons(record) == ["insufficient_margin"]
 
@@ -121,7 +123,11 @@ def test_what_cannot_be_borrowed_is_not_sold_short():
     financing = {"not_borrowable": ["A"]}
     record = daily([FLAT] * 3, {0: [OrderIntent.market("A", -1)]}, financing=financing)
     assert reasons(record) == ["not_borrowable"]
-    some = daily([FLAT] * 4, {0: [OrderIntent.market("A", -6)], 1: [OrderIntent.market("A", -6)]}, financing={"borrowable_units": {"A": 10}})
+    some = daily(
+        [FLAT] * 4,
+        {0: [OrderIntent.market("A", -6)], 1: [OrderIntent.market("A", -6)]},
+        financing={"borrowable_units": {"A": 10}},
+    )
     assert told(some) == [("SELL", 6, 100)]
 
 
@@ -145,7 +151,9 @@ def test_a_weekend_costs_three_nights():
     source = days({"A": [FLAT] * 3})
     source = source.changed(session=source.session + np.array([0, 1, 3]))
     rates = {"margin_rate_pct": 36.0}
-    record = run(source, allocate(Scripted({0: [OrderIntent.market("A", 150)]}), capital=10_000.0), execution=free(financing=rates))
+    record = run(
+        source, allocate(Scripted({0: [OrderIntent.market("A", 150)]}), capital=10_000.0), execution=free(financing=rates)
+    )
     assert record.financing[-1].interest == pytest.approx(-15.0)
 
 

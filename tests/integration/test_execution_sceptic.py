@@ -6,6 +6,7 @@ Bars are (open, high, low, close). An order decided at the close of bar i meets 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from fairlead.core.errors import ContractError
 from fairlead.core.events import CorporateAction
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import TERMINAL
-from fairlead.sdk import CancelIntent, OrderIntent, ReplaceIntent, TimeInForce, one_cancels_other
-from support_sessions import FIRST_DAY, Scripted, allocate, days, flat, free, minutes, run, split, steady
+from fairlead.evidence.lookahead import check_lookahead
+from fairlead.sdk import BarSlice, CancelIntent, OrderIntent, ReplaceIntent, Strategy, TimeInForce, one_cancels_other
+from fairlead.sdk.harness import StrategyHarness
+from support_sessions import FIRST_DAY, Scripted, allocate, days, flat, free, minutes, plan, random_bars, run, split, steady
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 GTC = TimeInForce.GTC
@@ -118,8 +121,6 @@ def test_a_follower_that_has_expired_before_its_parent_filled_is_not_filled():
 
 
 def _instant(day):
-    import datetime as dt
-
     return dt.datetime(2024, 1, 2 + day, 22, tzinfo=dt.UTC)
 
 
@@ -391,7 +392,7 @@ def test_several_orders_that_only_reduce_share_what_there_is():
     reduce = OrderIntent(symbol="A", amount=-7, reduce_only=True)
     record = daily([FLAT] * 4, {0: [OrderIntent.market("A", 10)], 1: [reduce, reduce, reduce]})
     assert net(record) == 0
-    assert sorted(reasons(record))[-1] == "nothing_to_reduce"
+    assert "nothing_to_reduce" in reasons(record)
 
 
 def test_a_target_counts_what_a_reducing_order_under_way_will_sell():
@@ -432,6 +433,27 @@ def test_target_and_stop_of_a_set_are_no_short_in_a_cash_account():
     assert fills(record)[1:] == [(3, "A", "SELL", 10, 95)]
 
 
+def test_target_and_stop_of_a_set_are_no_short_of_what_cannot_be_sold_short():
+    """A broker's bracket of old: one of the two fills. To refuse the second would leave the position without its stop."""
+    held = {"A": Instrument(symbol="A", shortable=False)}
+    legs = one_cancels_other(
+        OrderIntent.limit("A", -10, 105, time_in_force=GTC), OrderIntent.stop("A", -10, 95, time_in_force=GTC)
+    )
+    more = OrderIntent.limit("A", -10, 104, time_in_force=GTC)
+    script = {0: [OrderIntent.market("A", 20)], 1: legs, 2: [more, more]}
+    record = daily([FLAT] * 4 + [(100, 100, 94, 95), FLAT], script, instruments=held)
+    assert fills(record)[1:] == [(4, "A", "SELL", 10, 95)]
+    assert reasons(record)[-1] == "not_shortable"
+    assert reasons(record)[-2] == "end_of_run"
+
+
+def test_a_stop_sells_the_odd_remainder_that_a_reverse_split_leaves():
+    entry = OrderIntent.market("A", 15).with_exits(stop_loss=90)
+    bars = [FLAT, FLAT, flat(1000.0), (1000, 1000, 800, 810), flat(810.0)]
+    record = daily(bars, {0: [entry]}, [split("A", 2, 0.1)])
+    assert fills(record)[-1] == (3, "A", "SELL", 1.5, 900)
+
+
 def test_a_follower_cannot_do_what_the_account_forbids():
     pair = OrderIntent.market("A", 10).then(OrderIntent.market("A", -20))
     record = daily([FLAT] * 3, {0: [pair]}, capital=10_000.0, account={"type": "cash"})
@@ -449,14 +471,18 @@ def test_the_closing_follower_of_an_entry_is_no_short():
 def test_followers_count_against_the_limits_together():
     """One and a half times the capital beside an entry of a half."""
     more = OrderIntent.market("A", 750)
-    record = run(days({"A": [FLAT] * 4}), allocate(Scripted({0: [OrderIntent.market("A", 500).then(more, more)]}), max_leverage=1.5))
+    record = run(
+        days({"A": [FLAT] * 4}), allocate(Scripted({0: [OrderIntent.market("A", 500).then(more, more)]}), max_leverage=1.5)
+    )
     assert net(record) <= 1500
 
 
 @pytest.mark.parametrize("lot", [0.1, 0.001])
 def test_a_cash_account_buys_whole_lots(lot):
     coin = {"A": Instrument(symbol="A", lot_step=lot, min_quantity=lot)}
-    record = daily([FLAT, flat(133.0)], {0: [OrderIntent.market("A", 100)]}, capital=10_000.0, instruments=coin, account={"type": "cash"})
+    record = daily(
+        [FLAT, flat(133.0)], {0: [OrderIntent.market("A", 100)]}, capital=10_000.0, instruments=coin, account={"type": "cash"}
+    )
     steps = record.fills[0].quantity / lot
     assert steps == pytest.approx(round(steps), abs=1e-6)
     assert record.account.cash[-1] >= 0
@@ -538,7 +564,10 @@ def test_the_fee_of_a_night_is_for_the_value_of_the_close_before_it():
 
 def test_the_fee_of_the_night_before_a_split_is_for_the_whole_short():
     record = daily(
-        [FLAT, FLAT, flat(50.0)], {0: [OrderIntent.market("A", -100)]}, [split("A", 2, 2.0)], financing={"borrow_rate_pct": 36.0}
+        [FLAT, FLAT, flat(50.0)],
+        {0: [OrderIntent.market("A", -100)]},
+        [split("A", 2, 2.0)],
+        financing={"borrow_rate_pct": 36.0},
     )
     assert [c.borrow_fees for c in record.financing] == [-10.0]
 
@@ -567,7 +596,215 @@ def test_settlement_crosses_a_weekend_as_one_session():
 
 def test_an_older_stop_of_a_set_is_served_before_a_younger_stop_of_nobody():
     """Volume for one of them. Being in a set does not cost the place in the queue."""
-    legs = one_cancels_other(OrderIntent.stop("A", 10, 103, time_in_force=GTC), OrderIntent.stop("A", -10, 90, time_in_force=GTC))
+    legs = one_cancels_other(
+        OrderIntent.stop("A", 10, 103, time_in_force=GTC), OrderIntent.stop("A", -10, 90, time_in_force=GTC)
+    )
     script = {0: legs, 1: [OrderIntent.stop("A", 10, 103, time_in_force=GTC, tag="younger")]}
     record = daily([FLAT, FLAT, (100, 104, 99, 103, 100.0)], script, max_bar_participation=0.1)
     assert [f.tag for f in record.fills] == [""]
+
+
+# --- every run --------------------------------------------------------------------------------------------------------------
+
+
+class Dice(Strategy):
+    """Families across symbols, auctions, targets, cancels and replacements; now and then it falls when it hears of an order."""
+
+    event_type = BarSlice
+
+    def __init__(self, seed, falls=0.0):
+        super().__init__()
+        self.dice = np.random.default_rng(seed)
+        self.fall = np.random.default_rng([seed, 1])
+        self.falls = falls
+        self.last = {}
+
+    def on_market_event(self, event, context):
+        self.last.update({bar.symbol: bar.close for bar in event})
+
+    def on_order_update(self, order, context):
+        assert all(not o.is_terminal for o in context.open_orders)
+        if self.fall.random() < self.falls:
+            raise RuntimeError("I fell")
+
+    def generate_orders(self, context):
+        dice = self.dice
+        wanted = []
+        for order in context.open_orders:
+            if dice.random() < 0.15:
+                wanted.append(CancelIntent(order.order_id))
+            if dice.random() < 0.2:
+                wanted.append(self.change(order))
+        if dice.random() < 0.6:
+            wanted.append(self.wish(context))
+            if dice.random() < 0.3:
+                wanted.append(self.wish(context))
+            if len(wanted) > 1 and isinstance(wanted[-2], OrderIntent) and dice.random() < 0.3:
+                wanted[-2:] = one_cancels_other(*wanted[-2:])
+        return wanted
+
+    def change(self, order):
+        dice = self.dice
+        if dice.random() < 0.5:
+            return ReplaceIntent(order.order_id, quantity=float(dice.integers(1, 300)))
+        price = round(float(self.last.get(order.symbol, 50.0) * (1 + dice.normal(0, 0.02))), 2)
+        return ReplaceIntent(order.order_id, limit_price=price, stop_price=None)
+
+    def wish(self, context):
+        dice = self.dice
+        symbol = str(dice.choice([s for s in context.symbols if s in self.last]))
+        plain = self.plain(symbol)
+        price, draw = self.last[symbol], dice.random()
+        sign = 1 if plain.amount > 0 else -1
+        if draw < 0.4 and plain.amount:
+            entry = plain.stop_price or plain.limit_price or price
+            return plain.with_exits(
+                take_profit=round(entry * (1 + sign * 0.02), 2) if dice.random() < 0.7 else None,
+                stop_loss=round(entry * (1 - sign * 0.02), 2),
+                trail_percent=1.5 if dice.random() < 0.3 else None,
+            )
+        if draw < 0.7:
+            other = str(dice.choice([s for s in context.symbols if s in self.last]))
+            followers = [self.plain(other), self.plain(symbol)]
+            return plain.then(*(one_cancels_other(*followers) if dice.random() < 0.5 else followers))
+        return plain
+
+    def plain(self, symbol):
+        dice, price = self.dice, self.last[symbol]
+        sign = 1 if dice.random() < 0.5 else -1
+        quantity = sign * int(dice.integers(1, 200))
+        near = round(price * (1 + dice.normal(0, 0.015)), 2)
+        tif = (TimeInForce.DAY, GTC, TimeInForce.IOC, TimeInForce.FOK)[int(dice.integers(4))]
+        return (
+            OrderIntent.market(symbol, quantity, time_in_force=tif),
+            OrderIntent.limit(symbol, quantity, near, time_in_force=tif),
+            OrderIntent.stop(symbol, quantity, near, time_in_force=tif),
+            OrderIntent.stop_limit(symbol, quantity, near, near, time_in_force=tif),
+            OrderIntent.trailing_stop(symbol, quantity, percent=1.0),
+            OrderIntent.on_open(symbol, quantity),
+            OrderIntent.on_close(symbol, quantity, limit_price=near),
+            OrderIntent.adaptive(symbol, quantity),
+            OrderIntent.notional(symbol, sign * 3_000.0),
+            OrderIntent.target_position(symbol, quantity),
+            OrderIntent.target_weight(symbol, sign * dice.random()),
+            OrderIntent(symbol=symbol, amount=quantity, reduce_only=True, time_in_force=tif),
+        )[int(dice.integers(12))]
+
+
+def wild(seed, *, rows=None, daily_bars=False, falls=0.0, **changes):
+    rng = np.random.default_rng([seed, 7])
+    bars = {symbol: random_bars(rng, 60, gaps=0.15, volume=3_000) for symbol in ("A", "B")}
+    if daily_bars:
+        source = days(bars, rows=rows, actions=[split("A", 20, 2.0), split("B", 30, 0.1), split("A", 40, 1.5)])
+    else:
+        source = minutes(bars, per_session=20, rows=rows)
+    two = allocate(Dice(seed, falls), "one", capital=10_000.0), allocate(Dice(seed + 1), "two", capital=10_000.0)
+    return run(source, *two, execution=free(max_bar_participation=0.3, **changes))
+
+
+EXECUTIONS = {
+    "plain": {},
+    "slow": {"latency": {"mean_ms": 40_000, "std_ms": 30_000}},
+    "quick": {"latency": {"mean_ms": 10, "std_ms": 5}, "allow_same_bar_exit": False, "oco_same_bar": "no_fill"},
+    "cash": {"account": {"type": "cash"}, "slippage": {"model": "fixed", "params": {"bps": 50}}},
+    "settled": {"account": {"type": "cash", "settlement_days": 1}, "latency": {"mean_ms": 10, "std_ms": 5}},
+    "reg_t": {"account": {"type": "reg_t"}, "financing": {"margin_rate_pct": 9, "borrow_rate_pct": 20}},
+    "lent": {"financing": {"not_borrowable": ["A"], "borrowable_units": {"B": 50}}},
+}
+
+
+@pytest.mark.parametrize("daily_bars", [False, True], ids=["minutes", "days"])
+@pytest.mark.parametrize("name", EXECUTIONS)
+def test_wild_runs_end_in_order(name, daily_bars):
+    for seed in range(25):
+        record = wild(seed, daily_bars=daily_bars, **EXECUTIONS[name])
+        assert [s.error for s in record.strategies] == ["", ""]
+        assert all(o.status in TERMINAL for o in record.orders)
+        assert len({o.order_id for o in record.orders}) == len({o.idempotency_key for o in record.orders}) == len(record.orders)
+        np.testing.assert_allclose(record.account.cash + record.account.net, record.account.equity, rtol=1e-9)
+        sets = {}
+        for order in record.orders:
+            if order.oco_id and order.filled_quantity:
+                sets.setdefault((order.strategy, order.oco_id), []).append(order)
+        assert all(len(filled) == 1 for filled in sets.values())
+        for curve in record.by_strategy.values() if name in ("cash", "settled") else ():
+            assert curve.cash.min() >= -1e-6
+        if name in ("cash", "settled", "lent") and not daily_bars:
+            for strategy in record.by_strategy:
+                for symbol in ("A", "B"):
+                    held = np.cumsum([f.signed_quantity for f in record.fills if (f.strategy, f.symbol) == (strategy, symbol)])
+                    least = -50 if (name, symbol) == ("lent", "B") else 0
+                    assert held.min(initial=0) >= least
+
+
+@pytest.mark.parametrize("name", EXECUTIONS)
+def test_wild_runs_are_the_same_twice_and_in_blocks_of_any_size(name):
+    for seed in range(4):
+        digest = wild(seed, **EXECUTIONS[name]).digest
+        assert {wild(seed, rows=rows, **EXECUTIONS[name]).digest for rows in (None, 1, 13)} == {digest}
+        daily_digest = wild(seed, daily_bars=True, **EXECUTIONS[name]).digest
+        assert wild(seed, daily_bars=True, rows=7, **EXECUTIONS[name]).digest == daily_digest
+
+
+@pytest.mark.parametrize("name", ["plain", "slow", "reg_t"])
+def test_wild_runs_are_no_look_ahead(name):
+    """Exits that grow, stops that trail and orders that are replaced after the cut were decided before it."""
+    rng = np.random.default_rng(3)
+    source = minutes({symbol: random_bars(rng, 60, gaps=0.15, volume=3_000) for symbol in ("A", "B")}, per_session=20)
+
+    def make():
+        execution = free(max_bar_participation=0.3, **EXECUTIONS[name])
+        return plan(source, allocate(Dice(5), capital=10_000.0), execution=execution)
+
+    assert check_lookahead(make, cuts=12).divergences == ()
+
+
+@pytest.mark.parametrize("name", EXECUTIONS)
+def test_wild_runs_leave_nothing_of_a_strategy_that_fell(name):
+    fell = 0
+    for seed in range(40):
+        record = wild(seed, falls=0.02, **EXECUTIONS[name])
+        assert all(o.status in TERMINAL for o in record.orders)
+        if not record.strategies[0].error:
+            continue
+        fell += 1
+        assert record.strategies[0].error.startswith("RuntimeError: I fell")
+        own = [o for o in record.orders if o.strategy == "one"]
+        ends = {u.order_id: u.ts_ns for u in record.updates}
+        when = (
+            max(ends[o.order_id] for o in own if o.reason == "strategy_failed")
+            if any(o.reason == "strategy_failed" for o in own)
+            else None
+        )
+        for order in own:
+            if when is not None and not order.tag:
+                assert ends[order.order_id] <= when
+    assert fell
+
+
+# --- known, and not mended yet ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.xfail(strict=True, reason="a resting purchase is valued at the last price and not at its limit")
+def test_a_cash_account_pays_no_more_for_a_limit_than_its_limit():
+    script = {0: [OrderIntent.limit("A", 150, 50, time_in_force=GTC)]}
+    record = daily([FLAT, FLAT, (100, 100, 45, 50)], script, capital=10_000.0, account={"type": "cash"})
+    assert net(record) == 150
+
+
+@pytest.mark.xfail(strict=True, reason="a set of which one order is refused is not refused as a whole")
+def test_a_set_with_a_refused_member_is_refused():
+    legs = one_cancels_other(OrderIntent.limit("X", 1, 90), OrderIntent.limit("A", 1, 95, time_in_force=GTC))
+    assert daily([FLAT, FLAT, (100, 100, 90, 95)], {0: legs}).fills == []
+
+
+@pytest.mark.xfail(strict=True, reason="the harness drops what a strategy said of trails, sets and reducing")
+def test_the_harness_shows_what_was_asked_for():
+    strategy = Scripted(
+        {0: [OrderIntent.trailing_stop("A", -10, amount=5), OrderIntent(symbol="A", amount=-1, reduce_only=True)]}
+    )
+    harness = StrategyHarness(strategy, symbols=("A",))
+    harness.start()
+    harness.bar("A", close=100)
+    trail, reduce = harness.orders
+    assert (trail.trail_amount, reduce.reduce_only) == (5, True)

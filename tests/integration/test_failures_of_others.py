@@ -67,7 +67,9 @@ def test_an_oco_sibling_does_not_fill_beside_the_first():
     """Both legs lie in the bar, and a cancel would be on its way: the venue ends the sibling with the fill itself."""
     legs = one_cancels_other(OrderIntent.stop("A", 10, 103), OrderIntent.stop("A", -10, 97))
     slow = {"latency": {"mean_ms": 500, "std_ms": 0}}
-    record = run(minutes({"A": [FLAT, FLAT, (100, 105, 95, 100), (100, 105, 95, 100)]}), Scripted({0: legs}), execution=free(**slow))
+    record = run(
+        minutes({"A": [FLAT, FLAT, (100, 105, 95, 100), (100, 105, 95, 100)]}), Scripted({0: legs}), execution=free(**slow)
+    )
     assert len(record.fills) == 1
     assert sorted(str(o.status) for o in record.orders) == ["CANCELLED", "FILLED"]
 
@@ -138,7 +140,9 @@ def test_a_protective_stop_is_checked_on_the_entry_bar():
 
 
 def test_a_bar_with_both_levels_takes_the_loss():
-    record = daily([FLAT, FLAT, (100, 106, 94, 105)], {0: [OrderIntent.market("A", 10).with_exits(take_profit=105, stop_loss=95)]})
+    record = daily(
+        [FLAT, FLAT, (100, 106, 94, 105)], {0: [OrderIntent.market("A", 10).with_exits(take_profit=105, stop_loss=95)]}
+    )
     assert told(record) == [("BUY", 10, 100), ("SELL", 10, 95)]
 
 

@@ -52,7 +52,7 @@ def everything_seen(block: BarBlock, row: int) -> list[object]:
     return seen
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=200)
 @given(st.integers(2, 15), st.data(), ACTIONS, ACTIONS, st.integers(0, 2**32 - 1))
 def test_rewriting_the_future_changes_nothing(n, data, actions, other_actions, seed):
     """Later prices are replaced, later corporate actions too; every earlier reading stays the same, byte for byte."""
@@ -72,7 +72,7 @@ def test_rewriting_the_future_changes_nothing(n, data, actions, other_actions, s
     assert everything_seen(changed, row) == everything_seen(ours, row)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=200)
 @given(st.integers(2, 15), st.data(), ACTIONS, st.integers(0, 2**32 - 1))
 def test_cutting_the_future_off_changes_nothing(n, data, actions, seed):
     row = data.draw(st.integers(0, n - 2))

@@ -1,11 +1,14 @@
 """What a feature's numbers depend on is in its identity, and machine code kept for other constants is not run."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import fairlead
 from fairlead.core.errors import ConfigurationError
 from fairlead.features import feature
 from fairlead.features.identity import code_hash, helpers_of, kernel_hash
@@ -52,7 +55,8 @@ def test_a_constant_of_another_file_changes_the_identity_and_the_machine_code(tm
 
     def report(constant):
         (tmp_path / "constants.py").write_text(f"K = {constant}\nOTHER = {constant}\n")
-        settings = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        places = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+        settings = {**os.environ, "PYTHONPATH": places, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
         settings["PYTHONDONTWRITEBYTECODE"] = "1"  # two constants of one length, written within a second, would look the same
         done = subprocess.run([sys.executable, "-c", REPORT], env=settings, capture_output=True, text=True, check=True)
         return [line.split() for line in done.stdout.splitlines()]
@@ -137,3 +141,18 @@ def test_features_of_one_kernel_share_its_machine_code(kernel_of):
     assert code_hash(one) == code_hash(two)
     assert kernel_hash(one) != kernel_hash(two)
     assert helpers_of(made) == ()
+
+
+def test_features_are_computed_where_no_machine_code_may_be_kept(tmp_path):
+    """An account without a home that it may write, and a package that another one installed: the usual container."""
+    package = Path(fairlead.__file__).parent
+    shutil.copytree(package, tmp_path / "fairlead", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "fairlead" / "features" / "__pycache__").write_text("a folder could not be made here\n")
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA", "FAIRLEAD"))}
+    settings |= {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": os.devnull, "HOME": os.devnull}
+    text = "import numpy as np\nfrom fairlead.features import compute_symbols, drivers\nprint(drivers.__file__)\n"
+    text += "print(compute_symbols({'x': ('sma', {'n': 2})}, {'close': np.ones((1, 2))})['x'].tolist())\n"
+    done = subprocess.run([sys.executable, "-c", text], env=settings, capture_output=True, text=True, check=False)
+    assert done.stdout.split("\n")[:2] == [str(tmp_path / "fairlead" / "features" / "drivers.py"), "[[[nan, 1.0]]]"], (
+        done.stderr
+    )

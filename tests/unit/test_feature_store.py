@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import math
 import multiprocessing
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -326,6 +327,25 @@ def test_what_is_invalidated_is_computed_again(folder):
     assert forget(folder) == 2
     assert names_of(store) == []
     assert json.loads((folder / LOCK_FILE).read_text()) == {}
+
+
+def test_what_is_still_being_written_is_not_invalidated(folder):
+    """Another process renames its folder to its place when all is in it: until then nobody else may touch it."""
+    store = FeatureStore(bundled(), folder=folder)
+    store.materialise("rsi")
+    own = only_file(folder).parent
+    other = own.with_name(f".{own.name}.staging-1")
+    shutil.copytree(own, other)
+    assert store.invalidate() == 1
+    assert sorted(path.name for path in own.parent.iterdir()) == [other.name]
+    assert sorted(path.name for path in other.iterdir()) == ["manifest.json", "values.parquet"]
+
+
+def test_of_no_symbols_there_are_no_values(source):
+    """A screen that nothing passed is not a wish for everything."""
+    store = FeatureStore(source)
+    assert store.get("rsi", []) == store.get("macd", ()) == {}
+    assert store.get_range("macd", []).shape == (len(store.get_range("macd")), 0)
 
 
 def test_what_is_held_in_memory_is_invalidated_too():

@@ -27,6 +27,7 @@ from fairlead.features import (
     known_features,
     lookback,
 )
+from fairlead.features.contract import check_feature
 from fairlead.features.identity import definition_hash, helpers_of, kernel_hash
 from fairlead.features.plan import make_plan
 from fairlead.features.registry import FAMILIES, shipped_features
@@ -112,7 +113,7 @@ def test_a_frame_that_cannot_be_read_is_refused(bars, text):
 
 
 def test_a_comparison_of_symbols_does_not_take_a_frame_of_one():
-    with pytest.raises(ContractError, match="be one of a symbol by itself.*was 'cross_rank'.*compute_symbols"):
+    with pytest.raises(ContractError, match=r"be one of a symbol by itself.*was 'cross_rank'.*compute_symbols"):
         compute("cross_rank", frame())
 
 
@@ -334,6 +335,19 @@ def test_what_a_compiled_kernel_raises_is_raised_by_both_drivers():
         compute_symbols({"x": SUPPORT + "dividing"}, {"close": np.zeros((1, 2))})
     with pytest.raises(ZeroDivisionError):
         Stream({"x": SUPPORT + "dividing"}, 1).update({"close": np.zeros(1)})
+
+
+def test_a_stream_that_a_kernel_tore_gives_no_more_values():
+    """The kernels behind the one that raised lag a bar from then on."""
+    stream = Stream({"x": SUPPORT + "dividing", "mean": ("sma", {"n": 2})}, 1)
+    with pytest.raises(ContractError, match=r"have the shape \(1,\)"):
+        stream.update({"close": np.ones(2)})
+    stream.update({"close": np.ones(1)})
+    with pytest.raises(ZeroDivisionError):
+        stream.update({"close": np.zeros(1)})
+    for attempt in (lambda: stream.update({"close": np.ones(1)}), lambda: stream.values("mean")):
+        with pytest.raises(ContractError, match=r"some features took in and others did not\. Make a new stream"):
+            attempt()
 
 
 def test_no_symbols_give_empty_results():

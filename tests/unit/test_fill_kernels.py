@@ -27,7 +27,11 @@ def arguments(rule, random):
             given.append(known[name])
         elif name in ("on_touch", "certain"):
             given.append(bool(random.random() < 0.5))
-        elif name in ("amount", "percent", "level", "limit", "stop") and random.random() < 0.2 and rule.__name__ != "limit_in_bar":
+        elif (
+            name in ("amount", "percent", "level", "limit", "stop")
+            and random.random() < 0.2
+            and rule.__name__ != "limit_in_bar"
+        ):
             given.append(math.nan)
         else:
             given.append(float(np.round(random.uniform(94, 106) * 2) / 2))

@@ -278,7 +278,8 @@ def test_only_intents_may_be_returned():
     harness = started()
     harness.strategy.wanted = ["buy"]
     with pytest.raises(
-        StrategyError, match="'recorder generate_orders' must return OrderIntent, CancelIntent and ReplaceIntent only, was 'buy'"
+        StrategyError,
+        match="'recorder generate_orders' must return OrderIntent, CancelIntent and ReplaceIntent only, was 'buy'",
     ):
         harness.bar("AAPL", close=1)
     harness.strategy.wanted = [CancelIntent("x")]

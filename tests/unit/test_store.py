@@ -165,7 +165,10 @@ def test_replace_writes_the_dataset_anew(store):
         ({"calendar": "XLON"}, "'calendar of dataset eq' must be 'XNYS' as in the stored data, was 'XLON'"),
         ({"synthetic": True}, "'synthetic of dataset eq' must be False as in the stored data, was True"),
         ({"seed": 3}, "'seed of dataset eq' must be None"),
-        ({"actions": [CorporateAction("A", DAY + 5, ActionKind.SPLIT, 3.0)]}, "split of A on 2024-01-06 .* the value 2.0, was the value 3.0"),
+        (
+            {"actions": [CorporateAction("A", DAY + 5, ActionKind.SPLIT, 3.0)]},
+            "split of A on 2024-01-06 .* the value 2.0, was the value 3.0",
+        ),
     ],
 )
 def test_data_of_another_kind_is_not_merged(store, options, message):

@@ -1,6 +1,7 @@
 """From a record to a judgement: results, metrics, trades, reports and run directories.
 
-The package can be called: ``fairlead.backtest(strategy, data)`` is `fairlead.backtest.api.backtest`. A name that is both a
+The package can be called: ``fairlead.backtest(strategy, data)`` is `fairlead.backtest.api.backtest`, and
+``fairlead.backtest.sweep(strategy, data, space)`` is `fairlead.backtest.sweeps.sweep`. A name that is both a
 room of the house and its most used verb would otherwise depend on the order of imports (ADR 0007).
 """
 
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fairlead.backtest.result import Result
+    from fairlead.backtest.sweep_result import SweepResult
 
 
 class _CallablePackage(ModuleType):
@@ -19,6 +21,12 @@ class _CallablePackage(ModuleType):
         from fairlead.backtest.api import backtest  # noqa: PLC0415  importing the package must not load the engine
 
         return backtest(*args, **kwargs)
+
+    def sweep(self, *args: Any, **kwargs: Any) -> SweepResult:
+        """Run a strategy with many parameter sets; see `fairlead.backtest.sweeps.sweep`."""
+        from fairlead.backtest.sweeps import sweep  # noqa: PLC0415  as in `__call__`
+
+        return sweep(*args, **kwargs)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

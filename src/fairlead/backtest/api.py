@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from fairlead.backtest import arguments
 from fairlead.backtest.info import plain
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
+from fairlead.backtest.trials import StrategyEntry, TrialSetup
 from fairlead.contracts.settings import build_settings
-from fairlead.core.errors import StrategyError
+from fairlead.core.errors import ConfigurationError, StrategyError, UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.core.instruments import Instrument
 from fairlead.data.liquidity import Liquidity
@@ -105,21 +107,111 @@ def backtest(
     1
     """
     instance = arguments.strategy_of(strategy, params)
+    shared = _shared(
+        data,
+        commission=commission,
+        slippage=slippage,
+        symbols=symbols,
+        start=start,
+        end=end,
+        execution=execution,
+        features=features,
+        universe=universe,
+        liquidity=liquidity,
+        instruments=instruments,
+        actions=actions,
+        bar_size=bar_size,
+        calendar=calendar,
+        seed=seed,
+        workspace=workspace,
+    )
+    capital, limits = arguments.amount_of("cash", cash), arguments.limits_of(risk_limits)
+    allocation = Allocation(name=instance.name, strategy=instance, capital=capital, limits=limits)
+    plan = replace(shared.plan, allocations=(allocation,), record=record)
+    config = {**shared.config, "strategies": [_described(type(instance), capital, limits, instance.params)]}
+    created_at = (now or WallClock().now)()
+    result = run_backtest(
+        plan, title=title or instance.name, config=config, created_at=created_at, command="fairlead.backtest(...)"
+    )
+    if result.status == "stopped":
+        raise StrategyError(f"strategy {instance.name!r} raised: {result.record.strategies[0].error}")
+    return result
+
+
+def study_setup(
+    strategy: type[Strategy] | str,
+    data: Any,
+    *,
+    params: Mapping[str, Any] | None = None,
+    cash: float = 100_000.0,
+    risk_limits: RiskLimits | Mapping[str, Any] | None = None,
+    title: str | None = None,
+    **options: Any,
+) -> TrialSetup:
+    """Return what the trials of a sweep or a walk-forward share; each equals a call of `backtest` with its parameters.
+
+    Parameters
+    ----------
+    strategy : Strategy subclass or str
+        No instance: every trial builds its own.
+    params : mapping, optional
+        Parameters that do not vary.
+    data, cash, risk_limits, title, options
+        As `backtest`, but `record` and `now`.
+
+    Raises
+    ------
+    ConfigurationError, ContractError, DataError
+        As `backtest`.
+    """
+    if isinstance(strategy, Strategy):
+        raise ConfigurationError.of("strategy", "be a class or a name, because every trial builds its own", strategy)
+    cls = arguments.class_of(strategy)
+    for name in options:
+        if name not in _SHARED_OPTIONS:
+            raise UnknownName.among("option of a study", name, (*_SHARED_OPTIONS, "params", "cash", "risk_limits", "title"))
+    shared = _shared(data, **options)
+    capital, limits = arguments.amount_of("cash", cash), arguments.limits_of(risk_limits)
+    entry = StrategyEntry(name=cls.name, strategy=strategy, params=dict(params or {}), capital=capital, limits=limits)
+    config = {**shared.config, "strategies": [_described(cls, capital, limits, dict(params or {}))]}
+    return TrialSetup(title=title or cls.name, plan=shared.plan, entries=(entry,), config=config)
+
+
+class _Shared(NamedTuple):
+    """A plan and a configuration that lack nothing but strategies."""
+
+    plan: SessionPlan
+    config: dict[str, Any]
+
+
+def _shared(
+    data: Any,
+    *,
+    commission: arguments.Cost = None,
+    slippage: arguments.Cost = None,
+    symbols: Sequence[str] = (),
+    start: dt.date | str | None = None,
+    end: dt.date | str | None = None,
+    execution: ExecutionSettings | None = None,
+    features: FeatureSettings | Mapping[str, Any] | None = None,
+    universe: Universe | str | Path | None = None,
+    liquidity: Liquidity | Mapping[str, Any] | None = None,
+    instruments: Mapping[str, Instrument] | None = None,
+    actions: Sequence[CorporateAction] = (),
+    bar_size: str | None = None,
+    calendar: str | None = None,
+    seed: int = 42,
+    workspace: str | Path | None = None,
+) -> _Shared:
     selection = arguments.Selection(symbols, start, end, actions, bar_size, calendar)
     source = selection.source_of(data, workspace)
     settings = arguments.execution_of(execution, commission, slippage)
     feature_settings, supply = arguments.features_of(features, source, workspace)
     listed = universe if universe is None or isinstance(universe, Universe) else Universe.load(universe)
     rules = None if liquidity is None else build_settings(Liquidity, liquidity, "liquidity")
-    allocation = Allocation(
-        name=instance.name,
-        strategy=instance,
-        capital=arguments.amount_of("cash", cash),
-        limits=arguments.limits_of(risk_limits),
-    )
     plan = SessionPlan(
         run_id="",
-        allocations=(allocation,),
+        allocations=(),
         source=source,
         execution=settings,
         instruments=dict(instruments or {}),
@@ -127,7 +219,6 @@ def backtest(
         universe=listed,
         liquidity=rules,
         seed=seed,
-        record=record,
     )
     config = {
         "mode": "backtest",
@@ -142,24 +233,22 @@ def backtest(
         "features": _recorded(feature_settings, supply),
         **_chosen_from(listed, rules),
         "instruments": {symbol: plain(asdict(item)) for symbol, item in sorted((instruments or {}).items())},
-        "strategies": [
-            {
-                "name": instance.name,
-                "strategy": f"{type(instance).__module__}:{type(instance).__qualname__}",
-                "version": instance.version,
-                "capital": allocation.capital,
-                "params": instance.params,
-                "risk_limits": allocation.limits.model_dump(mode="json"),
-            }
-        ],
     }
-    created_at = (now or WallClock().now)()
-    result = run_backtest(
-        plan, title=title or instance.name, config=config, created_at=created_at, command="fairlead.backtest(...)"
-    )
-    if result.status == "stopped":
-        raise StrategyError(f"strategy {instance.name!r} raised: {result.record.strategies[0].error}")
-    return result
+    return _Shared(plan, config)
+
+
+_SHARED_OPTIONS: Final = tuple(name for name in inspect.signature(_shared).parameters if name != "data")
+
+
+def _described(cls: type[Strategy], capital: float, limits: RiskLimits, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": cls.name,
+        "strategy": f"{cls.__module__}:{cls.__qualname__}",
+        "version": cls.version,
+        "capital": capital,
+        "params": params,
+        "risk_limits": limits.model_dump(mode="json"),
+    }
 
 
 def _chosen_from(listed: Universe | None, rules: Liquidity | None) -> dict[str, Any]:

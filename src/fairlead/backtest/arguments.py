@@ -48,10 +48,15 @@ def strategy_of(strategy: Strategy | type[Strategy] | str, params: Mapping[str, 
         if params:
             raise ConfigurationError.of("params", "not be given with an instance", dict(params), "Pass the class instead.")
         return strategy
+    return class_of(strategy)(**(params or {}))
+
+
+def class_of(strategy: type[Strategy] | str) -> type[Strategy]:
+    """Return a class, or the one of that name; raise `ConfigurationError` if it is neither."""
     cls: Any = find_strategy(strategy) if isinstance(strategy, str) else strategy
     if not (isinstance(cls, type) and issubclass(cls, Strategy)):
         raise ConfigurationError.of("strategy", "be a Strategy, a subclass of it, or a name", strategy)
-    return cls(**(params or {}))
+    return cls
 
 
 def amount_of(name: str, value: Any) -> float:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from fairlead.features.contract import FeatureCheck
     from fairlead.features.definition import Feature
     from fairlead.features.description import Dependency, Description
+
+_ROOM: Final = 140  # columns of a terminal in which a whole row of the list is readable
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -66,15 +68,19 @@ def ls(
         found = [_listed(d, kept) for members in (*groups.values(), others) for d in members]
         print_json([*found, *({"name": name, "error": error} for name, error in broken.items())])
         return
-    columns = ["Feature", "Inputs", "Outputs", "Warm-up", "What it is, and its parameters", *(["Kept"] if kept else [])]
+    # In a narrow terminal the text matters more; `show` has the rest.
+    wide = stdout().width >= _ROOM
+    columns = ["Feature", *(["Inputs", "Outputs"] if wide else []), "Warm-up", "What it is, and its parameters"]
+    columns += ["Kept"] if kept else []
     rows: list[Sequence[object]] = []
     if others or broken:
         groups["third parties"] = others
     for name, members in groups.items():
         rows.append((Text(name.replace("_", " "), "bold cyan"), *[""] * (len(columns) - 1)))
-        rows += [_row(d, len(kept.get(d.name, ())) if kept else None) for d in members]
+        rows += [_row(d, len(kept.get(d.name, ())) if kept else None, wide=wide) for d in members]
     rows += [
-        (Text(f"  {name}", "bold"), "", "", "", Text(error, "red"), *([""] if kept else [])) for name, error in broken.items()
+        (Text(f"  {name}", "bold"), *[""] * (3 if wide else 1), Text(error, "red"), *([""] if kept else []))
+        for name, error in broken.items()
     ]
     print_table("", columns, rows, right=("Warm-up", "Kept"), whole=("Feature",))
 
@@ -225,13 +231,13 @@ def _listed(d: Description, kept: Mapping[str, list[dict[str, Any]]]) -> dict[st
     return {**entry, "summary": d.summary, "kept": kept.get(d.name, [])}
 
 
-def _row(d: Description, kept: int | None) -> Sequence[object]:
+def _row(d: Description, kept: int | None, *, wide: bool) -> Sequence[object]:
     from rich.text import Text
 
     given = "  ".join(f"{p.name}={p.default}" for p in d.parameters)
     what = Text.assemble(d.summary, "\n" if given else "", (given, "dim"))
     outputs = "" if len(d.outputs) == 1 else ", ".join(output.name for output in d.outputs)
-    row = [Text(f"  {d.name}", "bold"), ", ".join(d.inputs), outputs, d.warm_up, what]
+    row = [Text(f"  {d.name}", "bold"), *([", ".join(d.inputs), outputs] if wide else []), d.warm_up, what]
     return row if kept is None else [*row, kept or ""]
 
 

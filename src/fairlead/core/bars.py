@@ -86,9 +86,10 @@ class BarBlock:
         for effective in self.actions:
             row = self._first_bar(effective.row, effective.column)
             column = effective.column
-            if row is None:
-                later = [(name.row, new) for new, name in former.items() if name.column == column and name.row >= effective.row]
-                row, column = later[0] if later else (None, column)
+            for new, name in former.items():
+                # Whatever the old name still shows later: what it had not met by then, the new name met.
+                if name.column == effective.column and effective.row <= name.row and (row is None or name.row <= row):
+                    row, column = name.row, new
             if row is not None:
                 by_column.setdefault(column, []).append(effective._replace(row=row, column=column))
         object.__setattr__(self, "former_names", former)
@@ -100,7 +101,7 @@ class BarBlock:
             new = self.columns.get(effective.action.other) if effective.action.kind is ActionKind.RENAME else None
             row = self._first_bar(effective.row, new) if new is not None else None
             if new is not None and row is not None:
-                former[new] = FormerName(row, effective.column)
+                former.setdefault(new, FormerName(row, effective.column))  # a name is given once
         return former
 
     def _first_bar(self, row: int, column: int) -> int | None:

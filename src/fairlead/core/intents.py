@@ -132,7 +132,9 @@ class OrderIntent:
         entry = self.stop_price if self.stop_price is not None else self.limit_price
         if self.exits is not None:
             if self.amount == 0:
-                raise ContractError.of(f"{self.symbol} exits", "not be given with a target of 0", self.exits, "There is nothing to protect.")
+                raise ContractError.of(
+                    f"{self.symbol} exits", "not be given with a target of 0", self.exits, "There is nothing to protect."
+                )
             self.exits.check(self.symbol, 1 if self.amount > 0 else -1, entry)
         for follower in self.followers:
             if not isinstance(follower, OrderIntent):

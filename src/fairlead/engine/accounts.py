@@ -19,7 +19,6 @@ from fairlead.execution.margin import AccountSettings, Holding, Liquidation, Set
 Charge = Callable[[float], float]
 """Units -> the commission of executing them now, in currency."""
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
-_BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 # A limit is not breached by the last bit of a sum of floats.
 _ROUNDING: Final = 1e-9
@@ -113,8 +112,15 @@ class Accounts:
     def affordable(
         self, runner: StrategyRunner, order: Order, quantity: float, price: float, lot: float, charge: Charge
     ) -> float:
-        """Return how much of an execution the cash of a cash account pays for; all of it elsewhere."""
-        if self._account.type != "cash" or order.side is not _BUY:
+        """Return how much of an execution the cash of a cash account pays for, or how much of a sale is there or is lent.
+
+        What was so when the order was decided need not be so any more: an exit may have sold the position before.
+        """
+        if order.side is _SELL:
+            held = runner.ledger.quantity(order.symbol)
+            lent = 0.0 if self._account.type == "cash" else borrowable(order.symbol, max(0.0, -held), self._financing)
+            return min(quantity, max(0.0, held) + lent)
+        if self._account.type != "cash":
             return quantity
         unit = price * runner.ledger.multipliers.get(order.symbol, 1.0)
         spendable = runner.ledger.cash - self._unsettled(runner.name)

@@ -158,7 +158,7 @@ class OrderDesk:
         for order in self._waiting(runner.name) if self._children else ():
             if not order.reduce_only:
                 # Nobody knows whether it comes to life: like an order that rests, it counts at its worst.
-                exposure.add(order.symbol, order.side.sign * order.remaining, _LIMIT)
+                exposure.add(order.symbol, order.side.sign * order.remaining, _LIMIT, order.oco_id)
         return exposure
 
     def _size(
@@ -213,15 +213,7 @@ class OrderDesk:
         if symbol in self.gone:
             rejection = Rejection(self.gone[symbol])
         if rejection is None and not (intent.reduce_only and price > 0):
-            rejection = check_order(
-                symbol,
-                quantity,
-                intent.order_type,
-                exposure=exposure,
-                limits=runner.limits,
-                instruments=self._instruments,
-                price=price,
-            )
+            rejection = self._check(runner, symbol, quantity, intent.order_type, exposure, oco_id)
         if rejection is None and self._accounts is not None and not intent.reduce_only:
             refused = self._accounts.refuses(
                 runner, self._instruments[symbol], quantity, price, self.working(runner.name), oco_id=oco_id
@@ -234,12 +226,15 @@ class OrderDesk:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
             return
         if not intent.reduce_only:
-            exposure.add(symbol, quantity, intent.order_type)
+            exposure.add(symbol, quantity, intent.order_type, oco_id)
         elif intent.order_type is _MARKET:
             exposure.reduce(symbol, quantity)
         if intent.exits is None and not intent.followers:
             self.execution.submit(order)
-            return
+        else:
+            self._submit_family(runner, intent, order)
+
+    def _submit_family(self, runner: StrategyRunner, intent: OrderIntent, order: Order) -> None:
         followers = self._followers(runner, order, intent.followers) if intent.followers else []
         children = [
             *self._maker.exits(order, runner.strategy, intent.exits),
@@ -271,7 +266,7 @@ class OrderDesk:
             siblings = [follower for follower, rejection in found if rejection is None]
             rejection = self._refuses_follower(runner, parent, order, quantity, exposure, siblings)
             if rejection is None and not intent.reduce_only:
-                exposure.add(symbol, quantity, _LIMIT)
+                exposure.add(symbol, quantity, _LIMIT, order.oco_id)
             found.append((order, rejection))
         return found
 
@@ -289,7 +284,9 @@ class OrderDesk:
             return Rejection(self.gone[symbol])
         if quantity == 0.0:
             return Rejection("below_min_qty")
-        rejection = None if order.reduce_only else self._check(runner, order, quantity, exposure)
+        rejection = None
+        if not order.reduce_only:
+            rejection = self._check(runner, symbol, quantity, order.order_type, exposure, order.oco_id)
         if rejection is not None or self._accounts is None or order.reduce_only:
             return rejection
         working = [*self.working(runner.name), *siblings]
@@ -299,15 +296,27 @@ class OrderDesk:
         )
         return Rejection(refused) if refused is not None else None
 
-    def _check(self, runner: StrategyRunner, order: Order, quantity: float, exposure: ProjectedExposure) -> Rejection | None:
+    def _check(
+        self,
+        runner: StrategyRunner,
+        symbol: str,
+        quantity: float,
+        order_type: OrderType,
+        exposure: ProjectedExposure,
+        oco_id: str = "",
+    ) -> Rejection | None:
+        if oco_id:
+            quantity = exposure.beyond_set(symbol, quantity, oco_id)
+            if quantity == 0.0:
+                return None
         return check_order(
-            order.symbol,
+            symbol,
             quantity,
-            order.order_type,
+            order_type,
             exposure=exposure,
             limits=runner.limits,
             instruments=self._instruments,
-            price=exposure.price(order.symbol) if order.symbol in self._instruments else _UNKNOWN,
+            price=exposure.price(symbol) if symbol in self._instruments else _UNKNOWN,
         )
 
     def _change(self, runner: StrategyRunner, intent: CancelIntent | ReplaceIntent, now: int) -> None:
@@ -330,7 +339,7 @@ class OrderDesk:
         if order.reduce_only or not more > 0.0:
             return False
         exposure, added = self._exposure(runner), order.side.sign * more
-        if self._check(runner, order, added, exposure) is not None:
+        if self._check(runner, order.symbol, added, order.order_type, exposure) is not None:
             return True
         if self._accounts is None:
             return False

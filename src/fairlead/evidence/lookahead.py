@@ -7,6 +7,7 @@ value up to a cut must be equal, bit for bit, between the full run and a run on 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,13 +17,16 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill
-from fairlead.core.orders import Order
+from fairlead.core.orders import Order, OrderRole, OrderType
 from fairlead.core.time import NS_PER_DAY, BarSize, format_utc
 from fairlead.data.source import DataSource
 from fairlead.engine.record import RunRecord
 from fairlead.engine.session import SessionPlan, run_session
 
 DEFAULT_CUTS: Final = 12
+_REPLACED: Final = "replaced"
+_EXITS: Final = (OrderRole.STOP_LOSS, OrderRole.TAKE_PROFIT)
+_TRAILING: Final = OrderType.TRAILING_STOP
 
 MakePlan = Callable[[], SessionPlan]
 Progress = Callable[[int], None]
@@ -181,8 +185,9 @@ def choose_cuts(record: RunRecord, count: int) -> tuple[int, ...]:
 
 def compare(full: RunRecord, truncated: RunRecord, cut_ns: int) -> Divergence | None:
     """Return the first difference between two runs at or before `cut_ns`, or None."""
+    later = {u.order_id for u in full.updates if u.reason == _REPLACED and u.ts_ns > cut_ns}
     pairs: tuple[tuple[str, Sequence[str], Sequence[str]], ...] = (
-        ("order", _orders_until(full.orders, cut_ns), _orders_until(truncated.orders, cut_ns)),
+        ("order", _orders_until(full.orders, cut_ns, later), _orders_until(truncated.orders, cut_ns, later)),
         ("fill", _fills_until(full.fills, cut_ns), _fills_until(truncated.fills, cut_ns)),
         ("equity", _equity_until(full, cut_ns), _equity_until(truncated, cut_ns)),
         ("strategy", _failures_until(full, truncated), _failures_until(truncated, truncated)),
@@ -204,15 +209,20 @@ def _spread(instants: np.ndarray, count: int) -> list[int]:
     return [int(ns) for ns in instants[at]]
 
 
-def _orders_until(orders: Sequence[Order], cut_ns: int) -> list[str]:
-    # As decided: a split after the cut scales an order that still works, and is no decision of the strategy's.
-    return [
-        f"{format_utc(o.created_ns)} {o.strategy} {o.side} {quantity!r} {o.decided_symbol or o.symbol} {o.order_type} "
-        f"limit={limit!r} stop={stop!r} {o.time_in_force} {o.tag}"
-        for o in orders
-        if o.created_ns <= cut_ns
-        for quantity, limit, stop in (o.decision,)
-    ]
+def _orders_until(orders: Sequence[Order], cut_ns: int, later: AbstractSet[str]) -> list[str]:
+    return [_as_decided(order, replaced=order.order_id in later) for order in orders if order.created_ns <= cut_ns]
+
+
+def _as_decided(order: Order, *, replaced: bool) -> str:
+    # A split after the cut scales an order that still works, a market that goes on moves its trail, fills of its parent make
+    # an exit larger: none is a decision of the strategy's before the cut, and neither is a replacement after it.
+    quantity, limit, stop = order.decision
+    terms = "" if replaced or order.role in _EXITS else f"{quantity!r} "
+    prices = "" if replaced else f"limit={limit!r} stop={None if order.order_type is _TRAILING else stop!r} "
+    return (
+        f"{format_utc(order.created_ns)} {order.strategy} {order.side} {terms}{order.decided_symbol or order.symbol} "
+        f"{order.order_type} {prices}{order.time_in_force} {order.tag}"
+    )
 
 
 def _fills_until(fills: Sequence[Fill], cut_ns: int) -> list[str]:

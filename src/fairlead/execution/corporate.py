@@ -37,7 +37,9 @@ def rescale_order(order: Order, ratio: float, instrument: Instrument) -> bool:
     """
     order.decided_quantity, order.decided_limit, order.decided_stop = order.decision
     asked = order.remaining > 0.0
-    remaining = instrument.floor_quantity(order.remaining * ratio) if asked else 0.0
+    # What only reduces may sell the odd remainder that a reverse split leaves of its position.
+    remaining = order.remaining * ratio
+    remaining = remaining if order.reduce_only else instrument.floor_quantity(remaining)
     order.filled_quantity *= ratio
     order.quantity = order.filled_quantity + remaining
     if order.average_price is not None:

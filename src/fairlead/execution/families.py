@@ -92,7 +92,7 @@ class Families:
         return [child for children in self._children.values() for child in children if child.status is _PENDING]
 
     def left_alone(self, strategy: str, symbol: str, held: float) -> list[Order]:
-        """Return the exits of a strategy in a symbol that have no position to leave any more, with what still works of their entries.
+        """Return the exits of a strategy in a symbol that have no position to leave any more, and what works of their entries.
 
         Parameters
         ----------

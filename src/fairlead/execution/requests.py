@@ -35,7 +35,8 @@ class Requests:
 
     def arrived(self, until_ns: int, order: Order | None = None) -> list[Request]:
         """Return, and take out, what has arrived by an instant, for one order or for all, and concerns one that still works."""
-        due, waiting = [], []
+        due: list[Request] = []
+        waiting: list[Request] = []
         for request in self._waiting:
             meant = request.arrives_ns <= until_ns and (order is None or request.order is order)
             (due if meant else waiting).append(request)

@@ -125,16 +125,16 @@ class SimulatedExecution(Venue):
         for places in reached.values():
             if len(places) < 2:
                 continue
-            stops = [candidates[place][2:] for place in places]
+            stops = [(order, found) for _, _, order, found in (candidates[place] for place in places)]
             if self._settings.oco_same_bar == "no_fill":
                 for order, _ in stops:
                     if not order.is_terminal:
                         self._end(order, _CANCELLED, now, "ambiguous_no_fill")
                 continue
             # They change places among each other: to be in a set moves nobody else in the queue.
-            stops.sort(key=lambda stop: _reached_first(*stop, block, row))
-            for place, stop in zip(places, stops, strict=True):
-                candidates[place] = (*candidates[place][:2], *stop)
+            stops.sort(key=lambda stop: _reached_first(stop[0], stop[1], block, row))
+            for place, (order, found) in zip(places, stops, strict=True):
+                candidates[place] = (candidates[place][0], candidates[place][1], order, found)
 
 
 def _reached_first(order: Order, found: FillPrice, block: BarBlock, row: int) -> tuple[float, int]:

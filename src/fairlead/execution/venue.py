@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Final
 
 from fairlead.core.bars import BarBlock
@@ -37,8 +36,8 @@ _CANCELLED: Final = OrderStatus.CANCELLED
 _EXPIRED: Final = OrderStatus.EXPIRED
 _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
-_OF_A_SESSION: Final = MappingProxyType({TimeInForce.DAY: "day_end", TimeInForce.CLS: "auction_over"})
-"""What ends with the session that it belongs to, and with which reason."""
+_DAY: Final = TimeInForce.DAY
+_CLS: Final = TimeInForce.CLS
 _AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
@@ -231,12 +230,16 @@ class Venue(ABC):
 
     def _end_day(self, now: int, session: int) -> None:
         # Before the strategies decide: what the session left unfilled is no longer under way.
-        day = [o for o in self.working.values() if o.time_in_force in _OF_A_SESSION and o.day_session is not None]
+        day = [
+            o
+            for o in self.working.values()
+            if (o.time_in_force is _DAY or o.time_in_force is _CLS) and o.day_session is not None
+        ]
         if not day or not self._pricer.closes(now, session):
             return
         for order in day:
             if not order.is_terminal:
-                self._end(order, _EXPIRED, now, _OF_A_SESSION[order.time_in_force])
+                self._end(order, _EXPIRED, now, "day_end" if order.time_in_force is _DAY else "auction_over")
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
         if self._has_expired(order, now, session) or order.created_ns >= now or order.arrives_ns > now:
@@ -265,7 +268,7 @@ class Venue(ABC):
                 if self._families.used:
                     self._react(order, paid, spark_of(order, found), now, session)
             if paid < quantity and not order.is_terminal:
-                self._end(order, _CANCELLED, now, "insufficient_cash")
+                self._end(order, _CANCELLED, now, "insufficient_cash" if order.side is _BUY else "not_borrowable")
         if not order.is_terminal:
             if order.time_in_force is _IOC:
                 self._end(order, _CANCELLED, now, "ioc_remainder")
@@ -326,9 +329,9 @@ class Venue(ABC):
         if order.expires_ns is not None and now > order.expires_ns:
             self._end(order, _EXPIRED, now, "expired")
             return True
-        ended = _OF_A_SESSION.get(order.time_in_force)
-        if ended is not None and order.day_session is not None and session > order.day_session:
-            self._end(order, _EXPIRED, now, ended)
+        in_force = order.time_in_force
+        if (in_force is _DAY or in_force is _CLS) and order.day_session is not None and session > order.day_session:
+            self._end(order, _EXPIRED, now, "day_end" if in_force is _DAY else "auction_over")
             return True
         return False
 

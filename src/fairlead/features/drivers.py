@@ -8,6 +8,7 @@ infinite output becomes NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from types import CellType, FunctionType
 from typing import Any
@@ -33,6 +34,18 @@ _CROSS_LOOP = types.void(_VECTOR, _CUBE, _INDEX, types.int64, types.int64, types
 _FUNCTION = types.FunctionType(_LOOP)
 
 
+def _machine_code(signature: Any) -> Callable[[Any], Any]:
+    """Return a decorator that compiles a function, and keeps the machine code on disk where that is possible."""
+
+    def make(function: Any) -> Any:
+        try:
+            return nb.njit(signature, cache=True, nogil=True)(function)
+        except RuntimeError:  # it was typed in and has no file to watch, or no folder for a cache may be written
+            return nb.njit(signature, nogil=True)(function)
+
+    return make
+
+
 @cache
 def compiled(feature: Feature) -> Any:
     """Return the loop around a kernel as machine code, from the disk cache where it is there.
@@ -48,10 +61,7 @@ def compiled(feature: Feature) -> Any:
     loop = _around(_cross_history if feature.cross_section else _history, kernel, code_hash(feature))
     signature = _CROSS_LOOP if feature.cross_section else _LOOP
     try:
-        try:
-            return nb.njit(signature, cache=True, nogil=True)(loop)
-        except RuntimeError:  # a kernel that was typed in has no file that a cache could watch
-            return nb.njit(signature, nogil=True)(loop)
+        return _machine_code(signature)(loop)
     except nb.core.errors.NumbaError as exc:
         first = str(exc).strip().splitlines()
         raise ConfigurationError(
@@ -141,15 +151,13 @@ def _function_at(_typing: Any, address: Any) -> Any:
     return _FUNCTION(address), codegen
 
 
-@nb.njit(types.int64(_FUNCTION), cache=True)  # type: ignore[untyped-decorator]
+@_machine_code(types.int64(_FUNCTION))
 def address(loop: Any) -> Any:
     """Return the address of a compiled loop; it holds for as long as the loop is kept."""
     return _address_of(loop)
 
 
-@nb.njit(  # type: ignore[untyped-decorator]
-    types.void(_INDEX, _TABLE, _INDEX, _VECTOR, _MATRIX, _CUBE), cache=True, nogil=True
-)
+@_machine_code(types.void(_INDEX, _TABLE, _INDEX, _VECTOR, _MATRIX, _CUBE))
 def run_nodes(loops: Any, layout: Any, rows: Any, params: Any, states: Any, values: Any) -> None:
     """Run all loops over all bars of every symbol.
 

@@ -41,6 +41,7 @@ class Stream:
         self._program = Program(self.plan)
         self._values = np.full((symbols, self.plan.width, 1), np.nan)  # per symbol a table of one bar
         self.state = self._program.new_state(symbols)
+        self._torn = False
 
     @property
     def warm_up(self) -> int:
@@ -58,15 +59,19 @@ class Stream:
         Raises
         ------
         ContractError
-            If a column is missing or of another length. Nothing is taken in then.
+            If a column is missing or of another length: nothing is taken in then. If a kernel has raised before: some features
+            had then taken in their slice and others had not, and no value after it could be trusted.
         """
+        self._check_whole()
         for name in self.plan.columns:
             shape = np.shape(columns[name]) if name in columns else None
             if shape != (len(self._values),):
                 raise ContractError.of(f"columns[{name!r}]", f"have the shape ({len(self._values)},)", shape)
         for slot, name in enumerate(self.plan.columns):
             self._values[:, slot, 0] = columns[name]
+        self._torn = True
         self._program.run(self.state, self._values)
+        self._torn = False
 
     def values(self, label: str) -> FloatArray:
         """Return the current values, shape (symbols, outputs): a read-only view, overwritten by the next slice.
@@ -75,10 +80,20 @@ class Stream:
         ------
         ConfigurationError
             If `label` was not asked for.
+        ContractError
+            If a kernel has raised.
         """
+        self._check_whole()
         node = self.plan.asked.get(label)
         if node is None:
             raise ConfigurationError.of("label", f"be one of {sorted(self.plan.asked)}", label, "Ask for it in `requests`.")
         view = self._values[:, node.first : node.first + len(node.feature.outputs), 0]
         view.flags.writeable = False
         return view
+
+    def _check_whole(self) -> None:
+        if self._torn:
+            raise ContractError(
+                "a kernel of this stream raised in the middle of a slice, which some features took in and others did not. "
+                "Make a new stream and warm it up."
+            )

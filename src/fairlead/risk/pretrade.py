@@ -69,11 +69,12 @@ class ProjectedExposure:
         The strategy's orders that are not final.
     """
 
-    __slots__ = ("_gross", "_ledger", "_lines", "equity")
+    __slots__ = ("_gross", "_ledger", "_lines", "_sets", "equity")
 
     def __init__(self, ledger: Portfolio, working: Iterable[Order]) -> None:
         self._ledger = ledger
         self._lines: dict[str, _Line] = {}
+        self._sets: dict[tuple[str, str, bool], float] = {}
         net, self._gross = ledger.exposures()
         self.equity = ledger.cash + net
         for order in working:
@@ -81,10 +82,22 @@ class ProjectedExposure:
                 if order.order_type is _MARKET:
                     self.reduce(order.symbol, order.side.sign * order.remaining)
                 continue
-            self.add(order.symbol, order.side.sign * order.remaining, order.order_type)
+            self.add(order.symbol, order.side.sign * order.remaining, order.order_type, order.oco_id)
 
-    def add(self, symbol: str, signed_quantity: float, order_type: OrderType) -> None:
+    def beyond_set(self, symbol: str, signed_quantity: float, oco_id: str) -> float:
+        """Return the signed units by which an order exceeds what its set has on its side: one of a set fills."""
+        counted = self._sets.get((oco_id, symbol, signed_quantity > 0), 0.0)
+        if abs(signed_quantity) <= counted:
+            return 0.0
+        return signed_quantity - counted if signed_quantity > 0 else signed_quantity + counted
+
+    def add(self, symbol: str, signed_quantity: float, order_type: OrderType, oco_id: str = "") -> None:
         """Count one more working order."""
+        if oco_id:
+            whole, signed_quantity = signed_quantity, self.beyond_set(symbol, signed_quantity, oco_id)
+            if signed_quantity == 0.0:
+                return
+            self._sets[oco_id, symbol, whole > 0] = abs(whole)
         line = self._line(symbol)
         worst = line.worst(signed_quantity, order_type)
         if order_type is _MARKET:
