@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fairlead.backtest.manifest import MANIFEST
 from fairlead.backtest.result import Result
-from fairlead.backtest.rundir import RUNS, read_directory, read_manifest
+from fairlead.backtest.rundir import RUNS, WALK_FORWARD, read_directory, read_manifest
 from fairlead.core.errors import DataError, DataNotFound
 
 LATEST: Final = "latest"
@@ -19,7 +19,7 @@ _SHOWN: Final = 5
 def list_runs(workspace: str | Path) -> list[dict[str, Any]]:
     """Return the runs of a workspace in short, the newest first.
 
-    Each has run_id, title, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory without a
+    Each has run_id, title, mode, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory without a
     readable manifest has status ``DAMAGED`` and is listed last: a list must not fail because of one run.
     """
     folder = Path(workspace) / RUNS
@@ -43,7 +43,8 @@ def run_folder(workspace: str | Path, name: str | Path) -> Path:
         If there is no such run, or the beginning fits several; the message says which there are.
     """
     runs, text = Path(workspace) / RUNS, str(name)
-    found = [run for run in list_runs(workspace) if run["status"] != DAMAGED]
+    # A walk-forward is listed with the runs, and is none: it has no orders to show.
+    found = [run for run in list_runs(workspace) if run["status"] != DAMAGED and run["mode"] != WALK_FORWARD]
     if text == LATEST and found:
         return Path(found[0]["path"])
     for folder in (runs / text, Path(name)):
@@ -85,6 +86,7 @@ def free_run_id(workspace: str | Path, run_id: str) -> str:
 def _brief(path: Path) -> dict[str, Any]:
     blank = {
         "title": "",
+        "mode": "",
         "created_at": "",
         "synthetic": False,
         "dataset": "",
@@ -97,7 +99,7 @@ def _brief(path: Path) -> dict[str, Any]:
         data = read_manifest(path)
         info, result = data["info"], data["result"]
         metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
-        shown = {key: info[key] for key in ("title", "created_at", "synthetic", "dataset", "start", "end")}
+        shown = {key: info[key] for key in ("title", "mode", "created_at", "synthetic", "dataset", "start", "end")}
         brief = {"run_id": data["run_id"], **shown, "status": result["status"], "digest": result["digest"], "metrics": metrics}
     except (DataError, OSError, ValueError, KeyError, TypeError):
         return {"run_id": path.name, **blank, "synthetic": False, "metrics": {}, "status": DAMAGED, "path": str(path)}

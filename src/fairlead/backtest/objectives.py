@@ -14,8 +14,8 @@ Objective: TypeAlias = Callable[[Trial], float | None]
 HIGHER_IS_BETTER: Final = (
     "total_return", "annualised_return", "cagr", "sharpe", "sortino", "calmar", "recovery_factor", "final_cash", "net_pnl",
     "gross_pnl", "best_day", "worst_day", "best_month", "worst_month", "positive_days", "skew", "tail_ratio", "win_rate",
-    "pnl_per_trade", "avg_trade", "avg_win", "avg_loss", "worst_trade", "best_trade", "profit_factor", "alpha", "information_ratio", "fill_rate",
-    "num_trades",
+    "pnl_per_trade", "avg_trade", "avg_win", "avg_loss", "worst_trade", "best_trade", "profit_factor", "alpha",
+    "information_ratio", "fill_rate", "num_trades",
 )  # fmt: skip
 LOWER_IS_BETTER: Final = (
     "annualised_vol", "max_drawdown", "max_drawdown_pct", "longest_drawdown_days", "ulcer_index", "var_95", "cvar_95",

@@ -31,6 +31,8 @@ from fairlead.core.errors import DataError, DataNotFound
 from fairlead.core.instruments import AssetClass, Instrument
 
 RUNS: Final = "runs"
+WALK_FORWARD: Final = "walkforward"
+"""Mode of a directory beside those of runs that holds a walk-forward."""
 _PICTURES: Final[tuple[PlotKind, ...]] = ("equity", "drawdown")
 
 
@@ -90,6 +92,8 @@ def read_directory(path: Path) -> Result:
         If the manifest or a table is damaged.
     """
     data = read_manifest(path)
+    if data.get("mode") == WALK_FORWARD:
+        raise DataError(f"{path} holds a walk-forward, which is no single run. Read its summary.json, folds.csv and pictures.")
     try:
         info = RunInfo.from_dict(data["info"])
         instruments = {item["symbol"]: _instrument(item) for item in data["instruments"]}

@@ -152,7 +152,7 @@ def _points(figure: Figure, axes: Axes, result: SweepResult, names: tuple[str, s
     shades = np.array([_natural(result, ordinal) for ordinal in chosen])
     norm, colours = _colours(shades, result.objective)
     edges = ["none"] * (len(chosen) - 1) + [INK]
-    points = axes.scatter(*places, c=shades, cmap=colours, norm=norm, s=42, edgecolors=edges, linewidths=1.8)
+    points = axes.scatter(places[0], places[1], c=shades, cmap=colours, norm=norm, s=42, edgecolors=edges, linewidths=1.8)
     axes.grid(visible=True, color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     _bar(figure, axes, points, result.objective)
@@ -160,7 +160,7 @@ def _points(figure: Figure, axes: Axes, result: SweepResult, names: tuple[str, s
 
 def _bar(figure: Figure, axes: Axes, shades: ScalarMappable, objective: str) -> None:
     bar = figure.colorbar(shades, ax=axes, label=_label(objective), pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]  the stubs take the outline for a colour
+    bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(colors=MUTED, labelsize=9, length=0)
 
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import yaml
 
 from fairlead.backtest.info import RunInfo, plain
 from fairlead.backtest.library import free_run_id
 from fairlead.backtest.manifest import MANIFEST, SCHEMA_VERSION
-from fairlead.backtest.metrics import drawdowns
+from fairlead.backtest.metrics import Metric, drawdowns
 from fairlead.backtest.objectives import natural
 from fairlead.backtest.plots import to_png
 from fairlead.backtest.provenance import code_version, python_version
 from fairlead.backtest.run import config_hash, run_id
-from fairlead.backtest.rundir import RUNS
-from fairlead.backtest.tables import to_csv
+from fairlead.backtest.rundir import RUNS, WALK_FORWARD
+from fairlead.backtest.tables import Row, to_csv
 from fairlead.backtest.trials import Trial, TrialSetup
 from fairlead.backtest.trialstore import Study
 from fairlead.backtest.walkforward import FoldOutcome, WalkForwardResult
 from fairlead.contracts.files import atomic_directory, canonical_json, sha256_bytes, sha256_file, write_json
 from fairlead.core.time import day_to_date, format_utc, to_ns
 
-MODE: Final = "walkforward"
 _MEASURES: Final = ("sharpe", "total_return", "max_drawdown_pct", "num_trades")
 
 
-def study_of(setup: TrialSetup, plan: Mapping[str, Any], *, planned: int, created_at: dt.datetime, workspace: Path, command: str) -> Study:
+def study_of(
+    setup: TrialSetup, plan: Mapping[str, Any], *, planned: int, created_at: dt.datetime, workspace: Path, command: str
+) -> Study:
     """Return the study under which the trials of a walk-forward are recorded.
 
     Parameters
@@ -46,11 +47,11 @@ def study_of(setup: TrialSetup, plan: Mapping[str, Any], *, planned: int, create
     command : str
         What started it.
     """
-    hashed = config_hash({**setup.config, MODE: dict(plan)})
+    hashed = config_hash({**setup.config, WALK_FORWARD: dict(plan)})
     name = run_id(created_at, setup.title, hashed).replace("bt_", "wf_", 1)
     return Study(
         id=free_run_id(workspace, name),
-        kind=MODE,
+        kind=WALK_FORWARD,
         created_at=format_utc(to_ns(created_at)),
         title=setup.title,
         strategy=setup.strategy.name,
@@ -110,7 +111,7 @@ def write_walk_forward(result: WalkForwardResult, setup: TrialSetup, study: Stud
             (folder / name).write_bytes(picture)
         write_json(folder / "metrics.json", result.metrics)
         write_json(folder / "summary.json", summary(result, study))
-        config = plain({**study.config, MODE: study.plan})
+        config = plain({**study.config, WALK_FORWARD: study.plan})
         (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=True, allow_unicode=True), encoding="utf-8")
         (folder / "label.txt").write_text(f"{' '.join(study.title.split())}\n", encoding="utf-8")
         counts = {name: len(rows) for name, (_, rows) in tables.items()}
@@ -125,7 +126,7 @@ def _manifest(
     info = RunInfo(
         run_id=study.id,
         title=study.title,
-        mode=MODE,
+        mode=WALK_FORWARD,
         created_at=study.created_at,
         code_version=code_version(),
         python_version=python_version(),
@@ -138,7 +139,7 @@ def _manifest(
         symbols=source.symbols,
         start=result.folds[0].fold.test_start.isoformat(),
         end=result.folds[-1].fold.test_end.isoformat(),
-        config={**study.config, MODE: study.plan},
+        config={**study.config, WALK_FORWARD: study.plan},
         config_hash=study.config_hash,
         code_hash=study.code_hash,
         costs={
@@ -152,7 +153,7 @@ def _manifest(
         "schema_version": SCHEMA_VERSION,
         "run_id": study.id,
         "created_at": study.created_at,
-        "mode": MODE,
+        "mode": WALK_FORWARD,
         "strategy": [study.strategy],
         "strategy_version": [study.version],
         "info": plain(info.to_dict()),
@@ -190,25 +191,37 @@ def _fold(outcome: FoldOutcome, objective: str) -> dict[str, Any]:
         "params": None if chosen is None else chosen.params,
         "in_sample": natural(objective, outcome.in_sample),
         "out_of_sample": natural(objective, outcome.out_of_sample),
-        "in_sample_metrics": None if chosen is None else {name: chosen.metrics[name] for name in _MEASURES},
-        "out_of_sample_metrics": None if test is None or not test.completed else {name: test.metrics[name] for name in _MEASURES},
+        "in_sample_metrics": _measured(chosen),
+        "out_of_sample_metrics": _measured(test),
         "problem": outcome.problem,
     }
 
 
-_Table = tuple[tuple[str, ...], list[dict[str, Any]]]
+def _measured(trial: Trial | None) -> dict[str, Metric] | None:
+    return {name: trial.metrics[name] for name in _MEASURES} if trial is not None and trial.completed else None
+
+
+_Table: TypeAlias = tuple[tuple[str, ...], list[Row]]
+
+
+def _table(rows: list[dict[str, Any]]) -> _Table:
+    return tuple(rows[0]), [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
 
 
 def _folds(result: WalkForwardResult) -> _Table:
     rows = []
     for item in (_fold(outcome, result.objective) for outcome in result.folds):
         sides = {"in_sample": item.pop("in_sample_metrics"), "out_of_sample": item.pop("out_of_sample_metrics")}
-        spans = {f"{name}_{end}": day for name in ("train", "test") for end, day in zip(("start", "end"), item.pop(name), strict=True)}
+        spans = {
+            f"{name}_{end}": day
+            for name in ("train", "test")
+            for end, day in zip(("start", "end"), item.pop(name), strict=True)
+        }
         params = item.pop("params") or {}
-        chosen = {name: params.get(name) for name in result.space.axes}
+        chosen = {f"param_{name}": params.get(name) for name in result.space.axes}
         measured = {f"{side}_{name}": (values or {}).get(name) for side, values in sides.items() for name in _MEASURES}
         rows.append({"fold": item.pop("fold"), **spans, **item, **chosen, **measured})
-    return tuple(rows[0]), rows
+    return _table(rows)
 
 
 def _trials(result: WalkForwardResult) -> _Table:
@@ -220,7 +233,7 @@ def _trials(result: WalkForwardResult) -> _Table:
             "ordinal": place,
             "window": window,
             "fold": fold,
-            **{name: trial.params.get(name) for name in names},
+            **{f"param_{name}": trial.params.get(name) for name in names},
             "status": trial.status,
             "reason": trial.reason,
             **{name: trial.metrics.get(name) for name in _MEASURES},
@@ -228,11 +241,11 @@ def _trials(result: WalkForwardResult) -> _Table:
             "digest": trial.digest,
         }
 
-    listed = [("train", f.fold.number, trial) for f in result.folds for trial in f.trials]
-    listed += [("hindsight", None, trial) for trial in result.hindsight]  # type: ignore[list-item]
+    listed: list[tuple[str, int | None, Trial]] = [("train", f.fold.number, trial) for f in result.folds for trial in f.trials]
+    listed += [("hindsight", None, trial) for trial in result.hindsight]
     listed += [("test", f.fold.number, f.test) for f in result.folds if f.test is not None]
     rows = [row(place, window, fold, trial) for place, (window, fold, trial) in enumerate(listed)]
-    return tuple(rows[0]), rows
+    return _table(rows)
 
 
 def _curve(result: WalkForwardResult) -> _Table:
@@ -243,4 +256,4 @@ def _curve(result: WalkForwardResult) -> _Table:
             result.days.tolist(), result.returns.tolist(), result.equity.tolist(), below.tolist(), percent.tolist(), strict=True
         )
     ]
-    return tuple(rows[0]), rows
+    return _table(rows)

@@ -132,9 +132,7 @@ class WindowedSetup(TrialSetup):
         return {}
 
 
-def run_all(
-    pool: TrialPool, tasks: Sequence[Mapping[str, Any]], tell: Callable[[int, Trial], None]
-) -> list[Trial]:
+def run_all(pool: TrialPool, tasks: Sequence[Mapping[str, Any]], tell: Callable[[int, Trial], None]) -> list[Trial]:
     """Run every task and return the trials in the order of `tasks`, whichever was finished first.
 
     Parameters

@@ -23,6 +23,7 @@ from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
 from fairlead.cli.strategy import app as strategy
 from fairlead.cli.version import print_version, version
+from fairlead.cli.walkforward import walkforward
 from fairlead.core.errors import FairleadError, StorageError
 
 app = typer.Typer(
@@ -43,6 +44,7 @@ app.command("backtest", rich_help_panel=_RUN)(backtest)
 app.command("report", rich_help_panel=_RUN)(report)
 app.command("replay", rich_help_panel=_RUN)(replay)
 app.command("compare", rich_help_panel=_RUN)(compare)
+app.command("walkforward", rich_help_panel=_RUN)(walkforward)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
