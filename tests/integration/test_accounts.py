@@ -198,3 +198,11 @@ def test_a_simple_account_with_leverage_is_closed_once_its_equity_is_gone():
     assert told(record) == [("SELL", 100, 100), ("BUY", 100, 220)]
     refused = daily([FLAT] * 2, {0: [OrderIntent.market("A", 101)]}, account={"leverage": 1.0})
     assert reasons(refused) == ["insufficient_buying_power"]
+
+
+def test_what_a_sale_brings_buys_something_else_in_the_same_decision():
+    source = days({"A": [FLAT] * 4, "B": steady(4)})
+    script = {0: [OrderIntent.market("A", 100)], 1: [OrderIntent.market("B", 90), OrderIntent.market("A", -100)]}
+    record = run(source, allocate(Scripted(script), capital=10_000.0), execution=free(account={"type": "cash"}))
+    assert [(f.symbol, f.quantity) for f in record.fills] == [("A", 100), ("A", 100), ("B", 90)]
+    assert record.account.cash.min() >= 0

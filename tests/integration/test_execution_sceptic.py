@@ -785,20 +785,17 @@ def test_wild_runs_leave_nothing_of_a_strategy_that_fell(name):
 # --- known, and not mended yet ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="a resting purchase is valued at the last price and not at its limit")
 def test_a_cash_account_pays_no_more_for_a_limit_than_its_limit():
     script = {0: [OrderIntent.limit("A", 150, 50, time_in_force=GTC)]}
     record = daily([FLAT, FLAT, (100, 100, 45, 50)], script, capital=10_000.0, account={"type": "cash"})
     assert net(record) == 150
 
 
-@pytest.mark.xfail(strict=True, reason="a set of which one order is refused is not refused as a whole")
 def test_a_set_with_a_refused_member_is_refused():
     legs = one_cancels_other(OrderIntent.limit("X", 1, 90), OrderIntent.limit("A", 1, 95, time_in_force=GTC))
     assert daily([FLAT, FLAT, (100, 100, 90, 95)], {0: legs}).fills == []
 
 
-@pytest.mark.xfail(strict=True, reason="the harness drops what a strategy said of trails, sets and reducing")
 def test_the_harness_shows_what_was_asked_for():
     strategy = Scripted(
         {0: [OrderIntent.trailing_stop("A", -10, amount=5), OrderIntent(symbol="A", amount=-1, reduce_only=True)]}

@@ -214,7 +214,7 @@ class _Side(NamedTuple):
         seen: Counter[tuple[int, str, str, str]] = Counter()
         orders: dict[_Key, Order] = {}
         for order in record.orders:
-            stem = (order.created_ns, order.strategy, order.symbol, order.side.value)
+            stem = (order.created_ns, order.strategy, order.decided_symbol or order.symbol, order.side.value)
             orders[(*stem, seen[stem])] = order
             seen[stem] += 1
         fills: dict[str, list[Fill]] = {}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 from fairlead.core.errors import ContractError
+
+_LATER: Final = frozenset({"fidelity", "ticks", "ticks_hash"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,10 @@ class RunInfo:
         Commission and slippage settings as plain data.
     command : str
         The command line or call that made the run.
+    fidelity : str
+        What orders met: ``bars``, ``quotes`` or ``trades``.
+    ticks, ticks_hash : str
+        Name of the quotes and trades, and SHA-256 of their files; empty for bars.
     """
 
     run_id: str
@@ -61,6 +67,9 @@ class RunInfo:
     code_hash: str = ""
     costs: dict[str, Any] = field(default_factory=dict)
     command: str = ""
+    fidelity: str = "bars"
+    ticks: str = ""
+    ticks_hash: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON-able data."""
@@ -73,10 +82,11 @@ class RunInfo:
         Raises
         ------
         ContractError
-            If a key is missing or unknown.
+            If a key is missing or unknown. What runs of an earlier version do not say of their fidelity is no fault: they were
+            run on bars.
         """
         known = {f.name for f in fields(cls)}
-        if known != set(data):
+        if known - _LATER != set(data) - _LATER:
             wrong = sorted(known ^ set(data))
             raise ContractError.of("run info", f"have exactly the keys {', '.join(sorted(known))}", wrong)
         return cls(**{**data, "symbols": tuple(data["symbols"])})

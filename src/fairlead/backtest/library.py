@@ -19,8 +19,8 @@ _SHOWN: Final = 5
 def list_runs(workspace: str | Path) -> list[dict[str, Any]]:
     """Return the runs of a workspace in short, the newest first.
 
-    Each has run_id, title, mode, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory without a
-    readable manifest has status ``DAMAGED`` and is listed last: a list must not fail because of one run.
+    Each has run_id, title, mode, created_at, status, synthetic, dataset, start, end, digest, metrics and path. A directory
+    without a readable manifest has status ``DAMAGED`` and is listed last: a list must not fail because of one run.
     """
     folder = Path(workspace) / RUNS
     if not folder.is_dir():

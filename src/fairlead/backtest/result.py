@@ -202,6 +202,7 @@ class Result:
             "status": self.status,
             "digest": self.digest,
             "synthetic": self.info.synthetic,
+            "fidelity": self.info.fidelity,
             "metrics": dict(self.metrics),
             "strategies": [
                 {

@@ -15,6 +15,7 @@ from fairlead.core.identity import slug
 from fairlead.core.time import day_to_date, format_utc, to_ns
 from fairlead.engine.recorder import Watch
 from fairlead.engine.session import Progress, SessionPlan, run_session
+from fairlead.execution.fidelity import ticks_of
 
 RunMode: TypeAlias = Literal["backtest", "replay"]
 
@@ -70,6 +71,7 @@ def run_backtest(
     record = run_session(plan, progress, watch)
     days = record.account.session
     source = plan.source
+    ticks = ticks_of(plan.execution, source.symbols)
     info = RunInfo(
         run_id=plan.run_id,
         title=title,
@@ -94,5 +96,8 @@ def run_backtest(
             "commission": plan.execution.commission.model_dump(mode="json"),
         },
         command=command,
+        fidelity=plan.execution.fidelity,
+        ticks=ticks.name if ticks is not None else "",
+        ticks_hash=ticks.content_hash if ticks is not None else "",
     )
     return Result(record, info, instruments=dict(plan.instruments))

@@ -65,8 +65,8 @@ class WalkForward:
     purge : int
         Length of a label in rows: the last `purge` rows before the test window are removed from training.
     embargo : int
-        A training window that begins within `embargo` rows after an earlier test window begins after them. No test window lies
-        before an anchored training window, so there it removes nothing.
+        The first `embargo` rows after a test window that ended before a training window begins are removed from the training.
+        No test window lies before an anchored training window, so there it removes nothing.
 
     Raises
     ------

@@ -46,10 +46,10 @@ def heatmap_figure(result: SweepResult) -> Figure:
         raise ConfigurationError.of("sweep", rule, str(result.space), "Look at plot('parallel').")
     y_name, x_name = sorted(result.space.axes, key=lambda name: -_distinct(result, name))[:2]
     others = [name for name in result.space.axes if name not in (x_name, y_name)]
-    over = f", mean over {', '.join(others)}" if others else ""
+    is_map = all(_is_finite(result, name) for name in (x_name, y_name))
+    over = f", {'mean over' if is_map else 'whatever the'} {', '.join(others)}" if others else ""
     figure, axes = _figure(result, f"{_label(result.objective)} by {y_name} and {x_name}{over}")
     figure.set_size_inches(9, 6.2)
-    is_map = all(_is_finite(result, name) for name in (x_name, y_name))
     (_cells if is_map else _points)(figure, axes, result, (x_name, y_name))
     axes.set_xlabel(x_name, color=MUTED)
     axes.set_ylabel(y_name, color=MUTED)
@@ -160,7 +160,7 @@ def _points(figure: Figure, axes: Axes, result: SweepResult, names: tuple[str, s
 
 def _bar(figure: Figure, axes: Axes, shades: ScalarMappable, objective: str) -> None:
     bar = figure.colorbar(shades, ax=axes, label=_label(objective), pad=0.02)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(colors=MUTED, labelsize=9, length=0)
 
 

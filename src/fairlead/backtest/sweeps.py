@@ -102,8 +102,8 @@ def sweep(
     """Run a strategy with many parameter sets and return what became of each.
 
     Every trial equals ``fairlead.backtest`` with its parameters, to the bit, whatever the number of processes. Each is recorded
-    in ``registry.db`` of the workspace as it finishes. A set that the strategy's `validate` refuses is recorded as refused, a run
-    that raises as failed; neither ends the sweep.
+    in ``registry.db`` of the workspace as it finishes. A set that the strategy's `validate` refuses is recorded as refused, a
+    run that raises as failed; neither ends the sweep.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
 from fairlead.backtest.info import plain
+from fairlead.backtest.kept import KeptSource
 from fairlead.backtest.trials import Trial, TrialSetup
 from fairlead.core.errors import ConfigurationError
 
@@ -52,6 +53,7 @@ class TrialPool:
         if workers < 1:
             raise ConfigurationError.of("workers", "be at least 1", workers)
         self._setup, self._workers = setup, workers
+        self._kept = setup.on(KeptSource(setup.source)) if workers == 1 else setup
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._path = ""
         self._pool: ProcessPoolExecutor | None = None
@@ -171,6 +173,10 @@ def _run(path: str, params: dict[str, Any]) -> Trial:
 
 @lru_cache(maxsize=1)
 def _opened(path: str) -> TrialSetup:
-    setup = pickle.loads(Path(path).read_bytes())  # noqa: S301  written by the parent, in a folder that only we may read
+    try:
+        setup = pickle.loads(Path(path).read_bytes())  # noqa: S301  written by the parent, in a folder that only we may read
+    except (ImportError, AttributeError) as exc:
+        remedy = "Put the strategy at the top level of a file that can be imported, or use workers=1."
+        raise ConfigurationError(f"another process cannot load the study: {exc}. {remedy}") from exc
     assert isinstance(setup, TrialSetup)
-    return setup
+    return setup.on(KeptSource(setup.source))

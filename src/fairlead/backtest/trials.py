@@ -86,8 +86,9 @@ class TrialSetup:
     position: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without what was looked up: a class from a file of strategies cannot be sent, and its name can.
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        # Without what was looked up or built: a class from a file of strategies cannot be sent, and its name can.
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**state, "plan": replace(self.plan, allocations=())}
 
     @property
     def source(self) -> DataSource:

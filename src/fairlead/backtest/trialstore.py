@@ -220,7 +220,7 @@ class TrialStore:
             return int(self._db.execute(f"SELECT COUNT(*) FROM trials WHERE {where}", tuple(given.values())).fetchone()[0])  # noqa: S608  names of our own
 
     def distinct(self, strategy: str, data_hash: str, *, study: str | None = None) -> int:
-        """Return how many different runs of a strategy on some data were tried: a repeated one counts once, a refused one not."""
+        """Return how many different runs of a strategy on some data there were: a repeated one counts once."""
         query = (
             "SELECT COUNT(DISTINCT config_hash || params) FROM trials "
             "WHERE strategy = ? AND data_hash = ? AND status != 'refused' AND (? IS NULL OR study = ?)"

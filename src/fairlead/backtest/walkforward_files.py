@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import yaml
 
 from fairlead.backtest.info import RunInfo, plain
-from fairlead.backtest.library import free_run_id
 from fairlead.backtest.manifest import MANIFEST, SCHEMA_VERSION
 from fairlead.backtest.metrics import Metric, drawdowns
 from fairlead.backtest.objectives import natural
@@ -29,7 +28,13 @@ _MEASURES: Final = ("sharpe", "total_return", "max_drawdown_pct", "num_trades")
 
 
 def study_of(
-    setup: TrialSetup, plan: Mapping[str, Any], *, planned: int, created_at: dt.datetime, workspace: Path, command: str
+    setup: TrialSetup,
+    plan: Mapping[str, Any],
+    *,
+    planned: int,
+    created_at: dt.datetime,
+    command: str = "",
+    taken: Collection[str] = (),
 ) -> Study:
     """Return the study under which the trials of a walk-forward are recorded.
 
@@ -42,15 +47,19 @@ def study_of(
         How many runs it will take.
     created_at : datetime
         Aware.
-    workspace : Path
-        No run in it has the study's id.
     command : str
         What started it.
+    taken : collection of str
+        Names that it cannot have: two may begin in one second.
     """
     hashed = config_hash({**setup.config, WALK_FORWARD: dict(plan)})
-    name = run_id(created_at, setup.title, hashed).replace("bt_", "wf_", 1)
+    name = free = run_id(created_at, setup.title, hashed).replace("bt_", "wf_", 1)
+    ordinal = 1
+    while free in taken:
+        ordinal += 1
+        free = f"{name}_{ordinal}"
     return Study(
-        id=free_run_id(workspace, name),
+        id=free,
         kind=WALK_FORWARD,
         created_at=format_utc(to_ns(created_at)),
         title=setup.title,
@@ -62,7 +71,7 @@ def study_of(
         dataset=setup.source.name,
         synthetic=setup.source.is_synthetic,
         code_hash=setup.code_hash,
-        config_hash=hashed,
+        config_hash=config_hash(setup.config),
         data_hash=setup.source.content_hash,
         command=command,
     )
@@ -164,10 +173,7 @@ def _manifest(
 
 def digest(result: WalkForwardResult) -> str:
     """Return a hash of all trials' digests and of what was chosen: equal for equal walk-forwards."""
-    folds = [
-        [[t.params, t.digest] for t in f.trials] + [[f.test.params, f.test.digest] if f.test is not None else None]
-        for f in result.folds
-    ]
+    folds = [[[t.params, t.digest] for t in (*f.trials, *((f.test,) if f.test is not None else ()))] for f in result.folds]
     return sha256_bytes(canonical_json(plain(folds)).encode())
 
 

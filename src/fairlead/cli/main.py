@@ -22,6 +22,7 @@ from fairlead.cli.replay import replay
 from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
 from fairlead.cli.strategy import app as strategy
+from fairlead.cli.sweep import sweep
 from fairlead.cli.version import print_version, version
 from fairlead.cli.walkforward import walkforward
 from fairlead.core.errors import FairleadError, StorageError
@@ -45,6 +46,7 @@ app.command("report", rich_help_panel=_RUN)(report)
 app.command("replay", rich_help_panel=_RUN)(replay)
 app.command("compare", rich_help_panel=_RUN)(compare)
 app.command("walkforward", rich_help_panel=_RUN)(walkforward)
+app.command("sweep", rich_help_panel=_RUN)(sweep)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)

@@ -64,6 +64,7 @@ def print_summary(result: Result, folder: Path) -> None:
             say("  [yellow]![/] {warning}", warning=warning)
     say("  [dim]run[/]     {run}", run=result.run_id)
     say("  [dim]digest[/]  {digest}", digest=result.digest[:16])
+    say("  [dim]orders[/]  meet {fidelity}", fidelity=info.fidelity)
     if (folder / "report.html").is_file():
         say(
             "  [dim]report[/]  [link={uri}]{path}[/link]",

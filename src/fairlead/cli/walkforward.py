@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fairlead.backtest.walkforward import FoldOutcome, WalkForwardResult
 
 _NO_NUMBER = "-"
+MOST_RUNS: Final = 10_000
+"""More than this have to be asked for in so many words."""
 
 
 def walkforward(
@@ -24,6 +26,7 @@ def walkforward(
         list[str] | None,
         typer.Option(
             "--param",
+            "-P",
             help="Values to try: fast=5:50:5 or slow=50,100; may be repeated.",
             metavar="NAME=VALUES",
             show_default=False,
@@ -44,13 +47,19 @@ def walkforward(
     search: Annotated[str, typer.Option("--search", help="grid or random.", metavar="KIND")] = "grid",
     trials: Annotated[
         int | None,
-        typer.Option("--trials", help="How many parameter sets a random search draws.", metavar="N", show_default=False),
+        typer.Option("--trials", "-n", help="How many parameter sets a random search draws.", metavar="N", show_default=False),
     ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the search; that of the runs is the file's.", min=0, metavar="S")
+    ] = 42,
     strategy: Annotated[
         str | None,
         typer.Option("--strategy", help="Whose parameters, if several are enabled.", metavar="NAME", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", help="Processes; the result is the same.", metavar="N")] = 1,
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes.", min=1, max=1024, metavar="N")] = 1,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Run more than 10,000 times without being asked.", metavar="")
+    ] = False,
     profile: ProfileOption = None,
     override: OverrideOption = None,
     workspace: WorkspaceOption = None,
@@ -61,9 +70,10 @@ def walkforward(
     Example: fairlead walkforward configs/environments/backtest.yaml --param fast=10:50:10 --param slow=100,200
     """
     from fairlead.backtest.objectives import objective_of
-    from fairlead.backtest.rundir import WALK_FORWARD
+    from fairlead.backtest.rundir import RUNS, WALK_FORWARD
     from fairlead.backtest.space import ParameterSpace
     from fairlead.backtest.splitters import WalkForward
+    from fairlead.backtest.sweeps import check_size
     from fairlead.backtest.trialstore import TrialStore
     from fairlead.backtest.walkforward import candidates_of, run_count, walk_forward
     from fairlead.backtest.walkforward_files import study_of, summary, write_walk_forward
@@ -71,28 +81,28 @@ def walkforward(
     from fairlead.core.errors import ConfigurationError
     from fairlead.engine.clock import WallClock
 
-    if workers < 1:
-        raise ConfigurationError.of("--workers", "be at least 1", workers)
     splitter = WalkForward(train=train, test=test, anchored=anchored, purge=purge, embargo=embargo)
     objective_of(objective)
     session = load_session(config, profile, override, workspace)
     setup = trial_setup(session, strategy)
-    space = ParameterSpace.parse(param or [], setup.strategy.parameters, setup.strategy.name)
-    found = {"search": search, "trials": trials, "seed": setup.plan.seed}
+    if not param:
+        raise ConfigurationError.of(
+            "--param", "be given at least once", "nothing", f"Known: {', '.join(setup.strategy.parameters)}."
+        )
+    space = ParameterSpace.parse(param, setup.strategy.parameters, setup.strategy.name)
+    found = {"search": search, "trials": trials, "seed": seed}
     folds = _fold_count(setup, splitter)
-    candidates, _ = candidates_of(setup, space, search=search, trials=trials, seed=setup.plan.seed)
+    candidates, _ = candidates_of(setup, space, search=search, trials=trials, seed=seed)
     runs = run_count(folds, len(candidates))
+    if not yes:
+        check_size(runs, MOST_RUNS, "Add --yes if you mean it, take larger steps, or draw some: --search random --trials 50.")
     rules = {"train": train, "test": test, "anchored": anchored, "purge": purge, "embargo": embargo}
     plan = {"space": space.to_dict(), **found, "objective": objective, **rules}
-    study = study_of(
-        setup,
-        plan,
-        planned=runs,
-        created_at=WallClock().now(),
-        workspace=session.workspace,
-        command=f"fairlead {WALK_FORWARD} {config.as_posix()}",
-    )
+    command = f"fairlead {WALK_FORWARD} {config.as_posix()}"
     with TrialStore(session.workspace) as store, progress("walk-forward", runs, quiet=json) as tell:
+        runs_there = {path.name for path in (session.workspace / RUNS).glob("wf_*")}
+        taken = runs_there | {study.id for study in store.studies()}
+        study = study_of(setup, plan, planned=runs, created_at=WallClock().now(), command=command, taken=taken)
         store.begin(study)
         result = walk_forward(
             setup,
@@ -101,7 +111,7 @@ def walkforward(
             objective=objective,
             search=search,
             trials=trials,
-            seed=setup.plan.seed,
+            seed=seed,
             workers=workers,
             record=lambda place, trial: store.add(study.id, [(place, trial)]),
             progress=tell,

@@ -19,6 +19,7 @@ from fairlead.data.source import DataSource
 from fairlead.data.universe import Universe
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Allocation, SessionPlan
+from fairlead.execution.fidelity import ticks_of
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.supply import FeatureSupply
 from fairlead.sdk.registry import find_strategy
@@ -119,6 +120,7 @@ def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str
     for i, entry in enumerate(settings.strategies):
         if entry.enabled:
             _check_symbols(loaded, source, i)
+    _check_ticks(loaded, source)
     return session
 
 
@@ -141,6 +143,16 @@ def _universe(loaded: LoadedConfig) -> Universe | None:
         return Universe.load(path)
     except (ConfigurationError, ContractError, DataError) as exc:
         raise loaded.problem(("universe", "path"), exc) from exc
+
+
+def _check_ticks(loaded: LoadedConfig, source: DataSource) -> None:
+    execution = loaded.settings.execution
+    if not isinstance(execution, ExecutionSettings):
+        return
+    try:
+        ticks_of(execution, source.symbols)
+    except (ContractError, DataError) as exc:
+        raise loaded.problem(("execution", "ticks"), exc) from exc
 
 
 def _check_symbols(loaded: LoadedConfig, source: DataSource, index: int) -> None:

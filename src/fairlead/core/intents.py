@@ -17,7 +17,8 @@ _TARGETS: Final = frozenset({AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGH
 _WITH_LIMIT: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _IN_AUCTIONS: Final = frozenset({OrderType.MARKET, OrderType.LIMIT})
-_AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
+_OPG: Final = TimeInForce.OPG
+_CLS: Final = TimeInForce.CLS
 _GTD: Final = TimeInForce.GTD
 _TRAILING: Final = OrderType.TRAILING_STOP
 
@@ -123,7 +124,7 @@ class OrderIntent:
             to_ns(self.expires_at)
         if self.order_type is _TRAILING or self.trail_amount is not None or self.trail_percent is not None:
             _check_trail(f"{self.symbol} {self.order_type}", self.order_type, self.trail_amount, self.trail_percent)
-        if self.time_in_force in _AUCTIONS and self.order_type not in _IN_AUCTIONS:
+        if (self.time_in_force is _OPG or self.time_in_force is _CLS) and self.order_type not in _IN_AUCTIONS:
             raise ContractError.of(f"{self.symbol} {self.time_in_force} order", "be a market or limit order", self.order_type)
         if self.exits is not None or self.followers:
             self._check_family()

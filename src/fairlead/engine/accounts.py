@@ -8,7 +8,7 @@ from typing import Final
 from fairlead.core.bars import Cursor
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import Order, Side
+from fairlead.core.orders import Order, OrderType, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.core.time import day_to_date
 from fairlead.engine.record import FinancingCharge
@@ -20,6 +20,7 @@ Charge = Callable[[float], float]
 """Units -> the commission of executing them now, in currency."""
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _SELL: Final = Side.SELL
+_MARKET: Final = OrderType.MARKET
 # A limit is not breached by the last bit of a sum of floats.
 _ROUNDING: Final = 1e-9
 
@@ -106,8 +107,19 @@ class Accounts:
             holdings,
             self._account,
             working=_opening_value(runner, working),
-            unsettled=self._unsettled(runner.name),
+            unsettled=self._unsettled(runner.name) - self._coming(runner, working),
         )
+
+    def _coming(self, runner: StrategyRunner, working: Sequence[Order]) -> float:
+        # Sales are under way before purchases; if they bring less than they were taken for, the fill buys less.
+        if self._account.type != "cash" or self._account.settlement_days:
+            return 0.0
+        ledger, coming = runner.ledger, 0.0
+        for order in working:
+            if order.side is _SELL and order.order_type is _MARKET:
+                units = min(order.remaining, max(0.0, ledger.quantity(order.symbol)))
+                coming += units * ledger.marks[order.symbol] * ledger.multipliers.get(order.symbol, 1.0)
+        return coming
 
     def affordable(
         self, runner: StrategyRunner, order: Order, quantity: float, price: float, lot: float, charge: Charge

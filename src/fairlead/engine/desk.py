@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 from fairlead.core.bars import Cursor
@@ -21,13 +22,15 @@ from fairlead.core.orders import (
     Side,
     TimeInForce,
 )
+from fairlead.data.ticks import TickSource
 from fairlead.engine.accounts import Accounts, Charge
 from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.fidelity import open_execution
 from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
-from fairlead.execution.simulated import SimulatedExecution
+from fairlead.execution.venue import Venue
 from fairlead.risk.pretrade import ProjectedExposure, Rejection, check_order
 from fairlead.risk.sizing import size_intent
 
@@ -56,8 +59,7 @@ class OrderDesk:
 
     Attributes
     ----------
-    execution : SimulatedExecution
-        The venue.
+    execution : Venue
     orders, updates, fills : list
         Everything that happened, in order.
     gone : dict of str to str
@@ -76,6 +78,7 @@ class OrderDesk:
         one_bar_sessions: bool = False,
         session_close: SessionClose | None = None,
         accounts: Accounts | None = None,
+        ticks: TickSource | None = None,
     ) -> None:
         self.orders: list[Order] = []
         self.updates: list[OrderUpdate] = []
@@ -91,11 +94,12 @@ class OrderDesk:
         self._children: list[Order] = []
         if accounts is not None:
             accounts.lots = {symbol: instrument.lot_step for symbol, instrument in instruments.items()}
-        self.execution = SimulatedExecution(
+        self.execution: Venue = open_execution(
             execution,
             instruments,
             latency,
             self.hear,
+            ticks=ticks,
             held=lambda name, symbol: self._runners[name].ledger.quantity(symbol),
             one_bar_sessions=one_bar_sessions,
             session_close=session_close,
@@ -152,6 +156,16 @@ class OrderDesk:
             ordinals[symbol] = ordinal + 1
             group = group_id(symbol, now, ordinal)
             self._submit(runner, intent, quantity, group, exposure, sets.setdefault(intent.oco, group) if intent.oco else "")
+        if sets:
+            self._end_broken_sets(frozenset(sets.values()), now)
+
+    def _end_broken_sets(self, sets: frozenset[str], now: int) -> None:
+        # A set of which one order was refused is not what was asked for: a target without its stop, say.
+        decided = takewhile(lambda order: order.created_ns == now, reversed(self.orders))
+        broken = {order.oco_id for order in decided if order.oco_id in sets and order.status is _REJECTED}
+        for order in [o for o in self.execution.working.values() if o.oco_id in broken]:
+            if not order.is_terminal:
+                self.execution.cancel(order.order_id, now, "oco_refused")
 
     def _exposure(self, runner: StrategyRunner) -> ProjectedExposure:
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
@@ -214,13 +228,10 @@ class OrderDesk:
             rejection = Rejection(self.gone[symbol])
         if rejection is None and not (intent.reduce_only and price > 0):
             rejection = self._check(runner, symbol, quantity, intent.order_type, exposure, oco_id)
-        if rejection is None and self._accounts is not None and not intent.reduce_only:
-            refused = self._accounts.refuses(
-                runner, self._instruments[symbol], quantity, price, self.working(runner.name), oco_id=oco_id
-            )
-            rejection = Rejection(refused) if refused is not None else None
         order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, self._cursor.known_ns)
         order.oco_id = oco_id
+        if rejection is None and self._accounts is not None and not order.reduce_only:
+            rejection = self._ask_account(self._accounts, runner, order, price)
         self.orders.append(order)
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
@@ -233,6 +244,14 @@ class OrderDesk:
             self.execution.submit(order)
         else:
             self._submit_family(runner, intent, order)
+
+    def _ask_account(self, accounts: Accounts, runner: StrategyRunner, order: Order, price: float) -> Rejection | None:
+        quantity, limit = order.side.sign * order.quantity, order.limit_price
+        if order.side is _BUY and limit is not None:
+            price = min(price, limit)  # it pays no more
+        instrument = self._instruments[order.symbol]
+        refused = accounts.refuses(runner, instrument, quantity, price, self.working(runner.name), oco_id=order.oco_id)
+        return Rejection(refused) if refused is not None else None
 
     def _submit_family(self, runner: StrategyRunner, intent: OrderIntent, order: Order) -> None:
         followers = self._followers(runner, order, intent.followers) if intent.followers else []

@@ -36,7 +36,8 @@ class PriceNotes:
             new = orders[self._orders :]
             self._orders += count
             # An order for a symbol that the run does not have was refused; it has no price.
-            column = np.fromiter((block.columns.get(order.symbol, _ABSENT) for order in new), np.int64, count)
+            symbols = (order.decided_symbol or order.symbol for order in new)
+            column = np.fromiter((block.columns.get(symbol, _ABSENT) for symbol in symbols), np.int64, count)
             created = np.fromiter(map(_CREATED, new), np.int64, count)
             row = np.maximum(np.searchsorted(block.known_ns, created, side="right") - 1, 0)
             self._arrival.append(np.where(column == _ABSENT, np.nan, block.mark[row, column]))
@@ -52,8 +53,14 @@ class PriceNotes:
                 bar[:, i] = field[row, column]
             self._bar.append(bar)
 
-    def prices(self) -> ExecutionPrices:
-        """Return everything noted; what a run of bars does not know is NaN."""
+    def prices(self, mids: Sequence[float] = ()) -> ExecutionPrices:
+        """Return everything noted; what a run of bars does not know is NaN.
+
+        Parameters
+        ----------
+        mids : sequence of float
+            The middle of bid and offer at each fill; empty if it is not known.
+        """
         arrival = np.concatenate(self._arrival) if self._arrival else np.empty(0)
         bar = np.concatenate(self._bar) if self._bar else np.empty((0, 5))
-        return ExecutionPrices(arrival, bar, np.full(len(bar), np.nan))
+        return ExecutionPrices(arrival, bar, np.array(mids) if len(mids) else np.full(len(bar), np.nan))

@@ -30,6 +30,7 @@ from fairlead.engine.record import RunRecord
 from fairlead.engine.recorder import RecordedStages, Recorder, Watch
 from fairlead.engine.runner import StrategyRunner
 from fairlead.engine.universe import RunUniverse
+from fairlead.execution.fidelity import ticks_of
 from fairlead.execution.latency import Latency
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.supply import FeatureSupply
@@ -195,6 +196,7 @@ class _Session:
             one_bar_sessions=not plan.source.bar_size.is_intraday,
             session_close=session_closes(plan.source.calendar),
             accounts=self._accounts,
+            ticks=ticks_of(plan.execution, plan.source.symbols),
         )
         self._features = RunFeatures(
             {a.name: a.strategy.required_features() for a in plan.allocations},
@@ -271,7 +273,7 @@ class _Session:
             bars=self.loop.bars,
             digest=run_digest(self._desk.orders, self._desk.updates, self._desk.fills),
             stage_seconds=self._timers.seconds,
-            execution_prices=self._notes.prices(),
+            execution_prices=self._notes.prices(self._desk.execution.mids),
             financing=self._accounts.charges if self._accounts is not None else [],
             events=self._recorder.events if self._recorder is not None and plan.record else None,
         )

@@ -38,6 +38,11 @@ class BarPricer:
         Every row is a whole session.
     session_close : callable, optional
         When sessions close; asked only for orders that need to know.
+
+    Attributes
+    ----------
+    trailing : dict of str to Order
+        The trailing stops that work.
     """
 
     def __init__(
@@ -53,7 +58,7 @@ class BarPricer:
         self._instruments = instruments
         self._one_bar_sessions = one_bar_sessions
         self._session_close = session_close
-        self._trailing: dict[str, Order] = {}
+        self.trailing: dict[str, Order] = {}
         self._young: set[str] = set()
 
     def price(self, order: Order, block: BarBlock, row: int) -> FillPrice | None:
@@ -66,7 +71,12 @@ class BarPricer:
         if (in_force is _OPG or in_force is _CLS) and not self._is_auction(order, block, row, column):
             return None
         open_, high, low = float(block.open[row, column]), float(block.high[row, column]), float(block.low[row, column])
-        late = order.arrives_ns - int(block.label_ns[row]) > self._grace_ns and not self._one_bar_sessions
+        # The journey alone first: a bar opens no sooner than the decision, and reading its label costs more.
+        late = (
+            order.arrives_ns - order.created_ns > self._grace_ns
+            and not self._one_bar_sessions
+            and order.arrives_ns - int(block.label_ns[row]) > self._grace_ns
+        )
         if order.order_type is _TRAILING and order.stop_price is None:
             # What the bar did before the order arrived raises no stop.
             self.follow(order, close if late else open_, Spark(close, FillPhase.CLOSE, 0) if late else None)
@@ -129,7 +139,7 @@ class BarPricer:
         spark : Spark, optional
             The moment inside a bar at which it came to life: what the bar did before it raises no stop.
         """
-        self._trailing[order.order_id] = order
+        self.trailing[order.order_id] = order
         if order.stop_price is None:
             order.stop_price = self._behind(order, price)
         if spark is not None and (spark.phase is FillPhase.CLOSE or spark.moved not in (0, -order.side.sign)):
@@ -137,18 +147,22 @@ class BarPricer:
 
     def forget(self, order: Order) -> None:
         """Let go of an order that has ended."""
-        if self._trailing:
-            self._trailing.pop(order.order_id, None)
+        if self.trailing:
+            self.trailing.pop(order.order_id, None)
 
     def trail(self, block: BarBlock, row: int) -> None:
         """Move trailing stops after a bar: a level that its high has raised does not meet a price that came before the high."""
-        for order in self._trailing.values():
+        for order in self.trailing.values():
             column = block.columns[order.symbol]
             extreme = block.low if order.side is _BUY else block.high
             best = float((block.close if order.order_id in self._young else extreme)[row, column])
-            if best == best and order.stop_price is not None:
-                order.stop_price = tighter(order.side.sign, order.stop_price, self._behind(order, best))
+            self.follow_to(order, best)
         self._young.clear()
+
+    def follow_to(self, order: Order, best: float) -> None:
+        """Move one trailing stop behind a price, if that is nearer; NaN moves none."""
+        if best == best and order.stop_price is not None:
+            order.stop_price = tighter(order.side.sign, order.stop_price, self._behind(order, best))
 
     def _behind(self, order: Order, best: float) -> float:
         amount = _NAN if order.trail_amount is None else order.trail_amount

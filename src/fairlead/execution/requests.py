@@ -18,35 +18,38 @@ class Request(NamedTuple):
 
 
 class Requests:
-    """What is on its way, in order of arrival."""
+    """What is on its way.
 
-    __slots__ = ("_waiting",)
+    Attributes
+    ----------
+    waiting : list of Request
+        In order of arrival.
+    """
+
+    __slots__ = ("waiting",)
 
     def __init__(self) -> None:
-        self._waiting: list[Request] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+        self.waiting: list[Request] = []
 
     def add(self, request: Request) -> None:
         """Send a request off."""
-        self._waiting.append(request)
-        self._waiting.sort(key=lambda waiting: waiting.arrives_ns)
+        self.waiting.append(request)
+        self.waiting.sort(key=lambda waiting: waiting.arrives_ns)
 
     def arrived(self, until_ns: int, order: Order | None = None) -> list[Request]:
         """Return, and take out, what has arrived by an instant, for one order or for all, and concerns one that still works."""
         due: list[Request] = []
         waiting: list[Request] = []
-        for request in self._waiting:
+        for request in self.waiting:
             meant = request.arrives_ns <= until_ns and (order is None or request.order is order)
             (due if meant else waiting).append(request)
-        self._waiting = waiting
+        self.waiting = waiting
         return [request for request in due if not request.order.is_terminal]
 
     def last(self, order: Order, until_ns: int) -> int:
         """Return when the last request of an order arrives that does so by an instant."""
-        return max(request.arrives_ns for request in self._waiting if request.order is order and request.arrives_ns <= until_ns)
+        return max(request.arrives_ns for request in self.waiting if request.order is order and request.arrives_ns <= until_ns)
 
     def touched(self, until_ns: int) -> set[str]:
         """Return the orders that a request will have reached by an instant."""
-        return {request.order.order_id for request in self._waiting if request.arrives_ns <= until_ns}
+        return {request.order.order_id for request in self.waiting if request.arrives_ns <= until_ns}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
@@ -12,7 +13,7 @@ from fairlead.execution.fills import FillPhase, FillPrice
 from fairlead.execution.pricing import MISSED
 from fairlead.execution.venue import Venue
 
-_Candidate: TypeAlias = tuple[int, int, Order, FillPrice]
+Candidate: TypeAlias = tuple[int, int, Order, FillPrice]
 """Phase, age, and what is to be served: in the order of the first two."""
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _CANCELLED: Final = OrderStatus.CANCELLED
@@ -37,35 +38,44 @@ class SimulatedExecution(Venue):
         """
         now, session = int(block.known_ns[row]), int(block.session[row])
         touched: AbstractSet[str] = _NOBODY
-        if self._requests:
+        if self._requests.waiting:
             self._fulfil(int(block.label_ns[row]))
             touched = self._requests.touched(now)
-        candidates = self._candidates(block, row, touched)
+        self._meet(list(self.working.values()), block, row, now, touched)
+        if self._requests.waiting:
+            self._fulfil(now)
+        if self._pricer.trailing:
+            self._pricer.trail(block, row)
+        if self.working:
+            self._end_day(now, session)
+
+    def _meet(self, orders: Sequence[Order], block: BarBlock, row: int, now: int, touched: AbstractSet[str]) -> None:
+        candidates = self._candidates(orders, block, row, now, touched)
         consumed: dict[int, float] = {}
         served = 0
         while served < len(candidates):
             order, found = candidates[served][2:]
             served += 1
             if not order.is_terminal:
-                self._serve(order, found, block, row, consumed)
+                column = block.columns[order.symbol]
+                taken = consumed.get(column, 0.0)
+                free = self._participation * float(block.volume[row, column]) - taken
+                consumed[column] = taken + self._trade(order, found, free, block, row, now)
             if self._awake:
                 self._wake(candidates, served, block, row)
-        if self._requests:
-            self._fulfil(now)
-        self._pricer.trail(block, row)
-        if self.working:
-            self._end_day(now, session)
 
-    def _candidates(self, block: BarBlock, row: int, touched: AbstractSet[str]) -> list[_Candidate]:
-        now, session = int(block.known_ns[row]), int(block.session[row])
-        candidates: list[_Candidate] = []
+    def _candidates(
+        self, orders: Sequence[Order], block: BarBlock, row: int, now: int, touched: AbstractSet[str]
+    ) -> list[Candidate]:
+        session = int(block.session[row])
+        candidates: list[Candidate] = []
         changed = self._change(block, row, touched) if touched else {}
-        for age, order in enumerate(list(self.working.values())):
+        for age, order in enumerate(orders):
             # Hearing of one order may make a strategy fail, which takes its others back.
             if order.is_terminal or not self._has_arrived(order, now, session):
                 continue
             found = self._pricer.price(order, block, row)
-            if order.order_id in changed:
+            if changed and order.order_id in changed:
                 found = self._pricer.price_changed(order, *changed[order.order_id], found, block, row)
             if found is None:
                 continue
@@ -95,13 +105,7 @@ class SimulatedExecution(Venue):
                 self._fulfil(now, order)
         return changed
 
-    def _serve(self, order: Order, found: FillPrice, block: BarBlock, row: int, consumed: dict[int, float]) -> None:
-        column = block.columns[order.symbol]
-        taken = consumed.get(column, 0.0)
-        free = self._participation * float(block.volume[row, column]) - taken
-        consumed[column] = taken + self._trade(order, found, free, block, row, int(block.known_ns[row]))
-
-    def _wake(self, candidates: list[_Candidate], served: int, block: BarBlock, row: int) -> None:
+    def _wake(self, candidates: list[Candidate], served: int, block: BarBlock, row: int) -> None:
         awake, self._awake = self._awake, []
         for child, spark in awake:
             if child.is_terminal or not (self._settings.allow_same_bar_exit or child.role is _FOLLOWER):
@@ -117,7 +121,7 @@ class SimulatedExecution(Venue):
                 self._woken += 1
                 insort(candidates, (int(found.phase), _YOUNGER + self._woken, child, found), lo=served)
 
-    def _rank_sets(self, candidates: list[_Candidate], block: BarBlock, row: int, now: int) -> None:
+    def _rank_sets(self, candidates: list[Candidate], block: BarBlock, row: int, now: int) -> None:
         reached: dict[str, list[int]] = {}
         for place, (phase, _, order, _) in enumerate(candidates):
             if order.oco_id and phase == _AT_STOP:

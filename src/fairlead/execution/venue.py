@@ -74,6 +74,8 @@ class Venue(ABC):
         Orders that are not final, oldest first. What waits for a parent is not among them.
     costs : ExecutionCosts
         What executions cost.
+    mids : list of float
+        The middle of bid and offer at each fill, NaN where it is not known, in the order of the fills; empty on bars.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Venue(ABC):
         session_close: SessionClose | None = None,
     ) -> None:
         self.working: dict[str, Order] = {}
+        self.mids: list[float] = []
         self._settings = settings
         self._pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
         self.costs = ExecutionCosts(settings.slippage.build(), settings.commission.build())
@@ -239,7 +242,13 @@ class Venue(ABC):
             return
         for order in day:
             if not order.is_terminal:
-                self._end(order, _EXPIRED, now, "day_end" if order.time_in_force is _DAY else "auction_over")
+                self._end_session(order, now)
+
+    def _end_session(self, order: Order, now: int) -> None:
+        if order.time_in_force is _DAY:
+            self._end(order, _EXPIRED, now, "day_end")
+        else:
+            self._end(order, _EXPIRED, now, "auction_over")
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
         if self._has_expired(order, now, session) or order.created_ns >= now or order.arrives_ns > now:
@@ -253,9 +262,11 @@ class Venue(ABC):
     def _trade(self, order: Order, found: FillPrice, free: float, block: BarBlock, row: int, now: int) -> float:
         """Let an order take what it may of `free` units at a price, and return what it took."""
         instrument = self._instruments[order.symbol]
-        quantity = self._room(order, instrument.floor_quantity(max(0.0, free)), now)
-        if order.is_terminal:
-            return 0.0
+        quantity = min(order.remaining, instrument.floor_quantity(free) if free > 0.0 else 0.0)
+        if order.reduce_only or order.time_in_force is _FOK:
+            quantity = self._room(order, quantity, now)
+            if order.is_terminal:
+                return 0.0
         paid = 0.0
         slip = self._slip(order, quantity, found.price, block, row) if quantity > 0 else None
         if slip is not None:
@@ -268,7 +279,7 @@ class Venue(ABC):
                 if self._families.used:
                     self._react(order, paid, spark_of(order, found), now, session)
             if paid < quantity and not order.is_terminal:
-                self._end(order, _CANCELLED, now, "insufficient_cash" if order.side is _BUY else "not_borrowable")
+                self._refuse_rest(order, now)
         if not order.is_terminal:
             if order.time_in_force is _IOC:
                 self._end(order, _CANCELLED, now, "ioc_remainder")
@@ -276,9 +287,14 @@ class Venue(ABC):
                 self._end(order, _EXPIRED, now, "auction_over")
         return paid
 
-    def _room(self, order: Order, available: float, now: int) -> float:
-        """Return how much of what is available an order may take; it ends if it may take nothing at all."""
-        quantity = min(order.remaining, available)
+    def _refuse_rest(self, order: Order, now: int) -> None:
+        if order.side is _BUY:
+            self._end(order, _CANCELLED, now, "insufficient_cash")
+        else:
+            self._end(order, _CANCELLED, now, "not_borrowable")
+
+    def _room(self, order: Order, quantity: float, now: int) -> float:
+        """Return how much of a quantity an order may take; it ends if it may take nothing at all."""
         if order.reduce_only:
             reducible = self._reducible(order)
             if not reducible > 0.0:
@@ -331,7 +347,7 @@ class Venue(ABC):
             return True
         in_force = order.time_in_force
         if (in_force is _DAY or in_force is _CLS) and order.day_session is not None and session > order.day_session:
-            self._end(order, _EXPIRED, now, "day_end" if in_force is _DAY else "auction_over")
+            self._end_session(order, now)
             return True
         return False
 

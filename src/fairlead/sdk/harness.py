@@ -367,6 +367,10 @@ class StrategyHarness:
             time_in_force=intent.time_in_force,
             expires_ns=None if intent.expires_at is None else to_ns(intent.expires_at),
             tag=intent.tag,
+            oco_id=intent.oco,
+            reduce_only=intent.reduce_only,
+            trail_amount=intent.trail_amount,
+            trail_percent=intent.trail_percent,
             status=OrderStatus.ACKNOWLEDGED,
         )
         self._orders.append((intent, order))

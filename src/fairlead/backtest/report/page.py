@@ -38,6 +38,7 @@ def render(result: Result) -> str:
             "end": escape(info.end),
             "bar_size": escape(info.bar_size),
             "calendar": escape(info.calendar),
+            "fidelity": escape(info.fidelity),
             "run_id": escape(info.run_id),
             "banner": '<div class="banner" role="note"><b>Synthetic data.</b> The prices were generated; '
             "nothing on this page is evidence about a market.</div>"

@@ -239,6 +239,7 @@ def provenance(result: Result) -> str:
         ("Code", f"{info.code_version} · {info.code_hash}"),
         ("Configuration", info.config_hash),
         ("Data", f"{info.dataset} · {info.dataset_hash}"),
+        ("Ticks", f"{info.ticks} · {info.ticks_hash}" if info.ticks else ""),
         ("Seed", str(info.seed)),
         ("Python", info.python_version),
         ("Command", info.command),
