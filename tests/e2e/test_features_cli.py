@@ -72,9 +72,7 @@ def test_ls_has_every_feature_under_its_family(desk):
 def test_ls_is_readable_in_a_narrow_terminal(desk):
     """Two words to a line are no text: what has no room there is left to `show`."""
     listed = fairlead("features", "ls", "--family", "trend", cwd=desk, COLUMNS="80")
-    assert re.search(
-        r"^  donchian +19  Channel of the highest high and the lowest low\. *\n +n=20 *", listed.out, re.MULTILINE
-    )
+    assert re.search(r"^  donchian +19  Channel of the highest high and the lowest low\. *\n +n=20 *", listed.out, re.MULTILINE)
     assert max(map(len, listed.out.splitlines())) <= 80
 
 

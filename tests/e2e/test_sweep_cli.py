@@ -79,7 +79,7 @@ def test_if_no_trial_completes_the_exit_code_is_1(tmp_path):
         ((*PARAMS, "--search", "random"), "'trials' must be given with a random search"),
         ((*PARAMS, "--objective", "sharp"), "no objective named 'sharp'; did you mean 'sharpe'?"),
         ((*PARAMS, "--strategy", "byer"), "no enabled strategy named 'byer'; did you mean 'buyer'?"),
-        (("--resume", "latest"), "no study named 'latest'"),
+        (("--resume", "latest"), "no sweep named 'latest'"),
     ],
 )
 def test_bad_input_is_told_in_one_line_and_nothing_runs(desk, args, message):

@@ -8,6 +8,7 @@ import select
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,13 +117,35 @@ def test_history_too_large_to_keep_is_read_again():
     assert source.reads == 2
 
 
-def test_history_that_was_read_in_part_is_not_kept():
-    kept = KeptSource(counted())
-    assert next(kept.blocks(carry=1)) is not None
-    assert len(list(kept.blocks(carry=1))) == 3
+def test_history_that_was_read_in_part_is_read_on():
+    source = counted()
+    kept = KeptSource(source)
+    first = next(kept.blocks(carry=1))
     whole = list(kept.blocks(carry=1))
+    assert (len(whole), source.reads) == (3, 1)
+    assert whole[0] is first
     assert all(a is b for a, b in zip(whole, kept.blocks(carry=1), strict=True))
-    assert all(a is not b for a, b in zip(whole, kept.blocks(carry=2), strict=True))
+    for carry in (2, 3):
+        assert all(a is not b for a, b in zip(whole, kept.blocks(carry=carry), strict=True))
+    assert len(list(kept.blocks(carry=1))) == 3
+    assert source.reads == 4  # two carries are kept, and the first was the oldest
+
+
+class Torn(Counted):
+    """A file in the middle is damaged."""
+
+    def blocks(self, *, carry):
+        for i, block in enumerate(super().blocks(carry=carry)):
+            if i == 1:
+                raise DataError("the second file is damaged")
+            yield block
+
+
+def test_damaged_history_fails_every_trial_and_shortens_none(tmp_path):
+    source = counted()
+    source.__class__ = Torn
+    found = sweep(Above, source, {"n": [5, 10, 15]}, workspace=tmp_path, now=lambda: NOON)
+    assert [trial.reason for trial in found.trials.values()] == ["the second file is damaged"] * 3
 
 
 def test_refused_and_failed_trials_are_told_apart_and_do_not_end_the_sweep(result):
@@ -152,8 +175,19 @@ def test_the_store_gives_back_what_went_in(result, workspace):
         assert store.count("above", status="failed") == 3
         assert store.count("other") == store.count("above", data_hash="0") == 0
         assert store.distinct("above", result.study.data_hash) == 7
-    with pytest.raises(DataNotFound, match=r"no study named 'sw_none' in .*Newest: sw_20240701T120000Z_above_"):
+    with pytest.raises(DataNotFound, match=r"no sweep named 'sw_none' in .*Newest: sw_20240701T120000Z_above_"):
         SweepResult.load(workspace, "sw_none")
+
+
+def test_the_latest_sweep_is_no_study_of_another_kind(tmp_path):
+    found = swept(tmp_path, {"n": [5]})
+    with TrialStore(tmp_path) as store:
+        store.begin(replace(found.study, id="wf_1", kind="walkforward", created_at="2025-01-01T00:00:00.000000Z"))
+        assert store.study("latest").id == "wf_1"
+        assert store.study("latest", "sweep").id == found.id
+        with pytest.raises(DataNotFound, match="no sweep named 'wf_1'"):
+            store.study("wf_1", "sweep")
+    assert SweepResult.load(tmp_path).id == found.id
 
 
 @pytest.mark.parametrize("statement", ["UPDATE trials SET status = 'completed'", "DELETE FROM trials"])
@@ -307,7 +341,7 @@ def test_a_sweep_of_something_else_is_not_resumed(tmp_path):
         sweep(Above, prices(seed=2), workspace=tmp_path, resume="latest")
     with pytest.raises(ConfigurationError, match="'resume' must be given the parameters and the search of the sweep, or none"):
         swept(tmp_path, {"n": [5, 6]}, resume="latest")
-    with pytest.raises(DataNotFound, match="no study named 'sw_1999'"):
+    with pytest.raises(DataNotFound, match="no sweep named 'sw_1999'"):
         swept(tmp_path, resume="sw_1999")
 
 

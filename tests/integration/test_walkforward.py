@@ -8,6 +8,8 @@ import json
 import numpy as np
 import pytest
 
+import fairlead
+from fairlead.backtest.api import study_setup
 from fairlead.backtest.library import list_runs, run_folder
 from fairlead.backtest.metrics import sharpe
 from fairlead.backtest.rundir import read_directory
@@ -21,7 +23,7 @@ from fairlead.backtest.windows import HeldHistory, WindowedSetup
 from fairlead.core.errors import ConfigurationError, DataError, DataNotFound, StrategyError
 from fairlead.core.time import date_to_day
 from fairlead.engine.session import SessionPlan, run_session
-from support_sessions import FIELDS, FIRST_DAY, days, dividend, free, split
+from support_sessions import FIELDS, FIRST_DAY, days, dividend, free, minutes, random_bars, split
 
 STRATEGY = '''\
 """Bets on one direction, always."""
@@ -197,6 +199,17 @@ def test_the_metrics_of_a_curve_are_those_of_a_run(file):
     assert own == pytest.approx({name: found[name] for name in own}, rel=1e-9)
 
 
+def test_ruin_is_told_and_never_a_number(file):
+    """A short that loses more than there is: no metric of the curve is NaN, and a warning says what happened."""
+    source = history(np.concatenate([np.full(20, -0.001), np.full(20, 0.1)]))
+    setup = setup_of(file, source, share=1.0)
+    result = walk_forward(setup, space_of(setup, side=[-1]), WalkForward(train=20, test=20))
+    assert result.folds[0].test.metrics["final_cash"] < 0
+    assert result.metrics["sharpe"] is None
+    assert not any(isinstance(value, float) and np.isnan(value) for value in result.metrics.values())
+    assert "Equity fell below nothing in fold 1: the out-of-sample curve ends there." in result.warnings
+
+
 def test_degradation_is_what_training_promised_against_what_was_kept(file):
     """By hand from the folds."""
     result = walk(file, regimes(60, 60), WalkForward(train=20, test=10))
@@ -241,6 +254,7 @@ def test_a_window_is_what_a_selection_of_dates_would_give(file):
     assert [(e.row, e.action.ex_session) for e in block.actions] == [(2, FIRST_DAY + 12), (10, FIRST_DAY + 20)]
     assert [len(b) for b in window.whole().blocks(carry=0)] == [30]
     assert [a.ex_session for a in window.whole().actions] == [FIRST_DAY + 12, FIRST_DAY + 20]
+    assert held.known_ns(FIRST_DAY + 29) == source.known_ns[29]
 
 
 def test_features_are_warm_at_the_first_session_of_a_test(file):
@@ -252,6 +266,9 @@ def test_features_are_warm_at_the_first_session_of_a_test(file):
     assert trial.completed
     assert trial.metrics["num_orders"] == 1
     assert windowed.run({"level": 1e6}).metrics["num_orders"] == 0
+    # What the disk keeps was computed from all of history.
+    assert setup.plan.features.cache
+    assert not windowed.plan.features.cache
     assert [int(b.session[-1]) for b in windowed.plan.source.whole().blocks(carry=0)] == [FIRST_DAY + 29]
 
 
@@ -262,6 +279,41 @@ def test_a_trial_of_a_window_is_a_backtest_of_it(file):
     trial = WindowedSetup.of(setup).over((FIRST_DAY + 25, FIRST_DAY + 44)).run({"side": 1})
     plan = setup.on(source.until(45).since(25)).plan_of(setup.build({"side": 1}), "other")
     assert trial.digest == run_session(plan).digest
+
+
+def test_minute_bars_with_gaps_are_held_as_they_are():
+    """Three symbols by the minute, two of them with holes: a window trades as the source cut to it, features warm in both."""
+    random = np.random.default_rng(2_024)
+    source = minutes({s: random_bars(random, 200, gaps=g) for s, g in (("A", 0.0), ("B", 0.3), ("C", 0.6))}, per_session=20)
+    setup = TrialSetup(
+        title="t",
+        plan=SessionPlan(run_id="", allocations=(), source=source),
+        entries=(StrategyEntry(name="sma", strategy="sma_crossover"),),
+        config={"strategies": [{"params": {}}]},
+    )
+    params = {"fast": 2, "slow": 5}
+    trial = WindowedSetup.of(setup).over((FIRST_DAY + 4, FIRST_DAY + 7)).run(params)
+    record = run_session(setup.on(source.until(160).since(80)).plan_of(setup.build(params), "other"))
+    assert len(record.fills) > 10
+    assert trial.digest == record.digest
+    assert trial.days.tolist() == [FIRST_DAY + 4 + i for i in range(4)]
+
+
+def test_a_fold_is_the_backtest_of_its_dates(tmp_path):
+    """On stored prices with splits and dividends: the test run of a fold is `fairlead.backtest` between the same dates."""
+    options = {"symbols": ["AAPL", "IBM"], "cash": 50_000.0, "workspace": tmp_path}
+    setup = study_setup("sma_crossover", "bundled", start="2004-01-02", end="2006-12-29", params={"slow": 40}, **options)
+    result = walk_forward(setup, space_of(setup, fast=[5, 15]), WalkForward(train=250, test=252), hindsight=False)
+    for outcome in result.folds:
+        fold, params = outcome.fold, {"slow": 40, **outcome.chosen.params}
+        for trial, start, end in (
+            (outcome.chosen, fold.train_start, fold.train_end),
+            (outcome.test, fold.test_start, fold.test_end),
+        ):
+            single = fairlead.backtest("sma_crossover", "bundled", start=start, end=end, params=params, **options)
+            assert trial.digest == single.digest
+            assert trial.metrics == single.metrics
+    assert result.capital == 50_000.0
 
 
 def test_history_before_the_first_date_warms_up_and_is_not_tested(file):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SWEEPS: Final = "sweeps"
+KIND: Final = "sweep"
 MANIFEST_SCHEMA: Final = "1.0"
 _EULER: Final = 0.5772156649
 _EDGE: Final = 3
@@ -82,7 +83,7 @@ class SweepResult:
             If there is none of that name.
         """
         with TrialStore(workspace) as store:
-            study = store.study(name)
+            study = store.study(name, KIND)
             return cls.of(study, store.trials(study.id), store)
 
     @property

@@ -15,7 +15,7 @@ from fairlead.backtest.objectives import objective_of
 from fairlead.backtest.run import config_hash
 from fairlead.backtest.search import Search, search_of
 from fairlead.backtest.space import ParameterSpace
-from fairlead.backtest.sweep_result import SweepResult
+from fairlead.backtest.sweep_result import KIND, SweepResult
 from fairlead.backtest.trialpool import TrialPool
 from fairlead.backtest.trials import Trial, TrialSetup
 from fairlead.backtest.trialstore import Study, TrialStore
@@ -30,7 +30,6 @@ Progress = Callable[[int], None]
 
 MAX_UNASKED: Final = 1_000
 """More trials than this have to be asked for in so many words."""
-KIND: Final = "sweep"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,9 +259,7 @@ def _begun(
 
 
 def _resumed(setup: TrialSetup, plan: SweepPlan | None, store: TrialStore, name: str) -> tuple[Study, SweepPlan]:
-    study = store.study(name)
-    if study.kind != KIND:
-        raise ConfigurationError.of("resume", "name a sweep", study.id, f"That is a {study.kind}.")
+    study = store.study(name, KIND)
     recorded = SweepPlan.from_dict(study.plan)
     if plan is not None and plain(plan.to_dict()) != plain(study.plan):
         raise ConfigurationError.of("resume", "be given the parameters and the search of the sweep, or none", str(plan.space))

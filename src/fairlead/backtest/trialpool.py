@@ -76,7 +76,7 @@ class TrialPool:
         """Yield the place and outcome of every task as it finishes, in any order."""
         if self._folder is None:
             for ordinal, params in tasks:
-                yield ordinal, self._setup.run(params)
+                yield ordinal, self._kept.run(params)
             return
         waiting = deque(tasks)
         while waiting:

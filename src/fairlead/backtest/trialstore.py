@@ -176,21 +176,21 @@ class TrialStore:
             rows = self._db.execute(f"SELECT {names} FROM studies ORDER BY created_at DESC, id DESC").fetchall()  # noqa: S608  names of our own
         return [_study(row) for row in rows]
 
-    def study(self, name: str) -> Study:
-        """Return a study by its id, the beginning of exactly one, or ``latest``.
+    def study(self, name: str, kind: str | None = None) -> Study:
+        """Return a study, of one kind or of any, by its id, the beginning of exactly one, or ``latest``.
 
         Raises
         ------
         DataNotFound
             If there is none, or several begin so.
         """
-        found = self.studies()
+        found = [study for study in self.studies() if kind is None or study.kind == kind]
         if name == "latest" and found:
             return found[0]
         fitting = [study for study in found if study.id == name] or [s for s in found if name and s.id.startswith(name)]
         if len(fitting) == 1:
             return fitting[0]
-        what = "several studies begin with" if fitting else "no study named"
+        what = "more than one study begins with" if fitting else f"no {kind or 'study'} named"
         shown = ", ".join(study.id for study in (fitting or found)[:5]) or "(none)"
         raise DataNotFound(f"{what} {name!r} in {self.path}. Newest: {shown}.")
 

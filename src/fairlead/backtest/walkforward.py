@@ -163,6 +163,9 @@ class WalkForwardResult:
     def warnings(self) -> list[str]:
         """What a careful reader must know."""
         notes = [f"Fold {f.fold.number} traded nothing: {f.problem}" for f in self.folds if f.problem]
+        ruined = next((f.fold.number for f in self.folds if f.test is not None and not np.all(f.test.returns > -1.0)), None)
+        if ruined is not None:
+            notes.append(f"Equity fell below nothing in fold {ruined}: the out-of-sample curve ends there.")
         failed = sum(f.failed for f in self.folds)
         if failed:
             notes.append(f"{failed:,} of {sum(len(f.trials) for f in self.folds):,} training runs failed.")
@@ -308,7 +311,7 @@ def curve_metrics(days: DayArray, returns: FloatArray, initial: float) -> dict[s
     return {
         "sessions": len(days),
         "initial_cash": initial,
-        "final_cash": final,
+        "final_cash": m.finite(final),
         "total_return": m.total_return(initial, final),
         "annualised_return": yearly,
         "cagr": m.cagr(initial, final, int(stamps[0]), int(stamps[-1])),
@@ -316,8 +319,8 @@ def curve_metrics(days: DayArray, returns: FloatArray, initial: float) -> dict[s
         "sharpe": m.sharpe(returns),
         "sortino": m.sortino(returns),
         "calmar": m.calmar(yearly, float(percent.max())),
-        "max_drawdown": float(below.max()),
-        "max_drawdown_pct": float(percent.max()),
+        "max_drawdown": m.finite(float(below.max())),
+        "max_drawdown_pct": m.finite(float(percent.max())),
         "longest_drawdown_days": m.longest_drawdown_days(stamps, closes, initial),
         "ulcer_index": m.ulcer_index(closes, initial),
         "best_day": m.finite(float(returns.max())),

@@ -211,7 +211,9 @@ _Table: TypeAlias = tuple[tuple[str, ...], list[Row]]
 
 
 def _table(rows: list[dict[str, Any]]) -> _Table:
-    return tuple(rows[0]), [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
+    return tuple(rows[0]), [
+        {name: "" if value is None or value != value else str(value) for name, value in row.items()} for row in rows
+    ]
 
 
 def _folds(result: WalkForwardResult) -> _Table:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from fairlead.backtest.kept import KeptSource
 from fairlead.backtest.trialpool import TrialPool
 from fairlead.backtest.trials import Trial, TrialSetup, run_trial
 from fairlead.core.arrays import DayArray
@@ -122,13 +123,14 @@ class WindowedSetup(TrialSetup):
             first, last = window
             shared = {item.name: getattr(self, item.name) for item in fields(TrialSetup)}
             features = self.plan.features.until(self.history.known_ns(last))
-            plan = replace(self.plan, source=self.history.window(first, last), features=features)
+            source = KeptSource(self.history.window(first, last))
+            plan = replace(self.plan, source=source, features=features)
             self._recent[window] = TrialSetup(**{**shared, "plan": plan})
         return self._recent[window]
 
     @cached_property
     def _recent(self) -> dict[Window, TrialSetup]:
-        # The tasks of a window follow one another; its bars are hashed and its strategies looked up once.
+        # The tasks of a window follow one another: its bars are put together and hashed once, its strategies looked up once.
         return {}
 
 

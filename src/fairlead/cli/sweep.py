@@ -78,6 +78,7 @@ def sweep(
 
     Example: fairlead sweep configs/environments/backtest.yaml --param fast=10:60:10 --param slow=100:250:50 --workers 2
     """
+    from fairlead.backtest.sweep_result import KIND
     from fairlead.backtest.sweeps import run_sweep
     from fairlead.backtest.trialstore import TrialStore
     from fairlead.config.study import trial_setup
@@ -87,7 +88,7 @@ def sweep(
     setup = trial_setup(session, strategy)
     plan = _plan(setup, param or [], search=search, trials=trials, seed=seed, objective=objective, resume=resume, yes=yes)
     with TrialStore(session.workspace) as store:
-        planned = plan.opened().count if plan is not None else store.study(resume or "").planned
+        planned = plan.opened().count if plan is not None else store.study(resume or "", KIND).planned
         with progress("sweep", planned, quiet=json) as tell:
             try:
                 result = run_sweep(
