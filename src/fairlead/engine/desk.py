@@ -138,7 +138,9 @@ class OrderDesk:
                 self._change(runner, intent, now)
         if not wanted:
             return
-        exposure = self._exposure(runner)
+        exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
+        if self._children:
+            self._count_children(runner, exposure)
         sized = self._size(runner, wanted, exposure)
         if len(sized) > 1:
             sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
@@ -169,11 +171,14 @@ class OrderDesk:
 
     def _exposure(self, runner: StrategyRunner) -> ProjectedExposure:
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
-        for order in self._waiting(runner.name) if self._children else ():
+        self._count_children(runner, exposure)
+        return exposure
+
+    def _count_children(self, runner: StrategyRunner, exposure: ProjectedExposure) -> None:
+        for order in self._waiting(runner.name):
             if not order.reduce_only:
                 # Nobody knows whether it comes to life: like an order that rests, it counts at its worst.
                 exposure.add(order.symbol, order.side.sign * order.remaining, _LIMIT, order.oco_id)
-        return exposure
 
     def _size(
         self, runner: StrategyRunner, wanted: list[OrderIntent], exposure: ProjectedExposure

@@ -84,33 +84,35 @@ class EventLoop:
         self._refresh_steps()
         self._curves.open_block(block)
         self.bars += int((block.close[block.start :] == block.close[block.start :]).sum())
-        effective = _by_row(block)
-        action_rows = sorted(effective, reverse=True)
+        effective, accounts = _by_row(block), self._accounts
+        # A row at which nothing may happen costs nothing: where accounts are watched, every row is one of the others.
+        watched = range(block.start, len(block)) if accounts is not None else ()
+        action_rows = sorted({*effective, *watched}, reverse=True)
         next_action = action_rows.pop() if action_rows else -1
         due = self._due
         working, changed, steps = self._desk.execution.working, self._curves.changed, self._steps
         match, note_changes = self._match, self._curves.note_changes
-        accounts = self._accounts
         for row in self._clock.rows(block):
             cursor.row = row
             if row == next_action:
-                due += effective[row]
+                due += effective.get(row, ())
                 next_action = action_rows.pop() if action_rows else -1
-            if accounts is not None:
-                accounts.pass_nights(self._runners, self._curves.mark_changed)
+                if accounts is not None:
+                    accounts.pass_nights(self._runners, self._curves.mark_changed)
             if due:
                 self._act(block, row)
             if working:
                 match(block, row)
-            if accounts is not None:
-                self._call_margins(accounts)
             if changed:
                 note_changes(row)
             for step in steps:
                 step(row)
         self._record(block)
 
-    def _call_margins(self, accounts: Accounts) -> None:
+    def _call_margins(self, _row: int) -> None:
+        accounts = self._accounts
+        if accounts is None:
+            return
         for runner in self._runners:
             calls = accounts.calls(runner)
             if not calls or self._desk.called(runner.name):
@@ -124,7 +126,8 @@ class EventLoop:
 
     def _refresh_steps(self) -> None:
         # In place, and never shorter: a strategy may fail while the loop walks the list, and its neighbour must not be skipped.
-        self._steps[:] = [
+        margins = [self._call_margins] if self._accounts is not None else []
+        self._steps[:] = margins + [
             self._wrap_step(f"{Stage.MARKET.name.lower()}:{runner.name}", runner.step) for runner in self._runners
         ]
 

@@ -62,7 +62,7 @@ class OrderMaker:
             # Away from a better fill: a limit never pays more than asked, an entry stop never triggers sooner.
             limit = on_tick(instrument, limit, up=side is _SELL) if limit is not None else None
             stop = on_tick(instrument, stop, up=side is _BUY) if stop is not None else None
-        return Order(
+        order = Order(
             order_id=order_id(key),
             idempotency_key=key,
             group_id=group,
@@ -78,10 +78,12 @@ class OrderMaker:
             time_in_force=intent.time_in_force,
             expires_ns=to_ns(intent.expires_at) if intent.expires_at is not None else None,
             tag=intent.tag,
-            reduce_only=intent.reduce_only,
-            trail_amount=intent.trail_amount,
-            trail_percent=intent.trail_percent,
         )
+        if intent.reduce_only:
+            order.reduce_only = True
+        if intent.order_type is _TRAILING:
+            order.trail_amount, order.trail_percent = intent.trail_amount, intent.trail_percent
+        return order
 
     def exits(self, parent: Order, strategy: Strategy, exits: Exits | None) -> list[Order]:
         """Return the exits of a bracket, asleep until `parent` fills.

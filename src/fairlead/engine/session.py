@@ -6,7 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fairlead.core.bars import BarBlock, Cursor, CursorMarks, prelude
 from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
@@ -15,7 +15,6 @@ from fairlead.core.instruments import Instrument
 from fairlead.core.portfolio import Portfolio
 from fairlead.data.liquidity import Liquidity
 from fairlead.data.source import DataSource
-from fairlead.data.universe import Universe
 from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
 from fairlead.engine.clock import ClockSettings, HistoricalClock
@@ -39,6 +38,9 @@ from fairlead.sdk.history import MIN_HISTORY, HistoricalData
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
 from fairlead.telemetry.timers import StageTimers
+
+if TYPE_CHECKING:
+    from fairlead.data.universe import Universe
 
 Progress = Callable[[int], None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +12,9 @@ from fairlead.core.arrays import BoolArray
 from fairlead.core.bars import BarBlock, Cursor
 from fairlead.data.liquidity import Liquidity, LiquidityScreen
 from fairlead.data.source import DataSource
-from fairlead.data.universe import Universe
+
+if TYPE_CHECKING:
+    from fairlead.data.universe import Universe
 
 
 class UniverseSettings(Liquidity):

@@ -16,7 +16,7 @@ from fairlead.features.plan import Plan, Request, make_plan
 from fairlead.features.program import Program
 
 # Numbers that one worker holds at a time: what the next kernel reads is then still in the processor's cache.
-_CELLS_AT_WORK: Final = 65_536
+_CELLS_AT_WORK: Final = 131_072
 _MIN_ROWS: Final = 256
 
 

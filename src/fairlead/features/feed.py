@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
@@ -13,13 +13,15 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.errors import ConfigurationError, StrategyError, UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import NS_PER_MINUTE
-from fairlead.data.facts import Facts
 from fairlead.data.source import DataSource
 from fairlead.features.inputs import BENCHMARK, FACT, QUOTES
 from fairlead.features.plan import Find, Plan, Request, make_plan
 from fairlead.features.program import Program
 from fairlead.features.rebasing import Rebasing, in_units_of_the_day
 from fairlead.features.registry import find_feature
+
+if TYPE_CHECKING:
+    from fairlead.data.facts import Facts
 
 _CELLS_AT_WORK: Final = 1_000_000
 

@@ -74,14 +74,13 @@ def rsi(state: FloatArray, params: FloatArray, inputs: FloatArray, outputs: Floa
     """Relative strength index."""
     if state[0] > 0.0:
         change = inputs[0] - state[1]
-        changes = min(state[0], params[0])
-        state[2] += (max(change, 0.0) - state[2]) / changes
-        state[3] += (max(-change, 0.0) - state[3]) / changes
+        share = 1.0 / min(state[0], params[0])
+        state[2] += (max(change, 0.0) - state[2]) * share
+        state[3] += (max(-change, 0.0) - state[3]) * share
         if state[0] >= params[0]:
-            if state[3] > 0.0:
-                outputs[0] = 100.0 - 100.0 / (1.0 + state[2] / state[3])
-            else:
-                outputs[0] = 100.0 if state[2] > 0.0 else 50.0
+            # 100 (G / (G + L)) is 100 - 100 / (1 + G / L) with one division.
+            both = state[2] + state[3]
+            outputs[0] = 100.0 * (state[2] / both) if both > 0.0 else 50.0
     state[0] += 1.0
     state[1] = inputs[0]
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fairlead.core.bars import BarBlock
-from fairlead.data.facts import Facts
 from fairlead.data.source import DataSource
 from fairlead.features.feed import RunFeed, SideData
 from fairlead.features.plan import Request
 from fairlead.features.settings import FeatureSettings
-from fairlead.features.store import FeatureStore, Progress
+
+if TYPE_CHECKING:
+    from fairlead.features.store import FeatureStore, Progress
 
 FOLDER: Final = "features"
 
@@ -44,7 +45,11 @@ class FeatureSupply:
         DataNotFound, DataError, ContractError
             If the facts cannot be read; see `Facts.load`.
         """
-        facts = None if settings.facts is None else Facts.load(settings.facts)
+        facts = None
+        if settings.facts is not None:
+            from fairlead.data.facts import Facts  # noqa: PLC0415  polars is for runs that have facts
+
+            facts = Facts.load(settings.facts)
         return cls(
             side=SideData(settings.benchmark or "", facts),
             folder=workspace / FOLDER,
@@ -70,6 +75,8 @@ class FeatureSupply:
         return replace(self, side=replace(self.side, facts=facts), folder=None, cache=False, compute_on_demand=True)
 
     def _store(self, source: DataSource) -> FeatureStore:
+        from fairlead.features.store import FeatureStore  # noqa: PLC0415  what a run without kept features need not load
+
         return FeatureStore(
             source, folder=self.folder, cache=self.cache, compute_on_demand=self.compute_on_demand, side=self.side
         )
