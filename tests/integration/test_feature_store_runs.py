@@ -44,7 +44,7 @@ from fairlead.sdk import OrderIntent, Strategy
 
 
 class Crossing(Strategy):
-    features = {"slow": ("my_features:kept", {"n": 40}), "fast": ("sma", {"n": 10})}
+    features = {"slow": ("kept_features:kept", {"n": 40}), "fast": ("sma", {"n": 10})}
 
     def required_features(self):
         return self.features
@@ -94,8 +94,8 @@ def project(tmp_path, monkeypatch, imported) -> Path:
 
 def write_feature(project: Path, monkeypatch, weight: str) -> None:
     """Write the project's feature, as if Python had just been started."""
-    (project / "my_features.py").write_text(FEATURE.format(weight=weight))
-    monkeypatch.delitem(sys.modules, "my_features", raising=False)
+    (project / "kept_features.py").write_text(FEATURE.format(weight=weight))
+    monkeypatch.delitem(sys.modules, "kept_features", raising=False)
     importlib.invalidate_caches()
     linecache.clearcache()
     shutil.rmtree(project / "__pycache__", ignore_errors=True)
@@ -184,7 +184,7 @@ def test_nothing_is_computed_where_that_is_forbidden_and_the_remedy_works(projec
         run(project, "{compute_on_demand: false}")
     assert kept_in(project) == []
     typed = re.findall(r"Run: fairlead (.*)", str(caught.value))
-    assert [line.split()[2] for line in typed] == ["my_features:kept", "sma"]
+    assert [line.split()[2] for line in typed] == ["kept_features:kept", "sma"]
     for line in typed:
         done = type_in(*line.split(), "--workspace", str(project / "artifacts"), cwd=project)
         assert done.code == 0, done.err
