@@ -290,7 +290,8 @@ def test_the_feature_of_the_guide_works(tmp_path, monkeypatch):
     """The guide's blocks, as the module and the session that it says they are."""
     guide = Path(__file__).parents[2] / "docs" / "guides" / "write-a-feature.md"
     module_text, session, *_ = re.findall(r"```python\n(.*?)```", guide.read_text(), re.DOTALL)
-    (tmp_path / "typed_features.py").write_text(module_text)
+    (tmp_path / "my_features.py").write_text(module_text)
+    monkeypatch.delitem(sys.modules, "my_features", raising=False)  # of another test's folder
     monkeypatch.syspath_prepend(tmp_path)
     space = {"bars": frame(80)}
     exec(session, space)
