@@ -363,11 +363,12 @@ def test_the_guard_of_the_compiled_loop_is_that_of_the_slow_one(monkeypatch):
     table[:3] = [gappy[name] for name in ("high", "low", "close")]
     tables = [table.copy() for _ in range(3)]
     kernel, rows = node.feature.kernel, np.arange(3)
-    drivers.compiled(node.feature)(np.zeros(2), node.params, tables[0], rows, 3, np.empty(3), np.empty(1))
+    drivers.compiled(node.feature)(np.zeros(2), node.params, tables[0], rows, 3)
     as_written = drivers.compiled(node.feature).py_func
     monkeypatch.setitem(as_written.__globals__, "step", kernel)
+    monkeypatch.setitem(as_written.__globals__, "local_array", np.empty)
     with np.errstate(invalid="ignore"):  # infinity minus infinity is how the guard finds it
-        as_written(np.zeros(2), node.params, tables[1], rows, 3, np.empty(3), np.empty(1))
+        as_written(np.zeros(2), node.params, tables[1], rows, 3)
     drivers.run_history_slowly(kernel, np.zeros(2), node.params, tables[2], rows, 3, 1)
     for own in tables:
         np.testing.assert_array_equal(own[3], tables[0][3])

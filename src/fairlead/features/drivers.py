@@ -11,13 +11,15 @@ import math
 from collections.abc import Callable
 from functools import cache
 from types import CellType, FunctionType
-from typing import Any
+from typing import Any, Final
 
 import numba as nb
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
+from numba.np.arrayobj import populate_array
 
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.errors import ConfigurationError
@@ -29,9 +31,11 @@ _MATRIX = types.Array(types.float64, 2, "C")
 _CUBE = types.Array(types.float64, 3, "C")
 _INDEX = types.Array(types.int64, 1, "C")
 _TABLE = types.Array(types.int64, 2, "C")
-_LOOP = types.void(_VECTOR, _VECTOR, _MATRIX, _INDEX, types.int64, _VECTOR, _VECTOR)
+_LOOP = types.void(_VECTOR, _VECTOR, _MATRIX, _INDEX, types.int64)
 _CROSS_LOOP = types.void(_VECTOR, _CUBE, _INDEX, types.int64, types.int64, types.int64)
 _FUNCTION = types.FunctionType(_LOOP)
+_EDITION: Final = 2
+"""Raise it when loops are to be compiled otherwise than before: numba's disk cache does not watch this file."""
 
 
 def _machine_code(signature: Any) -> Callable[[Any], Any]:
@@ -57,8 +61,9 @@ def compiled(feature: Feature) -> Any:
     """
     kernel = feature.kernel
     for helper in helpers_of(kernel):
-        register_jitable(helper)
-    loop = _around(_cross_history if feature.cross_section else _history, kernel, code_hash(feature))
+        register_jitable(forceinline=True)(helper)  # called with arrays, a step costs as much again
+    width = len(feature.inputs), len(feature.outputs)
+    loop = _around(_cross_history if feature.cross_section else _history, kernel, code_hash(feature), width)
     signature = _CROSS_LOOP if feature.cross_section else _LOOP
     try:
         return _machine_code(signature)(loop)
@@ -70,11 +75,12 @@ def compiled(feature: Feature) -> Any:
         ) from exc
 
 
-def _around(loop: Any, kernel: Any, identity: str) -> FunctionType:
+def _around(loop: Any, kernel: Any, identity: str, width: tuple[int, int]) -> FunctionType:
     # The loop's code is told that it stands where the kernel stands: numba's disk cache then watches the kernel's file and
     # keeps one entry per kernel. In a loop of its own the kernel is inlined; called through a pointer it costs twice the time.
     # The cache's keys hold what a function closes over, and nothing else of what it reads: the hash that is closed over here
-    # stands for the constants that the kernel's file imports, which may change while that file does not.
+    # stands for the constants that the kernel's file imports, which may change while that file does not. How many inputs and
+    # outputs there are is part of the code: numbers that the compiler knows to be few stay in registers.
     code, own = loop.__code__, kernel.__code__
     name = f"{kernel.__name__}{loop.__name__}"
     moved = code.replace(
@@ -84,8 +90,10 @@ def _around(loop: Any, kernel: Any, identity: str) -> FunctionType:
         co_qualname=name,
         co_freevars=("identity",),
     )
-    space = {"np": np, "step": nb.njit(kernel), "__name__": kernel.__module__}
-    made = FunctionType(moved, space, name, None, (CellType(identity),))
+    ins, outs = width
+    known = {"np": np, "local_array": _local_array, "n_inputs": ins, "n_outputs": outs, "__name__": kernel.__module__}
+    space = {**known, "step": nb.njit(kernel, forceinline=True)}
+    made = FunctionType(moved, space, name, None, (CellType(f"{_EDITION} {identity} {ins} {outs}"),))
     made.__module__ = kernel.__module__
     return made
 
@@ -95,18 +103,27 @@ def step(state: Any, params: Any, inputs: Any, outputs: Any) -> None:
     raise NotImplementedError
 
 
-def _history(state: Any, params: Any, table: Any, rows: Any, first: int, inputs: Any, outputs: Any) -> None:
+def local_array(count: int) -> FloatArray:
+    """Stand in for `_local_array` likewise."""
+    raise NotImplementedError
+
+
+n_inputs = n_outputs = 0
+
+
+def _history(state: Any, params: Any, table: Any, rows: Any, first: int) -> None:
+    inputs, outputs = local_array(n_inputs), local_array(n_outputs)
     for t in range(table.shape[1]):
         known = True
-        for i in range(inputs.shape[0]):
+        for i in range(n_inputs):
             value = table[rows[i], t]
             inputs[i] = value
             known &= value - value == 0.0  # NaN and infinity are not
-        for i in range(outputs.shape[0]):
+        for i in range(n_outputs):
             outputs[i] = np.nan
         if known:
             step(state, params, inputs, outputs)
-        for i in range(outputs.shape[0]):
+        for i in range(n_outputs):
             value = outputs[i]
             table[first + i, t] = value if value - value == 0.0 else np.nan
 
@@ -125,6 +142,24 @@ def _cross_history(params: Any, values: Any, rows: Any, first: int, begin: int, 
         for s in range(symbols):
             value = outputs[s]
             values[s, first, t] = value if value - value == 0.0 else np.nan
+
+
+@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+def _local_array(_typing: Any, count: Any) -> Any:
+    """Return room for a few numbers on the stack: where the compiler sees that nothing else points at it."""
+    length = int(count.literal_value)
+
+    def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        number, size = context.get_value_type(types.float64), context.get_constant(types.intp, 8)
+        with builder.goto_entry_block():
+            room = builder.alloca(ir.ArrayType(number, max(1, length)))
+        made = context.make_array(_VECTOR)(context, builder)
+        shape = [context.get_constant(types.intp, length)]
+        data = builder.bitcast(room, number.as_pointer())
+        populate_array(made, data=data, shape=shape, strides=[size], itemsize=size, meminfo=None)
+        return made._getvalue()  # noqa: SLF001  the way numba's own lowering reads a struct
+
+    return _VECTOR(count), codegen
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -165,8 +200,8 @@ def run_nodes(loops: Any, layout: Any, rows: Any, params: Any, states: Any, valu
     ----------
     loops : int64 array of shape (nodes,)
         Addresses.
-    layout : int64 array of shape (nodes, 8)
-        Per node: state, parameters and inputs as start and stop, first output slot and one past the last; see `Program`.
+    layout : int64 array of shape (nodes, 7)
+        Per node: state, parameters and inputs as start and stop, and the first output slot; see `Program`.
     rows : int64 array
         Input slots of all nodes, one after the other.
     params : float64 array
@@ -174,15 +209,11 @@ def run_nodes(loops: Any, layout: Any, rows: Any, params: Any, states: Any, valu
     states : float64 array of shape (symbols, state)
     values : float64 array of shape (symbols, slots, bars)
     """
-    room = np.empty(rows.shape[0])
-    results = np.empty(values.shape[1])
     for k in range(loops.shape[0]):
         loop = _function_at(loops[k])
-        first, last = layout[k, 6], layout[k, 7]
         own, read = params[layout[k, 2] : layout[k, 3]], rows[layout[k, 4] : layout[k, 5]]
-        inputs, outputs = room[layout[k, 4] : layout[k, 5]], results[first:last]
         for s in range(values.shape[0]):
-            loop(states[s, layout[k, 0] : layout[k, 1]], own, values[s], read, first, inputs, outputs)
+            loop(states[s, layout[k, 0] : layout[k, 1]], own, values[s], read, layout[k, 6])
 
 
 def run_history_slowly(

@@ -105,9 +105,8 @@ class _Compiled:
         ]
         begins = [end - [size(node) for node in nodes] for end, size in zip(ends, _SIZES, strict=True)]
         first = np.array([node.first for node in nodes])
-        count = np.array([len(node.feature.outputs) for node in nodes])
         pairs = [array for pair in zip(begins, ends, strict=True) for array in pair]
-        self._layout = np.ascontiguousarray(np.stack([*pairs, first, first + count], axis=1), np.int64)
+        self._layout = np.ascontiguousarray(np.stack([*pairs, first], axis=1), np.int64)
 
     def run(self, state: FloatArray, values: FloatArray, pool: Executor | None, workers: int) -> None:
         if pool is None:
