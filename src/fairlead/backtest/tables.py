@@ -11,7 +11,8 @@ from typing import Final, TypeAlias
 from fairlead.backtest.execution_quality import Cost, OrderExecution
 from fairlead.backtest.info import RunInfo
 from fairlead.backtest.trades import FillLeg, Ledger, RoundTrip
-from fairlead.core.instruments import GRID_TOLERANCE, Instrument
+from fairlead.core.grid import GRID_TOLERANCE
+from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate, TimeInForce
 from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, format_utc
 from fairlead.engine.record import RunRecord

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
+from fairlead.core.accounting import is_dust
 from fairlead.core.errors import DataError
 from fairlead.core.events import ActionKind
 from fairlead.core.fills import Fill
 from fairlead.core.identity import short_hash
 from fairlead.core.orders import Order, OrderType, Side
-from fairlead.core.portfolio import is_dust
 from fairlead.core.time import NS_PER_MINUTE, format_utc
 from fairlead.engine.record import AppliedAction, RunRecord
 

@@ -13,12 +13,11 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
+from fairlead.core import grid
 from fairlead.core.errors import ConfigurationError, ContractError
 
 SYMBOL_PATTERN: Final = re.compile(r"^[A-Z0-9][A-Z0-9.\-]{0,19}$")
-# A grid comparison must forgive the representation error of a decimal step such as 0.01, and nothing larger.
-GRID_TOLERANCE: Final = 1e-9
-QUOTIENT_ERROR: Final = 1e-15
+_BY_PRICE: Final = float("nan")
 
 
 class AssetClass(StrEnum):
@@ -82,28 +81,26 @@ class Instrument:
         if self.tick_size is not None and not (math.isfinite(self.tick_size) and self.tick_size > 0):
             raise ConfigurationError.of("tick_size", "be a finite number above 0", self.tick_size)
 
+    @property
+    def tick(self) -> float:
+        """The tick size in currency, as `fairlead.core.grid` takes it: NaN for the US equity rule."""
+        return _BY_PRICE if self.tick_size is None else self.tick_size
+
     def tick_at(self, price: float) -> float:
         """Return the tick size, in currency, that applies at `price`."""
-        if self.tick_size is not None:
-            return self.tick_size
-        return 0.01 if price >= 1.0 else 0.0001
+        return grid.tick_at(price, self.tick)
 
     def floor_price(self, price: float) -> float:
         """Return the highest price on the tick grid that is not above `price`."""
-        tick = self.tick_at(price)
-        return _on_grid(_steps_down(price / tick), tick)
+        return grid.floor_price(price, self.tick)
 
     def ceil_price(self, price: float) -> float:
         """Return the lowest price on the tick grid that is not below `price`."""
-        tick = self.tick_at(price)
-        return _on_grid(-_steps_down(-price / tick), tick)
+        return grid.ceil_price(price, self.tick)
 
     def floor_quantity(self, quantity: float) -> float:
         """Return |quantity| rounded down to the lot grid; never negative."""
-        size = abs(quantity)
-        if self.lot_step == 1.0:
-            return float(_steps_down(size))
-        return _on_grid(_steps_down(size / self.lot_step), self.lot_step)
+        return grid.floor_quantity(quantity, self.lot_step)
 
     def price_to_decimal(self, price: float) -> Decimal:
         """Return `price` as an exact multiple of the tick: the form that leaves the house."""
@@ -114,16 +111,3 @@ class Instrument:
         """Return `quantity` as an exact multiple of the lot step."""
         step = Decimal(repr(float(self.lot_step)))
         return (round(quantity / self.lot_step) * step).normalize() + Decimal(0)
-
-
-def _steps_down(steps: float) -> int:
-    # The representation error of a quotient grows with it: at 900,000.00 in cents it is past any fixed tolerance.
-    return math.floor(steps + GRID_TOLERANCE + abs(steps) * QUOTIENT_ERROR)
-
-
-def _on_grid(steps: int, step: float) -> float:
-    # Dividing by the reciprocal keeps 0.01 grids exact in the last digit: 101 * 0.01 is 1.01 only that way.
-    per_unit = round(1.0 / step)
-    if per_unit >= 1 and abs(per_unit * step - 1.0) < GRID_TOLERANCE:
-        return steps / per_unit
-    return steps * step

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
+from fairlead.core.accounting import execute
 from fairlead.core.errors import DataError
 from fairlead.core.events import PositionChange
 from fairlead.core.fills import Fill
-
-# Sums of fractional lots leave dust near 1e-16 of the largest number in them; no lot grid is this fine.
-DUST: Final = 1e-12
-_ROUNDING: Final = 1e-13
-
-
-def is_dust(quantity: float, largest: float) -> bool:
-    """Whether `quantity` is nothing but the rounding of sums in which the position was up to `largest` units."""
-    size = abs(quantity)
-    return size < DUST or size <= largest * _ROUNDING
 
 
 class Position:
@@ -48,24 +38,9 @@ class Position:
 
         Crossing zero closes fully, then opens the rest at `price`.
         """
-        held = self.quantity
-        after = held + signed_quantity
-        largest = max(self._largest, abs(held), abs(after))
-        if is_dust(after, largest):
-            after = largest = 0.0
-        realised = 0.0
-        if held == 0.0 or (held > 0) == (signed_quantity > 0):
-            self.average_price = (self.average_price * abs(held) + price * abs(signed_quantity)) / abs(held + signed_quantity)
-        else:
-            closed = min(abs(held), abs(signed_quantity))
-            sign = 1.0 if held > 0 else -1.0
-            realised = (price - self.average_price) * closed * self.multiplier * sign
-            if after == 0.0:
-                self.average_price = 0.0
-            elif (after > 0) != (held > 0):
-                self.average_price = price
-        self.quantity = after
-        self._largest = largest
+        self.quantity, self.average_price, self._largest, realised = execute(
+            self.quantity, self.average_price, self._largest, signed_quantity, price, self.multiplier
+        )
         self.realised_pnl += realised
         return realised
 

@@ -7,8 +7,9 @@ from typing import Final
 from fairlead.core.bars import BarBlock
 from fairlead.core.orders import Order, Side
 from fairlead.execution.commission import CommissionContext, CommissionModel, MonthVolume
+from fairlead.execution.cost_kernels import BPS
 from fairlead.execution.liquidity import DailyLiquidity, Liquidity, session_share
-from fairlead.execution.slippage import BPS, FixedSlippage, NoSlippage, SlippageContext, SlippageModel
+from fairlead.execution.slippage import FixedSlippage, NoSlippage, SlippageContext, SlippageModel
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _BUY: Final = Side.BUY

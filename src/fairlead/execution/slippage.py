@@ -12,10 +12,9 @@ from pydantic import Field
 
 from fairlead.contracts.plugins import PartSettings
 from fairlead.contracts.settings import Settings
+from fairlead.execution.cost_kernels import BPS, volume_slippage
 
 _UNKNOWN: Final = float("nan")
-BPS: Final = 1e4
-"""Basis points in 1."""
 
 
 class SlippageContext(NamedTuple):
@@ -102,7 +101,7 @@ class VolumeSlippage(SlippageModel):
         """Return base_bps / 1e4 + volume_factor * quantity / bar_volume; None if nothing traded."""
         if not trade.bar_volume > 0:
             return None
-        return self.base_bps / BPS + self.volume_factor * trade.quantity / trade.bar_volume
+        return volume_slippage(self.base_bps, self.volume_factor, trade.quantity, trade.bar_volume)
 
 
 class ImpactSlippage(SlippageModel):

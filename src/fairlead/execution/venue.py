@@ -14,6 +14,7 @@ from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
 from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
+from fairlead.execution.cost_kernels import slipped
 from fairlead.execution.costs import ExecutionCosts
 from fairlead.execution.families import EXITS, Families
 from fairlead.execution.fills import ELSEWHERE, FillPrice, Spark, spark_of
@@ -270,7 +271,7 @@ class Venue(ABC):
         paid = 0.0
         slip = self._slip(order, quantity, found.price, block, row) if quantity > 0 else None
         if slip is not None:
-            price = found.price * (1.0 + slip) if order.side is _BUY else found.price * max(0.0, 1.0 - slip)
+            price = slipped(1 if order.side is _BUY else -1, found.price, slip)
             session = int(block.session[row])
             paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
             if paid > 0.0:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderType, Side
 from fairlead.core.portfolio import Portfolio
-from fairlead.risk.sizing import LEAST_LOT
+from fairlead.risk import kernels
 from fairlead.sdk.limits import RiskLimits
 
-# A limit is not breached by the last bit of a sum of floats.
-_ROUNDING: Final = 1e-9
+REASONS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        kernels.NOT_SHORTABLE: "not_shortable",
+        kernels.NO_EQUITY: "no_equity",
+        kernels.POSITION_SIZE: "max_position_size",
+        kernels.BUYING_POWER: "insufficient_buying_power",
+    }
+)
+"""In words, what `fairlead.risk.kernels` gives as a number."""
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _MARKET: Final = OrderType.MARKET
 _SELL: Final = Side.SELL
@@ -54,7 +62,7 @@ class _Line:
             buys += signed_quantity
         else:
             sells -= signed_quantity
-        return max(abs(held + buys), abs(held - sells), abs(held))
+        return kernels.worst_units(held, buys, sells)
 
 
 class ProjectedExposure:
@@ -133,8 +141,7 @@ class ProjectedExposure:
 
     def reduces(self, symbol: str, signed_quantity: float) -> bool:
         """Whether the order only lowers |position|, without crossing zero."""
-        held = self.held(symbol)
-        return held != 0.0 and (held > 0) != (signed_quantity > 0) and abs(signed_quantity) <= abs(held) * (1 + _ROUNDING)
+        return kernels.only_reduces(self.held(symbol), signed_quantity)
 
     def only_exits(self, symbol: str, signed_quantity: float, order_type: OrderType) -> bool:
         """Whether the order can do no more than close what is held.
@@ -192,22 +199,17 @@ def check_order(
         return Rejection("unknown_symbol")
     if not price > 0:
         return Rejection("no_market_data")
-    is_sell = Side.of(signed_quantity) is _SELL
     if (
-        is_sell
+        Side.of(signed_quantity) is _SELL
         and not instrument.shortable
-        and exposure.lowest(symbol, signed_quantity, order_type) < -instrument.lot_step * LEAST_LOT
+        and kernels.is_short(exposure.lowest(symbol, signed_quantity, order_type), instrument.lot_step)
     ):
-        return Rejection("not_shortable")
+        return Rejection(REASONS[kernels.NOT_SHORTABLE])
     if exposure.only_exits(symbol, signed_quantity, order_type):
         return None
-    equity = exposure.equity
-    if not equity > 0:
-        return Rejection("no_equity", -equity, 0.0)
     units, gross = exposure.after(symbol, signed_quantity, order_type)
-    value = units * price * instrument.multiplier
-    if limits.max_position_size is not None and value > limits.max_position_size * equity * (1 + _ROUNDING):
-        return Rejection("max_position_size", value, limits.max_position_size * equity)
-    if gross > limits.max_leverage * equity * (1 + _ROUNDING):
-        return Rejection("insufficient_buying_power", gross, limits.max_leverage * equity)
-    return None
+    size = kernels.NO_LIMIT if limits.max_position_size is None else limits.max_position_size
+    code, measured, limit = kernels.check_limits(
+        exposure.equity, units * price * instrument.multiplier, gross, size, limits.max_leverage
+    )
+    return Rejection(REASONS[code], measured, limit) if code else None

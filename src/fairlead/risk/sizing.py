@@ -9,14 +9,13 @@ from fairlead.core.errors import ContractError
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import AmountKind
+from fairlead.risk import kernels
 from fairlead.sdk.limits import RiskLimits
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _QUANTITY: Final = AmountKind.QUANTITY
 _NOTIONAL: Final = AmountKind.NOTIONAL
 _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
-# Of a lot: less is the rounding of a position and the orders on their way to close it, not something to trade.
-LEAST_LOT: Final = 1e-6
 
 
 class Sized(NamedTuple):
@@ -38,9 +37,8 @@ def units_for(notional: float, price: float, instrument: Instrument) -> float:
     price : float
         Currency per unit at multiplier 1.
     """
-    if not (math.isfinite(notional) and price > 0):
-        raise ContractError.of(f"{instrument.symbol} sizing", "have a finite notional and a price above 0", (notional, price))
-    return instrument.floor_quantity(abs(notional) / (price * instrument.multiplier))
+    _check_money(notional, price, instrument)
+    return kernels.units_for(notional, price, instrument.multiplier, instrument.lot_step)
 
 
 def size_intent(
@@ -64,24 +62,22 @@ def size_intent(
         return _at_least_minimum(math.copysign(instrument.floor_quantity(intent.amount), intent.amount), instrument)
     if kind is _NOTIONAL:
         return _at_least_minimum(math.copysign(units_for(intent.amount, price, instrument), intent.amount), instrument)
-    note = ""
+    cap = kernels.NO_LIMIT
     if kind is _TARGET_WEIGHT:
-        target = math.copysign(units_for(intent.amount * max(equity, 0.0), price, instrument), intent.amount)
+        _check_money(intent.amount * max(equity, 0.0), price, instrument)
+        target = kernels.weight_in_units(intent.amount, equity, price, instrument.multiplier, instrument.lot_step)
     else:
         target = math.copysign(instrument.floor_quantity(intent.amount), intent.amount)
     if limits.max_position_size is not None:
         cap = units_for(limits.max_position_size * max(equity, 0.0), price, instrument)
-        if abs(target) > cap:
-            target, note = math.copysign(cap, target), "clipped_max_position_size"
-    change = target - held
-    if target != 0.0:
-        # Closing may sell an odd remainder (after a split, say); everything else stays on the grid.
-        change = math.copysign(instrument.floor_quantity(change), change)
-        if abs(change) < instrument.min_quantity:
-            return Sized(0.0, note)
-    elif abs(change) < instrument.lot_step * LEAST_LOT:
-        return Sized(0.0, note)
-    return Sized(change, note)
+    allowed = kernels.clipped(target, cap)
+    change = kernels.change_to(allowed, held, instrument.lot_step, instrument.min_quantity)
+    return Sized(change, "clipped_max_position_size" if allowed != target else "")
+
+
+def _check_money(notional: float, price: float, instrument: Instrument) -> None:
+    if not (math.isfinite(notional) and price > 0):
+        raise ContractError.of(f"{instrument.symbol} sizing", "have a finite notional and a price above 0", (notional, price))
 
 
 def _at_least_minimum(quantity: float, instrument: Instrument) -> Sized:

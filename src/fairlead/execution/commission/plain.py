@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from fairlead.execution import cost_kernels as kernels
 from fairlead.execution.commission.model import CommissionModel
 
 
@@ -40,7 +41,7 @@ class BpsCommission(CommissionModel):
         filled_before: float,  # noqa: ARG002  no minimum to keep
         charged_before: float,  # noqa: ARG002
     ) -> float:
-        return quantity * price * multiplier * (self.bps / 1e4)
+        return kernels.bps_commission(self.bps, quantity, price, multiplier)
 
 
 class PerShareCommission(CommissionModel):
@@ -63,8 +64,9 @@ class PerShareCommission(CommissionModel):
     def charge(  # noqa: D102  described by the base
         self, quantity: float, price: float, multiplier: float, filled_before: float, charged_before: float
     ) -> float:
-        due = max(self.minimum, self.per_share * (filled_before + quantity)) - charged_before
-        return min(max(0.0, due), quantity * price * multiplier * self.max_frac)
+        return kernels.per_share_commission(
+            self.per_share, self.minimum, self.max_frac, quantity, price, multiplier, filled_before, charged_before
+        )
 
 
 class PerOrderCommission(CommissionModel):
@@ -86,4 +88,4 @@ class PerOrderCommission(CommissionModel):
         filled_before: float,
         charged_before: float,  # noqa: ARG002
     ) -> float:
-        return self.amount if filled_before == 0.0 else 0.0
+        return kernels.per_order_commission(self.amount, filled_before)
