@@ -10,8 +10,9 @@ import pytest
 
 import fairlead
 from fairlead.core.errors import ConfigurationError
+from fairlead.core.kernel_code import helpers_of
 from fairlead.features import feature
-from fairlead.features.identity import code_hash, helpers_of, kernel_hash
+from fairlead.features.identity import code_hash, kernel_hash
 
 KERNELS = """
 import constants

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from fairlead.core.errors import ConfigurationError, ContractError, UnknownName
+from fairlead.core.kernel_code import helpers_of
 from fairlead.features import (
     Output,
     Stream,
@@ -28,7 +29,7 @@ from fairlead.features import (
     lookback,
 )
 from fairlead.features.contract import check_feature
-from fairlead.features.identity import definition_hash, helpers_of, kernel_hash
+from fairlead.features.identity import definition_hash, kernel_hash
 from fairlead.features.plan import make_plan
 from fairlead.features.registry import FAMILIES, shipped_features
 from fairlead.features.versions import LOCK_FILE, check_versions, locked, read_lock, write_lock
@@ -279,7 +280,7 @@ def test_a_kernel_that_cannot_be_identified_is_refused(tmp_path):
         kernel_hash(feature("x")(table))
     space = {}
     exec("def f(s, p, i, o):\n    o[0] = 1.0\n", space)
-    with pytest.raises(ConfigurationError, match="feature 'x': the source of 'f' cannot be read"):
+    with pytest.raises(ConfigurationError, match="x: the source of 'f' cannot be read"):
         kernel_hash(feature("x")(space["f"]))
 
 

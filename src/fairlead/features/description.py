@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from fairlead.core.errors import UnknownName
+from fairlead.core.kernel_code import helpers_of
 from fairlead.features.definition import Feature, Output, Params, Uses
-from fairlead.features.identity import helpers_of
 from fairlead.features.plan import Find, make_plan
 from fairlead.features.registry import FAMILIES, find_feature, shipped_features
 from fairlead.sdk.parameters import Parameter

@@ -8,9 +8,8 @@ infinite output becomes NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
-from types import CellType, FunctionType
+from types import FunctionType
 from typing import Any, Final
 
 import numba as nb
@@ -23,8 +22,10 @@ from numba.np.arrayobj import populate_array
 
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.errors import ConfigurationError
+from fairlead.core.kernel_code import helpers_of
+from fairlead.core.machine_code import machine_code, placed
 from fairlead.features.definition import Feature, Step
-from fairlead.features.identity import code_hash, helpers_of
+from fairlead.features.identity import code_hash
 
 _VECTOR = types.Array(types.float64, 1, "C")
 _MATRIX = types.Array(types.float64, 2, "C")
@@ -36,18 +37,6 @@ _CROSS_LOOP = types.void(_VECTOR, _CUBE, _INDEX, types.int64, types.int64, types
 _FUNCTION = types.FunctionType(_LOOP)
 _EDITION: Final = 2
 """Raise it when loops are to be compiled otherwise than before: numba's disk cache does not watch this file."""
-
-
-def _machine_code(signature: Any) -> Callable[[Any], Any]:
-    """Return a decorator that compiles a function, and keeps the machine code on disk where that is possible."""
-
-    def make(function: Any) -> Any:
-        try:
-            return nb.njit(signature, cache=True, nogil=True)(function)
-        except RuntimeError:  # it was typed in and has no file to watch, or no folder for a cache may be written
-            return nb.njit(signature, nogil=True)(function)
-
-    return make
 
 
 @cache
@@ -66,7 +55,7 @@ def compiled(feature: Feature) -> Any:
     loop = _around(_cross_history if feature.cross_section else _history, kernel, code_hash(feature), width)
     signature = _CROSS_LOOP if feature.cross_section else _LOOP
     try:
-        return _machine_code(signature)(loop)
+        return machine_code(signature)(loop)
     except nb.core.errors.NumbaError as exc:
         first = str(exc).strip().splitlines()
         raise ConfigurationError(
@@ -76,26 +65,12 @@ def compiled(feature: Feature) -> Any:
 
 
 def _around(loop: Any, kernel: Any, identity: str, width: tuple[int, int]) -> FunctionType:
-    # The loop's code is told that it stands where the kernel stands: numba's disk cache then watches the kernel's file and
-    # keeps one entry per kernel. In a loop of its own the kernel is inlined; called through a pointer it costs twice the time.
-    # The cache's keys hold what a function closes over, and nothing else of what it reads: the hash that is closed over here
-    # stands for the constants that the kernel's file imports, which may change while that file does not. How many inputs and
-    # outputs there are is part of the code: numbers that the compiler knows to be few stay in registers.
-    code, own = loop.__code__, kernel.__code__
-    name = f"{kernel.__name__}{loop.__name__}"
-    moved = code.replace(
-        co_filename=own.co_filename,
-        co_firstlineno=own.co_firstlineno,
-        co_name=name,
-        co_qualname=name,
-        co_freevars=("identity",),
-    )
+    # In a loop of its own the kernel is inlined; called through a pointer it costs twice the time. How many inputs and outputs
+    # there are is part of the code: numbers that the compiler knows to be few stay in registers.
     ins, outs = width
-    known = {"np": np, "local_array": _local_array, "n_inputs": ins, "n_outputs": outs, "__name__": kernel.__module__}
+    known = {"np": np, "local_array": _local_array, "n_inputs": ins, "n_outputs": outs}
     space = {**known, "step": nb.njit(kernel, forceinline=True)}
-    made = FunctionType(moved, space, name, None, (CellType(f"{_EDITION} {identity} {ins} {outs}"),))
-    made.__module__ = kernel.__module__
-    return made
+    return placed(loop, kernel, space, f"{_EDITION} {identity} {ins} {outs}")
 
 
 def step(state: Any, params: Any, inputs: Any, outputs: Any) -> None:
@@ -186,13 +161,13 @@ def _function_at(_typing: Any, address: Any) -> Any:
     return _FUNCTION(address), codegen
 
 
-@_machine_code(types.int64(_FUNCTION))
+@machine_code(types.int64(_FUNCTION))
 def address(loop: Any) -> Any:
     """Return the address of a compiled loop; it holds for as long as the loop is kept."""
     return _address_of(loop)
 
 
-@_machine_code(types.void(_INDEX, _TABLE, _INDEX, _VECTOR, _MATRIX, _CUBE))
+@machine_code(types.void(_INDEX, _TABLE, _INDEX, _VECTOR, _MATRIX, _CUBE))
 def run_nodes(loops: Any, layout: Any, rows: Any, params: Any, states: Any, values: Any) -> None:
     """Run all loops over all bars of every symbol.
 

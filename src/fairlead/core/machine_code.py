@@ -1,0 +1,62 @@
+"""Machine code that is kept on disk: functions compiled by numba, whose cache is told of every change."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import CellType, FunctionType
+from typing import Any
+
+
+def machine_code(signature: Any) -> Callable[[Any], Any]:
+    """Return a decorator that compiles a function, and keeps the machine code on disk where that is possible."""
+    import numba as nb  # noqa: PLC0415  imported where something is compiled
+
+    def make(function: Any) -> Any:
+        try:
+            return nb.njit(signature, cache=True, nogil=True)(function)
+        except RuntimeError:  # it was typed in and has no file to watch, or no folder for a cache may be written
+            return nb.njit(signature, nogil=True)(function)
+
+    return make
+
+
+def placed(function: Any, beside: Any, space: Mapping[str, Any], identity: str) -> FunctionType:
+    """Return `function` with other globals, as if it stood in the file of another one.
+
+    numba's disk cache watches the file of a function and keeps one entry for each place in it. Its keys hold what a function
+    closes over, and nothing else of what it reads: the identity that is closed over here stands for all that does not stand in
+    that file.
+
+    Parameters
+    ----------
+    function : function
+        Without closed-over variables.
+    beside : function
+        Whose file is watched.
+    space : mapping
+        Globals.
+    identity : str
+        Hash of what the result consists of.
+    """
+    code, own = function.__code__, beside.__code__
+    name = f"{beside.__name__}{function.__name__}"
+    moved = code.replace(
+        co_filename=own.co_filename,
+        co_firstlineno=own.co_firstlineno,
+        co_name=name,
+        co_qualname=name,
+        co_freevars=("identity",),
+    )
+    made = FunctionType(moved, {**space, "__name__": beside.__module__}, name, None, (CellType(identity),))
+    made.__module__ = beside.__module__
+    return made
+
+
+def files_hash(*modules: Any) -> str:
+    """Return the SHA-256 of the files of some modules: what compiled code is made of when it inlines their functions."""
+    hasher = hashlib.sha256()
+    for module in modules:
+        hasher.update(Path(module.__file__).read_bytes())
+    return hasher.hexdigest()
