@@ -136,7 +136,7 @@ def run_session(plan: SessionPlan, progress: Progress | None = None, watch: Watc
     DataNotFound
         If the source holds no bar.
     """
-    _check(plan)
+    check_plan(plan)
     carry = max(MIN_HISTORY, *(a.strategy.lookback() for a in plan.allocations)) + 1
     blocks = iter(plan.source.blocks(carry=carry))
     first = next(blocks, None)
@@ -281,7 +281,14 @@ class _Session:
         )
 
 
-def _check(plan: SessionPlan) -> None:
+def check_plan(plan: SessionPlan) -> None:
+    """Refuse a plan that does not hold together.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no strategy, a name twice, or a symbol or corporate action that does not fit the data.
+    """
     if not plan.allocations:
         raise ConfigurationError.of("strategies", "hold at least one enabled strategy", [])
     _check_names(plan.run_id, [a.name for a in plan.allocations])

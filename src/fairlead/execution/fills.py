@@ -119,28 +119,13 @@ class BarFillModel(FillModel):
             return None if kind is _TRAILING else self.price_late(order, high, low, close)
         if kind is _MARKET:
             return FillPrice(spark.price, spark.phase)
-        if spark.phase is _AT_CLOSE and spark.price == close:
-            # Nothing of the bar comes after its close.
-            high = low = close
+        at, phase = spark.price, int(spark.phase)
         if kind is _LIMIT:
-            # A buy needs a low that comes later: after the open all of the bar does; after a way down, what lies lower.
-            certain = spark.moved in (0, -side) and spark.phase is not _AT_CLOSE
-            price, at_once = kernels.limit_from(
-                side,
-                _given(order.limit_price),
-                spark.price,
-                low if side > 0 else high,
-                close,
-                certain,
-                self.limit_fill_on_touch,
-            )
-            phase = kernels.LIMIT
-        elif kind is _STOP or kind is _TRAILING:
-            price, at_once = kernels.stop_from(side, _given(order.stop_price), spark.price, high if side > 0 else low)
-            phase = kernels.STOP
-        else:
-            return None
-        return _found(price, spark.phase if at_once else max(phase, spark.phase))
+            limit = _given(order.limit_price)
+            return _found(*kernels.limit_after(side, limit, at, phase, spark.moved, high, low, close, self.limit_fill_on_touch))
+        if kind is _STOP or kind is _TRAILING:
+            return _found(*kernels.stop_after(side, _given(order.stop_price), at, phase, high, low, close))
+        return None
 
     def _auction(self, order: Order, open_: float, close: float) -> FillPrice | None:
         # The venue lets the order meet the right bar alone.
@@ -154,12 +139,8 @@ class BarFillModel(FillModel):
 
 def spark_of(order: Order, found: FillPrice) -> Spark:
     """Return the moment at which the fill of `order` brings others to life."""
-    if found.phase is _AT_OPEN:
-        return Spark(found.price, found.phase, 0)
-    side = 1 if order.side is _BUY else -1
-    # A buy stop is reached on the way up, a buy limit on the way down.
     limits = order.order_type is _LIMIT or order.order_type is _STOP_LIMIT
-    return Spark(found.price, found.phase, -side if limits else side)
+    return Spark(found.price, found.phase, kernels.moved_by(1 if order.side is _BUY else -1, limits, int(found.phase)))
 
 
 def limit_fill(side: Side, limit: float, open_: float, high: float, low: float, *, on_touch: bool) -> FillPrice | None:

@@ -110,6 +110,44 @@ def stop_from(side: int, stop: float, at: float, extreme: float) -> tuple[float,
     return NO_FILL, False
 
 
+def moved_by(side: int, is_limit: bool, phase: int) -> int:
+    """Return which way the price was going at a fill: +1 up, -1 down, 0 if nothing of the bar came before it."""
+    if phase == OPEN:
+        return 0
+    # A buy stop is reached on the way up, a buy limit on the way down.
+    return -side if is_limit else side
+
+
+def limit_after(
+    side: int, limit: float, at: float, phase: int, moved: int, high: float, low: float, close: float, on_touch: bool
+) -> tuple[float, int]:
+    """Return (price, phase) of a limit order that comes to life at a fill inside a bar.
+
+    Parameters
+    ----------
+    at : float
+        The price of that fill.
+    phase, moved : int
+        Its phase, and which way the price was going; see `moved_by`.
+    """
+    extreme = low if side > 0 else high
+    if phase == CLOSE and at == close:
+        extreme = close  # nothing of the bar comes after its close
+    # A buy needs a low that comes later: after the open all of the bar does; after a way down, what lies lower.
+    certain = (moved == 0 or moved == -side) and phase != CLOSE
+    price, at_once = limit_from(side, limit, at, extreme, close, certain, on_touch)
+    return price, phase if at_once else max(LIMIT, phase)
+
+
+def stop_after(side: int, stop: float, at: float, phase: int, high: float, low: float, close: float) -> tuple[float, int]:
+    """Return (price, phase) of a stop order that comes to life at a fill inside a bar; see `limit_after`."""
+    extreme = high if side > 0 else low
+    if phase == CLOSE and at == close:
+        extreme = close
+    price, at_once = stop_from(side, stop, at, extreme)
+    return price, phase if at_once else max(STOP, phase)
+
+
 def late_in_bar(side: int, limit: float, stop: float, high: float, low: float, close: float) -> float:
     """Return the price of an order that arrives in the middle of a bar: only the close is known to come after it.
 

@@ -1,0 +1,214 @@
+"""The compiled loop: the stages of the event loop, instant by instant, as machine code."""
+
+from __future__ import annotations
+
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from fairlead.core import accounting, grid, machine_code
+from fairlead.engine.compiled import layout, matching, orders, taking
+from fairlead.engine.compiled import layout as at
+from fairlead.engine.compiled.layout import Books, History
+from fairlead.engine.compiled.matching import match
+from fairlead.engine.compiled.orders import cancel_for, end, is_over, rescale, write
+from fairlead.engine.compiled.taking import take
+from fairlead.execution import cost_kernels, kernels
+from fairlead.risk import kernels as risk_kernels
+from fairlead.sdk.scan import signature
+
+
+def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any, states: Any, delays: Any, closes: Any) -> int:
+    """Run one parameter set over all of history, and return how it ended: `layout.FINE` or what was lacking.
+
+    Parameters
+    ----------
+    scan : compiled function
+        See `fairlead.sdk.scan`.
+    h : History
+    b : Books
+        New ones.
+    features : float64 array of shape (features, instants, symbols)
+    chosen : int64 array
+        Which of them `scan` reads.
+    params : float64 array of shape (parameters,)
+    states : float64 array of shape (symbols, state)
+        Zeros.
+    delays : int64 array
+        Latency of each order in the order in which they leave, nanoseconds.
+    closes : float64 array of shape (sessions,)
+        Gets the equity at the last instant of each session.
+    """
+    count, width = h.market.shape[1], h.market.shape[2]
+    decisions, found = np.empty((width, 4)), np.zeros(width + 1, np.int64)
+    b.money[at.LAST_EQUITY] = b.money[at.CASH] = b.money[at.PEAK] = h.rules[at.CAPITAL]
+    action, actions = 0, h.actions.shape[1]
+    row = 0
+    while row < count:
+        b.counts[at.AT_ROW] = row
+        while action < actions and h.actions[at.ROW, action] == row:
+            act(b, h, action, row)
+            action += 1
+        if b.counts[at.WORKING] > 0:
+            match(b, h, row)
+        # Where nothing works and nothing happens to the symbols, the strategy alone moves on.
+        stop = row + 1 if b.counts[at.WORKING] > 0 else count
+        if action < actions:
+            stop = min(stop, h.actions[at.ROW, action])
+        skips = 1 if h.rules[at.MAX_SIZE] != h.rules[at.MAX_SIZE] and market_orders(b) == 0 else 0
+        hit = scan(
+            row, stop, h.market, features, chosen, params, states, b.money[at.CASH], 0.0, b.symbols, b.counts[at.COUNTS :],
+            b.counts[at.POSITIONS], skips, decisions, found,
+        )  # fmt: skip
+        mark(b, h, row, min(hit + 1, stop), closes)
+        if hit < stop:
+            b.counts[at.AT_ROW] = hit
+            take(b, h, decisions, found, delays, hit)
+        if b.counts[at.PROBLEM] != at.FINE:
+            return int(b.counts[at.PROBLEM])
+        row = min(hit + 1, stop)
+    finish(b, h, count - 1)
+    return int(b.counts[at.PROBLEM])
+
+
+def market_orders(b: Books) -> int:
+    """Return how many market orders work."""
+    found = 0
+    for i in range(b.counts[at.WORKING]):
+        found += b.ints[b.ints[i, at.WORKS], at.KIND] == at.MARKET
+    return found
+
+
+def act(b: Books, h: History, action: int, row: int) -> None:
+    """Let a corporate action take effect on orders and position."""
+    column, value, now = h.actions[at.SYMBOL, action], h.values[action], h.times[at.KNOWN, row]
+    write(b, at.ACTION, action, now, row, 0)
+    held = b.symbols[at.UNITS, column]
+    if h.actions[at.ACTION_KIND, action] == at.DIVIDEND:
+        if held != 0.0:
+            amount = held * value * b.symbols[at.MULTIPLIER, column]
+            b.money[at.CASH] += amount
+            b.money[at.DIVIDENDS] += amount
+        return
+    snapshot = b.ints[: b.counts[at.WORKING], at.WORKS].copy()
+    heads = b.ints[: b.counts[at.HEADS], at.HEADING].copy()
+    for order in snapshot:
+        if b.ints[order, at.COLUMN] == column and not is_over(b, order) and not rescale(b, h, order, value):
+            cancel_for(b, order, now, at.NOTHING_AFTER_SPLIT)
+    for head in heads:
+        for place in range(at.STOP_CHILD, at.TARGET_CHILD + 1):
+            child = b.ints[head, place]
+            if child >= 0 and b.ints[head, at.COLUMN] == column and b.ints[child, at.STATUS] == at.PENDING:
+                rescale(b, h, child, value)
+    if held != 0.0:
+        b.symbols[at.UNITS, column] *= value
+        b.symbols[at.LARGEST, column] *= value
+        b.symbols[at.AVERAGE, column] /= value
+
+
+def mark(b: Books, h: History, first: int, stop: int, closes: Any) -> None:
+    """Value the account at the instants from `first` to before `stop`, between which nothing changes it."""
+    money, counts = b.money, b.counts
+    held = 0
+    only = 0
+    for i in range(counts[at.POSITIONS]):
+        if b.symbols[at.UNITS, b.counts[at.COUNTS + i]] != 0.0:
+            held += 1
+            only = b.counts[at.COUNTS + i]
+    if held == 0:
+        level(b, h, first, stop, money[at.CASH])
+        while counts[at.SESSIONS] < h.last_rows.shape[0] and h.last_rows[counts[at.SESSIONS]] < stop:
+            closes[counts[at.SESSIONS]] = money[at.CASH]
+            counts[at.SESSIONS] += 1
+        money[at.LAST_EQUITY] = money[at.CASH]
+        return
+    counts[at.ROWS_HELD] += stop - first
+    units = b.symbols[at.UNITS, only] * b.symbols[at.MULTIPLIER, only]
+    for row in range(first, stop):
+        net = 0.0
+        if held == 1:
+            net = h.market[5, row, only] * units
+        else:
+            for i in range(counts[at.POSITIONS]):
+                column = b.counts[at.COUNTS + i]
+                if b.symbols[at.UNITS, column] != 0.0:
+                    net += h.market[5, row, column] * (b.symbols[at.UNITS, column] * b.symbols[at.MULTIPLIER, column])
+        equity = money[at.CASH] + net
+        if equity < money[at.PEAK]:
+            money[at.DEEPEST] = max(money[at.DEEPEST], money[at.PEAK] - equity)
+        else:
+            level(b, h, row, row + 1, equity)
+        if counts[at.SESSIONS] < h.last_rows.shape[0] and row == h.last_rows[counts[at.SESSIONS]]:
+            closes[counts[at.SESSIONS]] = equity
+            counts[at.SESSIONS] += 1
+        money[at.LAST_EQUITY] = equity
+
+
+def level(b: Books, h: History, first: int, stop: int, equity: float) -> None:
+    """Take in one value of the account over some instants: a new peak, or a depth below the last one."""
+    money, counts = b.money, b.counts
+    if equity < money[at.PEAK]:
+        money[at.DEEPEST] = max(money[at.DEEPEST], money[at.PEAK] - equity)
+        return
+    close_drawdown(b, h, first)
+    money[at.PEAK] = equity
+    # Instants count from 1: the run starts at a peak by definition, its initial cash.
+    counts[at.PEAK_AT] = stop
+
+
+def close_drawdown(b: Books, h: History, row: int) -> None:
+    """Remember how deep and how long the account was below its peak, now that an instant has reached it again."""
+    money, counts = b.money, b.counts
+    money[at.WORST] = max(money[at.WORST], money[at.DEEPEST])
+    if money[at.DEEPEST] > 0.0:
+        money[at.WORST_PCT] = max(money[at.WORST_PCT], 100.0 * money[at.DEEPEST] / money[at.PEAK])
+    money[at.DEEPEST] = 0.0
+    since = counts[at.PEAK_AT]
+    if row + 1 - since > 1:
+        counts[at.LONGEST_NS] = max(counts[at.LONGEST_NS], h.times[at.KNOWN, row] - h.times[at.KNOWN, max(since - 1, 0)])
+
+
+def finish(b: Books, h: History, row: int) -> None:
+    """Take every order back, and close the last drawdown."""
+    now = h.times[at.KNOWN, row]
+    snapshot = b.ints[: b.counts[at.WORKING], at.WORKS].copy()
+    for order in snapshot:
+        if not is_over(b, order):
+            end(b, order, at.CANCELLED, now, at.END_OF_RUN)
+    for order in range(b.counts[at.ORDERS]):
+        if b.ints[order, at.STATUS] == at.PENDING:
+            cancel_for(b, order, now, at.END_OF_RUN)
+    if b.money[at.DEEPEST] > 0.0:
+        close_drawdown(b, h, row)
+
+
+@cache
+def compiled_run() -> Any:
+    """Return `run` as machine code, from the disk cache where it is there."""
+    from numba import types  # noqa: PLC0415  imported where something is compiled
+    from numba.extending import register_jitable  # noqa: PLC0415
+
+    rooms = (grid, accounting, kernels, cost_kernels, risk_kernels, orders, matching, taking)
+    for room in rooms:
+        for value in vars(room).values():
+            if isinstance(value, FunctionType) and value.__module__ == room.__name__:
+                register_jitable(value)
+    for own in (market_orders, act, mark, level, close_drawdown, finish):
+        register_jitable(own)
+    whole, number = types.int64, types.float64
+    index, vector = types.Array(whole, 1, "C"), types.Array(number, 1, "C")
+    table, matrix, cube = types.Array(whole, 2, "C"), types.Array(number, 2, "C"), types.Array(number, 3, "C")
+    history = types.NamedTuple((cube, table, index, table, vector, matrix, vector), History)
+    books = types.NamedTuple((table, matrix, index, vector, matrix, table, matrix), Books)
+    scan = types.FunctionType(signature())
+    identity = machine_code.files_hash(*rooms, layout, _here())
+    made = machine_code.placed(run, run, globals(), identity)
+    return machine_code.machine_code(whole(scan, history, books, cube, index, vector, matrix, index, vector))(made)
+
+
+def _here() -> Any:
+    import sys  # noqa: PLC0415
+
+    return sys.modules[__name__]
