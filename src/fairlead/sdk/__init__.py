@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent, one_cancels_other
     from fairlead.core.orders import Order, OrderStatus, OrderType, Side, TimeInForce
     from fairlead.sdk.context import Context, PortfolioView
+    from fairlead.sdk.decisions import HOLD, Decision, target_position, target_weight
     from fairlead.sdk.features import FeatureRequest, FeatureView
     from fairlead.sdk.harness import StrategyHarness
     from fairlead.sdk.history import HistoricalData
+    from fairlead.sdk.kernel_strategy import KernelStrategy
     from fairlead.sdk.limits import RiskLimits
     from fairlead.sdk.lint import lint_strategy
     from fairlead.sdk.parameters import parameter
@@ -27,9 +29,11 @@ _ROOMS: Final = {
     "fairlead.core.intents": ("CancelIntent", "OrderIntent", "ReplaceIntent", "one_cancels_other"),
     "fairlead.core.orders": ("Order", "OrderStatus", "OrderType", "Side", "TimeInForce"),
     "fairlead.sdk.context": ("Context", "PortfolioView"),
+    "fairlead.sdk.decisions": ("HOLD", "Decision", "target_position", "target_weight"),
     "fairlead.sdk.features": ("FeatureRequest", "FeatureView"),
     "fairlead.sdk.harness": ("StrategyHarness",),
     "fairlead.sdk.history": ("HistoricalData",),
+    "fairlead.sdk.kernel_strategy": ("KernelStrategy",),
     "fairlead.sdk.limits": ("RiskLimits",),
     "fairlead.sdk.lint": ("lint_strategy",),
     "fairlead.sdk.parameters": ("parameter",),
@@ -39,16 +43,19 @@ _ROOMS: Final = {
 _ROOM_OF: Final = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "HOLD",
     "Bar",
     "BarSlice",
     "CancelIntent",
     "ConfigurationError",
     "Context",
     "CorporateAction",
+    "Decision",
     "FeatureRequest",
     "FeatureView",
     "HistoricalData",
     "Intents",
+    "KernelStrategy",
     "Order",
     "OrderIntent",
     "OrderStatus",
@@ -66,6 +73,8 @@ __all__ = [
     "lint_strategy",
     "one_cancels_other",
     "parameter",
+    "target_position",
+    "target_weight",
 ]
 
 

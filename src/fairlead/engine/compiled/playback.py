@@ -90,6 +90,8 @@ class _Playback:
             curves.close_block(block)
             notes.take(block, self.orders, self.fills)
             done = end
+        for order, day in zip(self.orders, self.run.books.ints[:, at.DAY].tolist(), strict=False):
+            order.day_session = day if day >= 0 else None
         if ledger.cash != self.run.money(at.CASH):
             raise DataError.of("cash of a compiled run", "be that of its fills", (self.run.money(at.CASH), ledger.cash))
         account, by_strategy = curves.curves()
