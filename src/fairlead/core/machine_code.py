@@ -9,15 +9,23 @@ from types import CellType, FunctionType
 from typing import Any
 
 
-def machine_code(signature: Any) -> Callable[[Any], Any]:
-    """Return a decorator that compiles a function, and keeps the machine code on disk where that is possible."""
+def machine_code(signature: Any, **options: Any) -> Callable[[Any], Any]:
+    """Return a decorator that compiles a function, and keeps the machine code on disk where that is possible.
+
+    Parameters
+    ----------
+    signature
+        A numba type.
+    **options
+        As `numba.njit` takes them.
+    """
     import numba as nb  # noqa: PLC0415  imported where something is compiled
 
     def make(function: Any) -> Any:
         try:
-            return nb.njit(signature, cache=True, nogil=True)(function)
+            return nb.njit(signature, cache=True, nogil=True, **options)(function)
         except RuntimeError:  # it was typed in and has no file to watch, or no folder for a cache may be written
-            return nb.njit(signature, nogil=True)(function)
+            return nb.njit(signature, nogil=True, **options)(function)
 
     return make
 

@@ -42,7 +42,11 @@ AWOKEN: Final = 16
 AWOKEN_PHASE: Final = 17
 AWOKEN_WAY: Final = 18
 """Exits that came to life inside a bar, and phase and way of the fill that woke them."""
-ORDER_INTS: Final = 19
+LISTED: Final = 19
+"""What worked when a pass over the working orders began: the pass itself may end some."""
+LISTED_HEADS: Final = 20
+"""The same of `HEADING`."""
+ORDER_INTS: Final = 21
 
 # Numbers of an order.
 QUANTITY: Final = 0
@@ -221,6 +225,10 @@ class Books(NamedTuple):
     symbols : float64 array of shape (SYMBOL_ROWS, symbols)
     tape_ints, tape_floats : arrays of shape (events, TAPE_INTS) and (events, TAPE_FLOATS)
         What happened, to be played back; without rows if it is not wanted.
+    decisions : float64 array of shape (symbols, 5)
+        What is wanted at an instant, and in the last column by how many units that changes a position.
+    found : int64 array of shape (symbols + 1,)
+        Of which symbols; the last says how many.
     """
 
     ints: IntArray
@@ -230,6 +238,8 @@ class Books(NamedTuple):
     symbols: FloatArray
     tape_ints: IntArray
     tape_floats: FloatArray
+    decisions: FloatArray
+    found: IntArray
 
     @classmethod
     def new(cls, multipliers: FloatArray, orders: int, events: int) -> Books:
@@ -244,6 +254,8 @@ class Books(NamedTuple):
             symbols,
             np.empty((events, TAPE_INTS), np.int64),
             np.empty((events, TAPE_FLOATS)),
+            np.empty((len(multipliers), 5)),
+            np.zeros(len(multipliers) + 1, np.int64),
         )
 
 

@@ -13,7 +13,7 @@ from fairlead.engine.compiled import layout, matching, orders, taking
 from fairlead.engine.compiled import layout as at
 from fairlead.engine.compiled.layout import Books, History
 from fairlead.engine.compiled.matching import match
-from fairlead.engine.compiled.orders import cancel_for, end, is_over, rescale, write
+from fairlead.engine.compiled.orders import cancel_for, end, is_over, list_working, rescale, write
 from fairlead.engine.compiled.taking import take
 from fairlead.execution import cost_kernels, kernels
 from fairlead.risk import kernels as risk_kernels
@@ -41,8 +41,7 @@ def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any
     closes : float64 array of shape (sessions,)
         Gets the equity at the last instant of each session.
     """
-    count, width = h.market.shape[1], h.market.shape[2]
-    decisions, found = np.empty((width, 4)), np.zeros(width + 1, np.int64)
+    count = h.market.shape[1]
     b.money[at.LAST_EQUITY] = b.money[at.CASH] = b.money[at.PEAK] = h.rules[at.CAPITAL]
     action, actions = 0, h.actions.shape[1]
     row = 0
@@ -60,12 +59,12 @@ def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any
         skips = 1 if h.rules[at.MAX_SIZE] != h.rules[at.MAX_SIZE] and market_orders(b) == 0 else 0
         hit = scan(
             row, stop, h.market, features, chosen, params, states, b.money[at.CASH], 0.0, b.symbols, b.counts[at.COUNTS :],
-            b.counts[at.POSITIONS], skips, decisions, found,
+            b.counts[at.POSITIONS], skips, b.decisions, b.found,
         )  # fmt: skip
         mark(b, h, row, min(hit + 1, stop), closes)
         if hit < stop:
             b.counts[at.AT_ROW] = hit
-            take(b, h, decisions, found, delays, hit)
+            take(b, h, delays, hit)
         if b.counts[at.PROBLEM] != at.FINE:
             return int(b.counts[at.PROBLEM])
         row = min(hit + 1, stop)
@@ -92,12 +91,15 @@ def act(b: Books, h: History, action: int, row: int) -> None:
             b.money[at.CASH] += amount
             b.money[at.DIVIDENDS] += amount
         return
-    snapshot = b.ints[: b.counts[at.WORKING], at.WORKS].copy()
-    heads = b.ints[: b.counts[at.HEADS], at.HEADING].copy()
-    for order in snapshot:
+    heads = b.counts[at.HEADS]
+    for i in range(heads):
+        b.ints[i, at.LISTED_HEADS] = b.ints[i, at.HEADING]
+    for i in range(list_working(b)):
+        order = b.ints[i, at.LISTED]
         if b.ints[order, at.COLUMN] == column and not is_over(b, order) and not rescale(b, h, order, value):
             cancel_for(b, order, now, at.NOTHING_AFTER_SPLIT)
-    for head in heads:
+    for i in range(heads):
+        head = b.ints[i, at.LISTED_HEADS]
         for place in range(at.STOP_CHILD, at.TARGET_CHILD + 1):
             child = b.ints[head, place]
             if child >= 0 and b.ints[head, at.COLUMN] == column and b.ints[child, at.STATUS] == at.PENDING:
@@ -173,8 +175,8 @@ def close_drawdown(b: Books, h: History, row: int) -> None:
 def finish(b: Books, h: History, row: int) -> None:
     """Take every order back, and close the last drawdown."""
     now = h.times[at.KNOWN, row]
-    snapshot = b.ints[: b.counts[at.WORKING], at.WORKS].copy()
-    for order in snapshot:
+    for i in range(list_working(b)):
+        order = b.ints[i, at.LISTED]
         if not is_over(b, order):
             end(b, order, at.CANCELLED, now, at.END_OF_RUN)
     for order in range(b.counts[at.ORDERS]):
@@ -194,18 +196,18 @@ def compiled_run() -> Any:
     for room in rooms:
         for value in vars(room).values():
             if isinstance(value, FunctionType) and value.__module__ == room.__name__:
-                register_jitable(value)
+                register_jitable(_nrt=False)(value)
     for own in (market_orders, act, mark, level, close_drawdown, finish):
-        register_jitable(own)
+        register_jitable(_nrt=False)(own)
     whole, number = types.int64, types.float64
     index, vector = types.Array(whole, 1, "C"), types.Array(number, 1, "C")
     table, matrix, cube = types.Array(whole, 2, "C"), types.Array(number, 2, "C"), types.Array(number, 3, "C")
     history = types.NamedTuple((cube, table, index, table, vector, matrix, vector), History)
-    books = types.NamedTuple((table, matrix, index, vector, matrix, table, matrix), Books)
+    books = types.NamedTuple((table, matrix, index, vector, matrix, table, matrix, matrix, index), Books)
     scan = types.FunctionType(signature())
     identity = machine_code.files_hash(*rooms, layout, _here())
     made = machine_code.placed(run, run, globals(), identity)
-    return machine_code.machine_code(whole(scan, history, books, cube, index, vector, matrix, index, vector))(made)
+    return machine_code.machine_code(whole(scan, history, books, cube, index, vector, matrix, index, vector), _nrt=False)(made)
 
 
 def _here() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairlead.engine.compiled import layout as at
 from fairlead.engine.compiled.layout import Books, History
-from fairlead.engine.compiled.orders import end, is_over, move, trade
+from fairlead.engine.compiled.orders import end, is_over, list_working, move, trade
 from fairlead.execution import kernels
 from fairlead.execution.kernels import late_in_bar, limit_after, limit_in_bar, moved_by, stop_after, stop_in_bar
 
@@ -34,9 +34,9 @@ def match(b: Books, h: History, row: int) -> None:
 def find_candidates(b: Books, h: History, row: int) -> int:
     """Collect the orders that could fill in a row, in the order in which they are served, and return how many there are."""
     now, session = h.times[at.KNOWN, row], h.times[at.SESSION, row]
-    snapshot = b.ints[: b.counts[at.WORKING], at.WORKS].copy()
     found = 0
-    for order in snapshot:
+    for i in range(list_working(b)):
+        order = b.ints[i, at.LISTED]
         own = b.ints[order]
         if is_over(b, order):
             continue
@@ -130,7 +130,7 @@ def wake(b: Books, h: History, row: int, served: int, count: int) -> int:
 
 def end_day(b: Books, now: int) -> None:
     """End the market orders that a session has left unfilled; what has met no bar yet belongs to a later one."""
-    snapshot = b.ints[: b.counts[at.WORKING], at.WORKS].copy()
-    for order in snapshot:
+    for i in range(list_working(b)):
+        order = b.ints[i, at.LISTED]
         if b.ints[order, at.KIND] == at.MARKET and b.ints[order, at.DAY] >= 0 and not is_over(b, order):
             end(b, order, at.EXPIRED, now, at.DAY_END)

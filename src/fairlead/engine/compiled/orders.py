@@ -71,6 +71,14 @@ def begin_work(b: Books, order: int) -> None:
     b.counts[at.WORKING] += 1
 
 
+def list_working(b: Books) -> int:
+    """Write down what works now, for a pass that may end some of it, and return how many orders that is."""
+    count = b.counts[at.WORKING]
+    for i in range(count):
+        b.ints[i, at.LISTED] = b.ints[i, at.WORKS]
+    return int(count)
+
+
 def remove(b: Books, order: int) -> None:
     """Take an order out of those that work."""
     count = b.counts[at.WORKING]
@@ -267,9 +275,10 @@ def leave_alone(b: Books, column: int, held: float, now: int) -> None:
     count = b.counts[at.HEADS]
     if count == 0:
         return
-    heads = b.ints[:count, at.HEADING].copy()
     for i in range(count):
-        head = heads[i]
+        b.ints[i, at.LISTED_HEADS] = b.ints[i, at.HEADING]
+    for i in range(count):
+        head = b.ints[i, at.LISTED_HEADS]
         if b.ints[head, at.COLUMN] != column:
             continue
         for place in range(at.STOP_CHILD, at.TARGET_CHILD + 1):

@@ -66,6 +66,7 @@ class CompiledRuns:
         self.plan = plan
         self.history = LoadedHistory(plan, list(plan.source.blocks(carry=0)))
         self._delays = _Delays(plan, plan.allocations[0].name)
+        self._room = _ORDERS
 
     def run(
         self, strategies: Sequence[KernelStrategy], *, tape: bool = False, threads: int = 1
@@ -102,17 +103,18 @@ class CompiledRuns:
         allocation = self.plan.allocations[0]
         h = self.history.ruled(allocation.capital, strategy.risk_limits.tightened_by(allocation.limits))
         chosen = np.array([places[key] for key in _keys(strategy)], np.int64)
-        scan, numbers, orders, delays = strategy.scan(), strategy.numbers(), _ORDERS, self._delays.first(_ORDERS)
+        scan, numbers = strategy.scan(), strategy.numbers()
         while True:
+            orders = self._room
             books = Books.new(self.history.multipliers, orders, orders * _EVENTS_PER_ORDER if tape else 0)
             closes = np.empty(len(h.last_rows))
             states = np.zeros((len(self.history.symbols), strategy.state_size))
+            delays = self._delays.first(orders)
             code = compiled_run()(scan, h, books, features, chosen, numbers, states, delays, closes)
             if code in (at.FINE, at.UNSURE):
                 return CompiledRun(books, closes, code == at.FINE)
-            # It needs more room than it was given: the same once more, with four times as much.
-            orders *= 4
-            delays = self._delays.first(orders)
+            # It needs more room than it was given: the same once more, with four times as much; so do those that follow.
+            self._room = max(self._room, 4 * orders)
 
     def _batches(self, strategies: Sequence[KernelStrategy]) -> Iterator[list[KernelStrategy]]:
         rows, width = self.history.arrays.market.shape[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.grid import floor_quantity
 from fairlead.engine.compiled import layout as at
 from fairlead.engine.compiled.layout import Books, History
@@ -21,29 +22,31 @@ from fairlead.risk.kernels import (
     worst_units,
 )
 
+_CHANGE = 4
+"""Column of the decisions: the signed units that one asks for."""
 _MOST = 1e15
 """Units beyond which whole numbers of them are no longer exact."""
 
 
-def take(b: Books, h: History, decisions: object, found: object, delays: object, row: int) -> None:
-    """Size, check and submit what was wanted at a row; `found` has the symbols, and at its end how many there are."""
+def take(b: Books, h: History, delays: IntArray, row: int) -> None:
+    """Size, check and submit what was wanted at a row."""
+    decisions, found = b.decisions, b.found
     count = found[-1]
     value_account(b, h, row)
-    changes = decisions[:count, 0].copy()
     for i in range(count):
-        changes[i] = change_for(b, h, decisions[i], found[i], row)
+        decisions[i, _CHANGE] = change_for(b, h, decisions[i], found[i], row)
         if b.counts[at.PROBLEM] != at.FINE:
             return
     # What reduces a position goes first, so that what it frees can be used.
     for turn in range(2):
         for i in range(count):
             column = found[i]
-            if changes[i] == 0.0:
+            change = decisions[i, _CHANGE]
+            if change == 0.0:
                 continue
-            first = only_reduces(line_of(b, h, column, row), changes[i])
-            if first == (turn == 0) and changes[i] == changes[i]:
-                submit(b, h, decisions[i], column, changes[i], delays, row)
-                changes[i] = 0.0
+            if only_reduces(line_of(b, h, column, row), change) == (turn == 0):
+                submit(b, h, decisions[i], column, change, delays, row)
+                decisions[i, _CHANGE] = 0.0
                 if b.counts[at.PROBLEM] != at.FINE:
                     return
 
@@ -91,7 +94,7 @@ def count_in(b: Books, h: History, column: int, signed: float, row: int) -> None
     b.symbols[at.WORTH, column] = worth
 
 
-def change_for(b: Books, h: History, decision: object, column: int, row: int) -> float:
+def change_for(b: Books, h: History, decision: FloatArray, column: int, row: int) -> float:
     """Return the signed units that a decision asks for; 0.0 for none."""
     kind, amount, stop, target = decision[0], decision[1], decision[2], decision[3]
     price, multiplier, equity = h.market[5, row, column], b.symbols[at.MULTIPLIER, column], b.money[at.EQUITY]
@@ -120,7 +123,7 @@ def exits_fit(amount: float, stop: float, target: float) -> bool:
     return stop != stop or target != target or (target - stop) * side > 0.0
 
 
-def submit(b: Books, h: History, decision: object, column: int, signed: float, delays: object, row: int) -> None:
+def submit(b: Books, h: History, decision: FloatArray, column: int, signed: float, delays: IntArray, row: int) -> None:
     """Check an order, and send it off with its exits."""
     now = h.times[at.KNOWN, row]
     held = line_of(b, h, column, row)
