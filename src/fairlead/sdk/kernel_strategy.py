@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -82,7 +83,7 @@ class KernelStrategy(Strategy):
         UnknownName, ConfigurationError
             If a name stands for nothing, or for a parameter that is no number.
         """
-        return arguments_of(type(self).__name__, self.kernel(), self.parameters, self.required_features())
+        return _arguments(type(self), tuple(self.required_features()))
 
     def numbers(self) -> FloatArray:
         """Return the parameters that `decide` reads, shape (parameters,)."""
@@ -98,7 +99,7 @@ class KernelStrategy(Strategy):
         self._scan, self._arguments, self._numbers = self.scan(), self.arguments(), self.numbers()
         self._states = np.zeros((count, self.state_size))
         self._columns = {symbol: i for i, symbol in enumerate(context.symbols)}
-        self._market, self._book = np.full((len(FIELDS) + 1, 1, count), np.nan), np.zeros((BOOK_ROWS, count))
+        self._market, self._book = np.full((1, count, len(FIELDS) + 1), np.nan), np.zeros((BOOK_ROWS, count))
         self._values = np.empty((len(self._arguments.features), 1, count))
         self._chosen = np.arange(len(self._arguments.features))
         self._decisions, self._found = np.empty((count, 4)), np.empty(count + 1, np.int64)
@@ -106,7 +107,7 @@ class KernelStrategy(Strategy):
     def on_market_event(self, event: BarSlice, context: Context) -> None:  # noqa: ARG002  the hook's signature
         """Take in the bars of an instant."""
         for i, name in enumerate(FIELDS):
-            self._market[i, 0] = getattr(event, name)
+            self._market[0, :, i] = getattr(event, name)
 
     def generate_orders(self, context: Context) -> Intents:
         """Ask `decide`, symbol by symbol."""
@@ -139,6 +140,11 @@ class KernelStrategy(Strategy):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self._states = np.array(state["states"], np.float64).reshape(self._states.shape)
+
+
+@cache
+def _arguments(cls: type[KernelStrategy], labels: tuple[str, ...]) -> Arguments:
+    return arguments_of(cls.__name__, cls.kernel(), cls.parameters, labels)
 
 
 _NO_SEQUENCE: Final = np.empty(0, np.int64)

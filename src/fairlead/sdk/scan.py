@@ -6,7 +6,7 @@ The event loop calls it with one row, a compiled run with many: one function, on
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from types import FunctionType
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -15,14 +15,13 @@ from fairlead.contracts.files import canonical_json, sha256_bytes
 from fairlead.core import kernel_code, machine_code
 from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.sdk import decisions
-from fairlead.sdk.features import FeatureRequest
 from fairlead.sdk.parameters import Parameter
 
 Scan: TypeAlias = Callable[..., int]
 """Compiled: see `_TEMPLATE`. Returns the first row in which something is wanted, or the row at which it was to stop."""
 
 FIELDS: Final = ("open", "high", "low", "close", "volume")
-"""Rows of the market array that a bar has; the row after them is the last known price."""
+"""What the market array has of a bar; behind them stands the last known price."""
 CLOSE: Final = FIELDS.index("close")
 MARK: Final = len(FIELDS)
 QUANTITY: Final = 0
@@ -41,14 +40,14 @@ _TEMPLATE: Final = """\
 def scan(
     first, stop, market, features, chosen, params, states, cash, net, book, sequence, positions, skips, decisions, found
 ):
-    width = market.shape[2]
+    width = market.shape[1]
 {parameters}
     found[width] = 0
     for row in range(first, stop):
         count = 0
 {equity}
         for c in range(width):
-            if market[3, row, c] != market[3, row, c]:
+            if market[row, c, 3] != market[row, c, 3]:
                 continue
 {features}
             kind, amount, stop_loss, take_profit = decide({arguments})
@@ -73,7 +72,7 @@ _EQUITY: Final = """\
         for i in range(positions):
             c = sequence[i]
             if book[0, c] != 0.0:
-                held += book[0, c] * market[5, row, c] * book[2, c]
+                held += book[0, c] * market[row, c, 5] * book[2, c]
         equity = cash + (net + held)
 """
 
@@ -107,10 +106,8 @@ class Arguments(NamedTuple):
         return "equity" in self.names
 
 
-def arguments_of(
-    owner: str, decide: Any, parameters: Mapping[str, Parameter], features: Mapping[str, FeatureRequest]
-) -> Arguments:
-    """Return where each argument of a `decide` comes from.
+def arguments_of(owner: str, decide: Any, parameters: Mapping[str, Parameter], features: Collection[str]) -> Arguments:
+    """Return where each argument of a `decide` comes from; `features` are the labels of those that are declared.
 
     Raises
     ------
@@ -130,7 +127,7 @@ def arguments_of(
             remedy = "Give the feature another label, or the parameter another name."
             raise ConfigurationError.of(f"{owner}.decide({name})", "mean one thing", name, remedy)
         if name in FIELDS:
-            sources.append(f"market[{FIELDS.index(name)}, row, c]")
+            sources.append(f"market[row, c, {FIELDS.index(name)}]")
         elif name in _ACCOUNT:
             sources.append(_ACCOUNT[name])
         elif name == _STATE:
@@ -228,7 +225,7 @@ def _written(arguments: Arguments) -> FunctionType:
     return written
 
 
-def _feature(name: str, features: Mapping[str, FeatureRequest]) -> tuple[str, str] | None:
+def _feature(name: str, features: Collection[str]) -> tuple[str, str] | None:
     if name in features:
         return name, ""
     found = [(label, name.removeprefix(f"{label}_")) for label in features if name.startswith(f"{label}_")]

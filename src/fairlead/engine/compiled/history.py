@@ -24,6 +24,7 @@ KINDS: Final = {ActionKind.SPLIT: at.SPLIT, ActionKind.STOCK_DIVIDEND: at.SPLIT,
 """The corporate actions that the compiled loop knows."""
 _NS_PER_MS: Final = 1_000_000
 _FIELDS: Final = ("open", "high", "low", "close", "volume", "mark")
+_CLOSE: Final = _FIELDS.index("close")
 
 
 class LoadedHistory:
@@ -56,28 +57,32 @@ class LoadedHistory:
             plan.instruments.get(symbol) or Instrument(symbol=symbol, calendar=plan.source.calendar) for symbol in self.symbols
         ]
         market, times, last_rows = _market(blocks), _times(plan, blocks), _last_rows(blocks)
-        self.days = times[at.SESSION][last_rows].astype(np.int32)
-        self.bars = int((~np.isnan(market[3])).sum())
-        self.actions, rows, columns = _actions(blocks, market[3])
+        self.days = times[last_rows, at.SESSION].astype(np.int32)
+        self.bars = int((~np.isnan(market[:, :, _CLOSE])).sum())
+        self.actions, rows, columns = _actions(blocks, market[:, :, _CLOSE])
         table = np.array([rows, columns, [KINDS[a.kind] for a in self.actions]], np.int64).reshape(3, -1)
         values = np.array([a.value if KINDS[a.kind] == at.DIVIDEND else a.share_factor for a in self.actions], np.float64)
         grid = np.array([[i.lot_step, i.min_quantity, i.tick, float(i.shortable)] for i in self.instruments])
         self.arrays = History(market, times, last_rows, table, values, grid, np.zeros(at.RULES))
         self.multipliers = np.array([i.multiplier for i in self.instruments])
+        self._ruled: dict[tuple[float, float | None, float], History] = {}
 
     def ruled(self, capital: float, limits: RiskLimits) -> History:
         """Return the arrays with the rules of a strategy that has so much capital and such limits."""
-        return self.arrays._replace(rules=_rules(self.plan, capital, limits))
+        key = capital, limits.max_position_size, limits.max_leverage
+        if key not in self._ruled:
+            self._ruled[key] = self.arrays._replace(rules=_rules(self.plan, capital, limits))
+        return self._ruled[key]
 
 
 def _market(blocks: list[BarBlock]) -> FloatArray:
     rows = sum(len(block) - block.start for block in blocks)
-    market = np.empty((len(_FIELDS), rows, len(blocks[0].symbols)))
+    market = np.empty((rows, len(blocks[0].symbols), len(_FIELDS)))
     done = 0
     for block in blocks:
         count = len(block) - block.start
         for i, name in enumerate(_FIELDS):
-            market[i, done : done + count] = getattr(block, name)[block.start :]
+            market[done : done + count, :, i] = getattr(block, name)[block.start :]
         done += count
     return market
 
@@ -94,7 +99,7 @@ def _times(plan: SessionPlan, blocks: list[BarBlock]) -> IntArray:
         never = int(np.iinfo(np.int64).max)
         of = np.array([never if closes[day] is None else closes[day] for day in np.unique(session).tolist()])
         ends = (known >= of[np.searchsorted(np.unique(session), session)]).astype(np.int64)
-    return np.stack([label, known, session, ends])
+    return np.stack([label, known, session, ends], axis=1)
 
 
 def _last_rows(blocks: list[BarBlock]) -> IntArray:

@@ -113,7 +113,9 @@ SESSIONS: Final = 12
 LONGEST_NS: Final = 13
 AT_ROW: Final = 14
 """Where the run stands."""
-COUNTS: Final = 15
+SLOTS: Final = 15
+"""Rows of the order table in use: those of all orders if a tape is kept, else they are used again when nothing works."""
+COUNTS: Final = 16
 """Behind them stand the symbols in the order in which they were first traded: the order in which a ledger sums."""
 
 # Money.
@@ -201,7 +203,7 @@ OPEN_LINE: Final = BOOK_ROWS + 3
 """Units with the market orders under way, their value, and whether the two are up to date."""
 SYMBOL_ROWS: Final = BOOK_ROWS + 4
 
-# Rows of times.
+# Columns of times.
 LABEL: Final = 0
 KNOWN: Final = 1
 SESSION: Final = 2
@@ -244,19 +246,24 @@ class Books(NamedTuple):
     @classmethod
     def new(cls, multipliers: FloatArray, orders: int, events: int) -> Books:
         """Return the books of a run that has not begun, with room for so many orders and tape entries."""
-        symbols = np.zeros((SYMBOL_ROWS, len(multipliers)))
-        symbols[MULTIPLIER] = multipliers
-        return cls(
+        made = cls(
             np.empty((orders, ORDER_INTS), np.int64),
             np.empty((orders, ORDER_FLOATS)),
-            np.zeros(COUNTS + len(multipliers), np.int64),
-            np.zeros(MONEY),
-            symbols,
+            np.empty(COUNTS + len(multipliers), np.int64),
+            np.empty(MONEY),
+            np.empty((SYMBOL_ROWS, len(multipliers))),
             np.empty((events, TAPE_INTS), np.int64),
             np.empty((events, TAPE_FLOATS)),
             np.empty((len(multipliers), 5)),
             np.zeros(len(multipliers) + 1, np.int64),
         )
+        made.begin(multipliers)
+        return made
+
+    def begin(self, multipliers: FloatArray) -> None:
+        """Make the books those of a run that has not begun."""
+        self.counts[:], self.money[:], self.symbols[:] = 0, 0.0, 0.0
+        self.symbols[MULTIPLIER] = multipliers
 
 
 class History(NamedTuple):
@@ -264,9 +271,9 @@ class History(NamedTuple):
 
     Attributes
     ----------
-    market : float64 array of shape (6, instants, symbols)
-        Open, high, low, close, volume and the last known price.
-    times : int64 array of shape (TIMES, instants)
+    market : float64 array of shape (instants, symbols, 6)
+        Open, high, low, close, volume and the last known price: side by side, because an order reads most of them.
+    times : int64 array of shape (instants, TIMES)
         Nanoseconds, and session dates in days since the epoch.
     last_rows : int64 array of shape (sessions,)
         The last instant of each session.

@@ -6,8 +6,6 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-import numpy as np
-
 from fairlead.core import accounting, grid, machine_code
 from fairlead.engine.compiled import layout, matching, orders, taking
 from fairlead.engine.compiled import layout as at
@@ -41,7 +39,7 @@ def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any
     closes : float64 array of shape (sessions,)
         Gets the equity at the last instant of each session.
     """
-    count = h.market.shape[1]
+    count = h.market.shape[0]
     b.money[at.LAST_EQUITY] = b.money[at.CASH] = b.money[at.PEAK] = h.rules[at.CAPITAL]
     action, actions = 0, h.actions.shape[1]
     row = 0
@@ -82,7 +80,7 @@ def market_orders(b: Books) -> int:
 
 def act(b: Books, h: History, action: int, row: int) -> None:
     """Let a corporate action take effect on orders and position."""
-    column, value, now = h.actions[at.SYMBOL, action], h.values[action], h.times[at.KNOWN, row]
+    column, value, now = h.actions[at.SYMBOL, action], h.values[action], h.times[row, at.KNOWN]
     write(b, at.ACTION, action, now, row, 0)
     held = b.symbols[at.UNITS, column]
     if h.actions[at.ACTION_KIND, action] == at.DIVIDEND:
@@ -112,40 +110,56 @@ def act(b: Books, h: History, action: int, row: int) -> None:
 
 def mark(b: Books, h: History, first: int, stop: int, closes: Any) -> None:
     """Value the account at the instants from `first` to before `stop`, between which nothing changes it."""
-    money, counts = b.money, b.counts
-    held = 0
-    only = 0
-    for i in range(counts[at.POSITIONS]):
+    held = only = 0
+    for i in range(b.counts[at.POSITIONS]):
         if b.symbols[at.UNITS, b.counts[at.COUNTS + i]] != 0.0:
             held += 1
             only = b.counts[at.COUNTS + i]
-    if held == 0:
-        level(b, h, first, stop, money[at.CASH])
-        while counts[at.SESSIONS] < h.last_rows.shape[0] and h.last_rows[counts[at.SESSIONS]] < stop:
-            closes[counts[at.SESSIONS]] = money[at.CASH]
-            counts[at.SESSIONS] += 1
-        money[at.LAST_EQUITY] = money[at.CASH]
-        return
-    counts[at.ROWS_HELD] += stop - first
-    units = b.symbols[at.UNITS, only] * b.symbols[at.MULTIPLIER, only]
+    if held > 0:
+        b.counts[at.ROWS_HELD] += stop - first
+    row = first
+    while row < stop:
+        # Session by session, so that the inner loops have nothing to look up.
+        session = b.counts[at.SESSIONS]
+        end = min(stop, h.last_rows[session] + 1)
+        if held == 0:
+            b.money[at.LAST_EQUITY] = b.money[at.CASH]
+            level(b, h, row, end, b.money[at.CASH])
+        elif held == 1:
+            follow_one(b, h, row, end, only)
+        else:
+            follow_all(b, h, row, end)
+        if end == h.last_rows[session] + 1:
+            closes[session] = b.money[at.LAST_EQUITY]
+            b.counts[at.SESSIONS] = session + 1
+        row = end
+
+
+def follow_one(b: Books, h: History, first: int, stop: int, column: int) -> None:
+    """Value an account that holds one symbol."""
+    cash, units = b.money[at.CASH], b.symbols[at.UNITS, column] * b.symbols[at.MULTIPLIER, column]
+    peak, deepest, equity = b.money[at.PEAK], b.money[at.DEEPEST], 0.0
+    for row in range(first, stop):
+        equity = cash + h.market[row, column, 5] * units
+        if equity < peak:
+            deepest = max(deepest, peak - equity)
+        else:
+            b.money[at.DEEPEST] = deepest
+            level(b, h, row, row + 1, equity)
+            peak, deepest = equity, 0.0
+    b.money[at.DEEPEST], b.money[at.LAST_EQUITY] = deepest, equity
+
+
+def follow_all(b: Books, h: History, first: int, stop: int) -> None:
+    """Value an account that holds several symbols, in the order in which the ledger sums."""
     for row in range(first, stop):
         net = 0.0
-        if held == 1:
-            net = h.market[5, row, only] * units
-        else:
-            for i in range(counts[at.POSITIONS]):
-                column = b.counts[at.COUNTS + i]
-                if b.symbols[at.UNITS, column] != 0.0:
-                    net += h.market[5, row, column] * (b.symbols[at.UNITS, column] * b.symbols[at.MULTIPLIER, column])
-        equity = money[at.CASH] + net
-        if equity < money[at.PEAK]:
-            money[at.DEEPEST] = max(money[at.DEEPEST], money[at.PEAK] - equity)
-        else:
-            level(b, h, row, row + 1, equity)
-        if counts[at.SESSIONS] < h.last_rows.shape[0] and row == h.last_rows[counts[at.SESSIONS]]:
-            closes[counts[at.SESSIONS]] = equity
-            counts[at.SESSIONS] += 1
-        money[at.LAST_EQUITY] = equity
+        for i in range(b.counts[at.POSITIONS]):
+            column = b.counts[at.COUNTS + i]
+            if b.symbols[at.UNITS, column] != 0.0:
+                net += h.market[row, column, 5] * (b.symbols[at.UNITS, column] * b.symbols[at.MULTIPLIER, column])
+        b.money[at.LAST_EQUITY] = b.money[at.CASH] + net
+        level(b, h, row, row + 1, b.money[at.LAST_EQUITY])
 
 
 def level(b: Books, h: History, first: int, stop: int, equity: float) -> None:
@@ -169,17 +183,17 @@ def close_drawdown(b: Books, h: History, row: int) -> None:
     money[at.DEEPEST] = 0.0
     since = counts[at.PEAK_AT]
     if row + 1 - since > 1:
-        counts[at.LONGEST_NS] = max(counts[at.LONGEST_NS], h.times[at.KNOWN, row] - h.times[at.KNOWN, max(since - 1, 0)])
+        counts[at.LONGEST_NS] = max(counts[at.LONGEST_NS], h.times[row, at.KNOWN] - h.times[max(since - 1, 0), at.KNOWN])
 
 
 def finish(b: Books, h: History, row: int) -> None:
     """Take every order back, and close the last drawdown."""
-    now = h.times[at.KNOWN, row]
+    now = h.times[row, at.KNOWN]
     for i in range(list_working(b)):
         order = b.ints[i, at.LISTED]
         if not is_over(b, order):
             end(b, order, at.CANCELLED, now, at.END_OF_RUN)
-    for order in range(b.counts[at.ORDERS]):
+    for order in range(b.counts[at.SLOTS]):
         if b.ints[order, at.STATUS] == at.PENDING:
             cancel_for(b, order, now, at.END_OF_RUN)
     if b.money[at.DEEPEST] > 0.0:
@@ -197,7 +211,7 @@ def compiled_run() -> Any:
         for value in vars(room).values():
             if isinstance(value, FunctionType) and value.__module__ == room.__name__:
                 register_jitable(_nrt=False)(value)
-    for own in (market_orders, act, mark, level, close_drawdown, finish):
+    for own in (market_orders, act, mark, follow_one, follow_all, level, close_drawdown, finish):
         register_jitable(_nrt=False)(own)
     whole, number = types.int64, types.float64
     index, vector = types.Array(whole, 1, "C"), types.Array(number, 1, "C")

@@ -23,17 +23,17 @@ def match(b: Books, h: History, row: int) -> None:
         served += 1
         if not is_over(b, order):
             column = b.ints[order, at.COLUMN]
-            free = h.rules[at.PARTICIPATION] * h.market[4, row, column] - b.symbols[at.TAKEN, column]
+            free = h.rules[at.PARTICIPATION] * h.market[row, column, 4] - b.symbols[at.TAKEN, column]
             b.symbols[at.TAKEN, column] += trade(b, h, order, price, phase, way, free, row)
         if b.counts[at.AWAKE] > 0:
             count = wake(b, h, row, served, count)
-    if b.counts[at.WORKING] > 0 and h.times[at.ENDS, row] != 0:
-        end_day(b, h.times[at.KNOWN, row])
+    if b.counts[at.WORKING] > 0 and h.times[row, at.ENDS] != 0:
+        end_day(b, h.times[row, at.KNOWN])
 
 
 def find_candidates(b: Books, h: History, row: int) -> int:
     """Collect the orders that could fill in a row, in the order in which they are served, and return how many there are."""
-    now, session = h.times[at.KNOWN, row], h.times[at.SESSION, row]
+    now, session = h.times[row, at.KNOWN], h.times[row, at.SESSION]
     found = 0
     for i in range(list_working(b)):
         order = b.ints[i, at.LISTED]
@@ -76,20 +76,20 @@ def price_in_bar(b: Books, h: History, order: int, row: int) -> tuple[float, int
     """Return (price, phase) at which an order that has arrived fills; NaN if it does not."""
     own = b.ints[order]
     column, side, kind, level = own[at.COLUMN], own[at.SIDE], own[at.KIND], b.floats[order, at.LEVEL]
-    close = h.market[3, row, column]
+    close = h.market[row, column, 3]
     if close != close:
         return _NONE, kernels.CLOSE
-    high, low = h.market[1, row, column], h.market[2, row, column]
+    high, low = h.market[row, column, 1], h.market[row, column, 2]
     grace = h.rules[at.GRACE_NS]
     late = (
         own[at.ARRIVES] - own[at.CREATED] > grace
         and h.rules[at.WHOLE_SESSIONS] == 0.0
-        and own[at.ARRIVES] - h.times[at.LABEL, row] > grace
+        and own[at.ARRIVES] - h.times[row, at.LABEL] > grace
     )
     if late:
         limit, stop = level if kind == at.LIMIT else _NONE, level if kind == at.STOP else _NONE
         return late_in_bar(side, limit, stop, high, low, close), kernels.CLOSE
-    opened = h.market[0, row, column]
+    opened = h.market[row, column, 0]
     if kind == at.MARKET:
         return opened, kernels.OPEN
     if kind == at.STOP:
@@ -107,7 +107,7 @@ def wake(b: Books, h: History, row: int, served: int, count: int) -> int:
             continue
         own = b.ints[child]
         column, side, level = own[at.COLUMN], own[at.SIDE], b.floats[child, at.LEVEL]
-        high, low, close = h.market[1, row, column], h.market[2, row, column], h.market[3, row, column]
+        high, low, close = h.market[row, column, 1], h.market[row, column, 2], h.market[row, column, 3]
         if own[at.KIND] == at.LIMIT:
             price, when = limit_after(
                 side, level, b.floats[i, at.SPARK], phase, way, high, low, close, h.rules[at.ON_TOUCH] != 0.0

@@ -51,11 +51,12 @@ def move(b: Books, order: int, status: int, when: int, reason: int) -> None:
 
 def new_order(b: Books, column: int, side: int, kind: int, created: int) -> int:
     """Return a new order; -1 if there is no room for it."""
-    order = b.counts[at.ORDERS]
+    order = b.counts[at.SLOTS]
     if order >= b.ints.shape[0]:
         b.counts[at.PROBLEM] = at.NEEDS_ORDERS
         return -1
-    b.counts[at.ORDERS] = order + 1
+    b.counts[at.SLOTS] = order + 1
+    b.counts[at.ORDERS] += 1
     own = b.ints[order]
     own[at.COLUMN], own[at.SIDE], own[at.KIND] = column, side, kind
     own[at.CREATED], own[at.ARRIVES], own[at.DAY] = created, created, -1
@@ -154,7 +155,7 @@ def commission_of(h: History, quantity: float, price: float, multiplier: float, 
 def trade(b: Books, h: History, order: int, ideal: float, phase: int, way: int, free: float, row: int) -> float:
     """Let an order take what it may of `free` units, and return what it took; see `Venue._trade`."""
     own, numbers = b.ints[order], b.floats[order]
-    column, side, now = own[at.COLUMN], own[at.SIDE], h.times[at.KNOWN, row]
+    column, side, now = own[at.COLUMN], own[at.SIDE], h.times[row, at.KNOWN]
     lot = h.instruments[column, at.LOT]
     quantity = min(numbers[at.QUANTITY] - numbers[at.FILLED], floor_quantity(free, lot) if free > 0.0 else 0.0)
     if own[at.KIND] != at.MARKET:
@@ -169,17 +170,17 @@ def trade(b: Books, h: History, order: int, ideal: float, phase: int, way: int, 
     if own[at.KIND] != at.LIMIT or h.rules[at.SLIP_LIMITS] != 0.0:
         slip = h.rules[at.SLIP_A]
         if h.rules[at.SLIP_MODEL] == at.BY_VOLUME:
-            slip = volume_slippage(h.rules[at.SLIP_A], h.rules[at.SLIP_B], quantity, h.market[4, row, column])
+            slip = volume_slippage(h.rules[at.SLIP_A], h.rules[at.SLIP_B], quantity, h.market[row, column, 4])
     fill(b, h, order, quantity, ideal, slipped(side, ideal, slip), row)
     if b.counts[at.HEADS] > 0:
-        react(b, order, quantity, ideal, phase, way, now, h.times[at.SESSION, row])
+        react(b, order, quantity, ideal, phase, way, now, h.times[row, at.SESSION])
     return quantity
 
 
 def fill(b: Books, h: History, order: int, quantity: float, ideal: float, price: float, row: int) -> None:
     """Book an execution: order, ledger and costs."""
     own, numbers, money = b.ints[order], b.floats[order], b.money
-    column, side, now = own[at.COLUMN], own[at.SIDE], h.times[at.KNOWN, row]
+    column, side, now = own[at.COLUMN], own[at.SIDE], h.times[row, at.KNOWN]
     multiplier = b.symbols[at.MULTIPLIER, column]
     fee = commission_of(h, quantity, price, multiplier, numbers[at.EXECUTED], numbers[at.CHARGED])
     filled = numbers[at.FILLED] + quantity

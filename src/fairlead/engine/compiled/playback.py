@@ -15,6 +15,7 @@ from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.compiled import layout as at
 from fairlead.engine.compiled.history import LoadedHistory
+from fairlead.engine.compiled.layout import Books
 from fairlead.engine.compiled.runs import CompiledRun
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
@@ -63,6 +64,11 @@ class _Playback:
     _exits: dict[int, OrderIntent] = field(default_factory=dict)
 
     @property
+    def books(self) -> Books:
+        assert self.run.books is not None, "the run kept its tape"
+        return self.run.books
+
+    @property
     def allocation_name(self) -> str:
         return self.history.plan.allocations[0].name
 
@@ -73,8 +79,8 @@ class _Playback:
         ledger = Portfolio(capital, {}, multipliers)
         maker = OrderMaker(plan.run_id, instruments)
         curves, notes = CurveRecorder({self.allocation_name: ledger}), PriceNotes()
-        ints = self.run.books.tape_ints
-        count, place, done = self.run.count(at.EVENTS), 0, 0
+        ints = self.books.tape_ints
+        count, place, done = int(self.run.counts[at.EVENTS]), 0, 0
         for block in self.history.blocks:
             curves.open_block(block)
             shift = block.start - done
@@ -90,10 +96,10 @@ class _Playback:
             curves.close_block(block)
             notes.take(block, self.orders, self.fills)
             done = end
-        for order, day in zip(self.orders, self.run.books.ints[:, at.DAY].tolist(), strict=False):
+        for order, day in zip(self.orders, self.books.ints[:, at.DAY].tolist(), strict=False):
             order.day_session = day if day >= 0 else None
-        if ledger.cash != self.run.money(at.CASH):
-            raise DataError.of("cash of a compiled run", "be that of its fills", (self.run.money(at.CASH), ledger.cash))
+        if ledger.cash != float(self.run.money[at.CASH]):
+            raise DataError.of("cash of a compiled run", "be that of its fills", (float(self.run.money[at.CASH]), ledger.cash))
         account, by_strategy = curves.curves()
         return RunRecord(
             run_id=plan.run_id,
@@ -115,8 +121,8 @@ class _Playback:
         )
 
     def _apply(self, place: int, ledger: Portfolio, maker: OrderMaker, block: BarBlock, row: int) -> None:
-        kind, order, when, code, more, _ = self.run.books.tape_ints[place].tolist()
-        numbers = self.run.books.tape_floats[place].tolist()
+        kind, order, when, code, more, _ = self.books.tape_ints[place].tolist()
+        numbers = self.books.tape_floats[place].tolist()
         if kind == at.CREATE:
             self._create(order, when, code, numbers, maker)
         elif kind == at.MOVE:
@@ -147,7 +153,7 @@ class _Playback:
     def _move(self, index: int, when: int, status: int, reason: int, numbers: list[float], maker: OrderMaker) -> None:
         order = self.orders[index]
         if status == at.SUBMITTED:
-            order.arrives_ns = int(self.run.books.ints[index, at.ARRIVES])
+            order.arrives_ns = int(self.books.ints[index, at.ARRIVES])
             if index in self._exits:
                 self.orders += maker.exits(order, self.strategy, self._exits[index].exits)
         if reason >= at.FIRST_CHECK:

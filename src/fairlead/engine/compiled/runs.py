@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from fairlead.contracts.files import canonical_json
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.identity import random_stream
 from fairlead.engine.compiled import layout as at
@@ -22,6 +22,8 @@ from fairlead.sdk.kernel_strategy import KernelStrategy
 
 FEATURE_BYTES: Final = 256 * 2**20
 """Features of so many parameter sets are held at once as fit into this."""
+_Key: TypeAlias = tuple[str, tuple[tuple[str, Any], ...], str]
+"""A feature's name, its parameters, and which output."""
 _ORDERS: Final = 1024
 _EVENTS_PER_ORDER: Final = 6
 
@@ -32,24 +34,21 @@ class CompiledRun:
 
     Attributes
     ----------
-    books : Books
+    counts, money : int64 and float64 arrays
+        See `layout`.
     closes : float64 array of shape (sessions,)
         Equity at the last instant of each session, in currency.
     is_sure : bool
         False if the strategy wanted what the event loop refuses in words of its own: it has to run it.
+    books : Books, optional
+        With the tape, if one was to be kept.
     """
 
-    books: Books
+    counts: IntArray
+    money: FloatArray
     closes: FloatArray
     is_sure: bool
-
-    def count(self, which: int) -> int:
-        """Return one of the counts of `layout`."""
-        return int(self.books.counts[which])
-
-    def money(self, which: int) -> float:
-        """Return one of the sums of `layout`, in currency."""
-        return float(self.books.money[which])
+    books: Books | None = None
 
 
 class CompiledRuns:
@@ -67,6 +66,7 @@ class CompiledRuns:
         self.history = LoadedHistory(plan, list(plan.source.blocks(carry=0)))
         self._delays = _Delays(plan, plan.allocations[0].name)
         self._room = _ORDERS
+        self._spare: SimpleQueue[Books] = SimpleQueue()
 
     def run(
         self, strategies: Sequence[KernelStrategy], *, tape: bool = False, threads: int = 1
@@ -86,7 +86,7 @@ class CompiledRuns:
             features, places = self._features(batch, threads)
 
             def one(
-                strategy: KernelStrategy, features: FloatArray = features, places: Mapping[str, int] = places
+                strategy: KernelStrategy, features: FloatArray = features, places: Mapping[_Key, int] = places
             ) -> CompiledRun:
                 return self._one(strategy, features, places, tape=tape)
 
@@ -97,7 +97,7 @@ class CompiledRuns:
                     yield from enumerate(pool.map(one, batch), start=done)
             done += len(batch)
 
-    def _one(self, strategy: KernelStrategy, features: FloatArray, places: Mapping[str, int], *, tape: bool) -> CompiledRun:
+    def _one(self, strategy: KernelStrategy, features: FloatArray, places: Mapping[_Key, int], *, tape: bool) -> CompiledRun:
         from fairlead.engine.compiled.loop import compiled_run  # noqa: PLC0415  numba is for those who compile
 
         allocation = self.plan.allocations[0]
@@ -105,22 +105,37 @@ class CompiledRuns:
         chosen = np.array([places[key] for key in _keys(strategy)], np.int64)
         scan, numbers = strategy.scan(), strategy.numbers()
         while True:
-            orders = self._room
-            books = Books.new(self.history.multipliers, orders, orders * _EVENTS_PER_ORDER if tape else 0)
+            books = self._books(tape=tape)
             closes = np.empty(len(h.last_rows))
             states = np.zeros((len(self.history.symbols), strategy.state_size))
-            delays = self._delays.first(orders)
-            code = compiled_run()(scan, h, books, features, chosen, numbers, states, delays, closes)
+            code = compiled_run()(scan, h, books, features, chosen, numbers, states, self._delays.first(self._room), closes)
             if code in (at.FINE, at.UNSURE):
-                return CompiledRun(books, closes, code == at.FINE)
+                sure = code == at.FINE
+                if tape:
+                    return CompiledRun(books.counts, books.money, closes, sure, books)
+                done = CompiledRun(books.counts.copy(), books.money.copy(), closes, sure)
+                self._spare.put(books)
+                return done
             # It needs more room than it was given: the same once more, with four times as much; so do those that follow.
-            self._room = max(self._room, 4 * orders)
+            self._room = max(self._room, 4 * (len(books.ints) if code != at.NEEDS_DELAYS else self._room))
+
+    def _books(self, *, tape: bool) -> Books:
+        # Fresh memory for every run would cost as much as a short run.
+        orders = self._room
+        try:
+            books = None if tape else self._spare.get_nowait()
+        except Empty:
+            books = None
+        if books is None or len(books.ints) < orders:
+            return Books.new(self.history.multipliers, orders, orders * _EVENTS_PER_ORDER if tape else 0)
+        books.begin(self.history.multipliers)
+        return books
 
     def _batches(self, strategies: Sequence[KernelStrategy]) -> Iterator[list[KernelStrategy]]:
-        rows, width = self.history.arrays.market.shape[1:]
+        rows, width = self.history.arrays.market.shape[:2]
         most = max(1, FEATURE_BYTES // (rows * width * 8))
         batch: list[KernelStrategy] = []
-        wanted: set[str] = set()
+        wanted: set[_Key] = set()
         for strategy in strategies:
             keys = set(_keys(strategy))
             if batch and len(wanted | keys) > most:
@@ -131,30 +146,24 @@ class CompiledRuns:
         if batch:
             yield batch
 
-    def _features(self, strategies: Sequence[KernelStrategy], threads: int) -> tuple[FloatArray, dict[str, int]]:
+    def _features(self, strategies: Sequence[KernelStrategy], threads: int) -> tuple[FloatArray, dict[_Key, int]]:
         """Compute every feature that one of the strategies reads once; return them and where each stands."""
-        wanted: dict[str, tuple[str, Request, str]] = {}
-        for strategy in strategies:
-            requests = strategy.required_features()
-            for (label, output), key in zip(strategy.arguments().features, _keys(strategy), strict=True):
-                wanted.setdefault(key, (_request_key(requests[label]), requests[label], output))
+        wanted = dict.fromkeys(key for strategy in strategies for key in _keys(strategy))
         places = {key: i for i, key in enumerate(wanted)}
-        rows, width = self.history.arrays.market.shape[1:]
+        rows, width = self.history.arrays.market.shape[:2]
         values = np.empty((len(wanted), rows, width))
-        requests_of: dict[str, Request] = {name: request for name, request, _ in wanted.values()}
-        names = list(requests_of)
+        requests: dict[str, Request] = {repr(key[:2]): (key[0], dict(key[1])) for key in wanted}
+        names = list(requests)
         shares = [names[i::threads] for i in range(threads) if names[i::threads]]
 
         def compute(share: list[str]) -> None:
-            feed = self.plan.features.open(
-                {name: requests_of[name] for name in share}, self.plan.source, self.history.blocks[0]
-            )
+            feed = self.plan.features.open({name: requests[name] for name in share}, self.plan.source, self.history.blocks[0])
             done = 0
-            own = [(place, *wanted[key]) for key, place in places.items() if wanted[key][0] in share]
+            own = [(place, repr(key[:2]), key[2]) for key, place in places.items() if repr(key[:2]) in share]
             for block in self.history.blocks:
                 feed.take(block)
                 count = len(block) - block.start
-                for place, name, _, output in own:
+                for place, name, output in own:
                     index = feed.plan.asked[name].feature.output_index(output)
                     values[place, done : done + count] = feed.values(name)[index]
                 done += count
@@ -185,11 +194,12 @@ class _Delays:
         return self._drawn
 
 
-def _request_key(request: Request) -> str:
-    name, params = (request, {}) if isinstance(request, str) else request
-    return canonical_json([name, dict(params)])
-
-
-def _keys(strategy: KernelStrategy) -> list[str]:
+def _keys(strategy: KernelStrategy) -> list[_Key]:
+    """Return which output of which feature each value is that a strategy reads."""
     requests = strategy.required_features()
-    return [f"{_request_key(requests[label])}|{output}" for label, output in strategy.arguments().features]
+    return [(*_named(requests[label]), output) for label, output in strategy.arguments().features]
+
+
+def _named(request: Request) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    name, params = (request, {}) if isinstance(request, str) else request
+    return name, tuple(sorted(params.items()))

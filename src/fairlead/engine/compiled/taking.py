@@ -32,6 +32,8 @@ def take(b: Books, h: History, delays: IntArray, row: int) -> None:
     """Size, check and submit what was wanted at a row."""
     decisions, found = b.decisions, b.found
     count = found[-1]
+    if b.tape_ints.shape[0] == 0 and b.counts[at.WORKING] == 0 and b.counts[at.HEADS] == 0:
+        b.counts[at.SLOTS] = 0
     value_account(b, h, row)
     for i in range(count):
         decisions[i, _CHANGE] = change_for(b, h, decisions[i], found[i], row)
@@ -57,7 +59,7 @@ def value_account(b: Books, h: History, row: int) -> None:
     for i in range(b.counts[at.POSITIONS]):
         column = b.counts[at.COUNTS + i]
         if b.symbols[at.UNITS, column] != 0.0:
-            value = b.symbols[at.UNITS, column] * h.market[5, row, column] * b.symbols[at.MULTIPLIER, column]
+            value = b.symbols[at.UNITS, column] * h.market[row, column, 5] * b.symbols[at.MULTIPLIER, column]
             net += value
             gross += abs(value)
     b.money[at.EQUITY], b.money[at.GROSS] = b.money[at.CASH] + net, gross
@@ -81,7 +83,7 @@ def line_of(b: Books, h: History, column: int, row: int) -> float:
 
 def unit_value(b: Books, h: History, column: int, row: int) -> float:
     """Return what one unit of a symbol is worth, in currency."""
-    return float(h.market[5, row, column] * b.symbols[at.MULTIPLIER, column])
+    return float(h.market[row, column, 5] * b.symbols[at.MULTIPLIER, column])
 
 
 def count_in(b: Books, h: History, column: int, signed: float, row: int) -> None:
@@ -97,7 +99,7 @@ def count_in(b: Books, h: History, column: int, signed: float, row: int) -> None
 def change_for(b: Books, h: History, decision: FloatArray, column: int, row: int) -> float:
     """Return the signed units that a decision asks for; 0.0 for none."""
     kind, amount, stop, target = decision[0], decision[1], decision[2], decision[3]
-    price, multiplier, equity = h.market[5, row, column], b.symbols[at.MULTIPLIER, column], b.money[at.EQUITY]
+    price, multiplier, equity = h.market[row, column, 5], b.symbols[at.MULTIPLIER, column], b.money[at.EQUITY]
     lot = h.instruments[column, at.LOT]
     bare = stop != stop and target != target
     if not (math.isfinite(amount) and abs(amount) < _MOST and price > 0.0) or not (bare or exits_fit(amount, stop, target)):
@@ -125,7 +127,7 @@ def exits_fit(amount: float, stop: float, target: float) -> bool:
 
 def submit(b: Books, h: History, decision: FloatArray, column: int, signed: float, delays: IntArray, row: int) -> None:
     """Check an order, and send it off with its exits."""
-    now = h.times[at.KNOWN, row]
+    now = h.times[row, at.KNOWN]
     held = line_of(b, h, column, row)
     code, measured, limit = 0, math.nan, math.nan
     if signed < 0.0 and h.instruments[column, at.SHORTABLE] == 0.0 and is_short(held + signed, h.instruments[column, at.LOT]):
@@ -134,7 +136,7 @@ def submit(b: Books, h: History, decision: FloatArray, column: int, signed: floa
         worst = worst_units(held + signed, 0.0, 0.0)
         unit = unit_value(b, h, column, row)
         gross = b.money[at.GROSS] - b.symbols[at.WORTH, column] + worst * unit
-        value = worst * h.market[5, row, column] * b.symbols[at.MULTIPLIER, column]
+        value = worst * h.market[row, column, 5] * b.symbols[at.MULTIPLIER, column]
         code, measured, limit = check_limits(b.money[at.EQUITY], value, gross, h.rules[at.MAX_SIZE], h.rules[at.MAX_LEVERAGE])
     side = 1 if signed > 0.0 else -1
     order = new_order(b, column, side, at.MARKET, now)
