@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from fairlead.backtest.benchmark import buy_and_hold
 from fairlead.backtest.metrics import Metric
 from fairlead.backtest.trades import Ledger, RoundTrip
 from fairlead.core.arrays import DayArray, FloatArray
+from fairlead.core.events import CorporateAction
 from fairlead.core.orders import Order, OrderStatus, OrderType
 from fairlead.core.time import NS_PER_MINUTE
-from fairlead.engine.record import RunRecord
+from fairlead.engine.record import RunRecord, SessionPrices
 
 PASSIVE: Final = (OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
@@ -43,17 +45,35 @@ class SessionReturns:
 def session_returns(record: RunRecord) -> SessionReturns:
     """Return equity and benchmark of `record` at every session close."""
     days, closes = m.session_closes(record.account.session, record.account.equity)
-    held = buy_and_hold(record.prices, record.market_actions, record.initial_cash)
+    return returns_of(days, closes, record.prices, record.market_actions, record.initial_cash)
+
+
+def returns_of(
+    days: DayArray,
+    closes: FloatArray,
+    prices: SessionPrices,
+    actions: Sequence[CorporateAction],
+    initial: float,
+    held: FloatArray | None = None,
+) -> SessionReturns:
+    """Return equity and benchmark at every session close.
+
+    Parameters
+    ----------
+    days, closes : arrays of shape (s,)
+    prices, actions
+        As a `RunRecord` has them.
+    initial : float
+        Capital, in currency.
+    held : float64 array, optional
+        The value of the benchmark at each session of `prices`, if it is known already.
+    """
+    if held is None:
+        held = buy_and_hold(prices, actions, initial)
     # Every session of the account has prices; the last known value stands in should one be missing.
-    row = np.searchsorted(record.prices.session, days, side="right") - 1
-    benchmark = np.where(row >= 0, held[row], record.initial_cash) if len(held) else np.full(len(days), record.initial_cash)
-    return SessionReturns(
-        days,
-        closes,
-        m.simple_returns(closes, record.initial_cash),
-        benchmark,
-        m.simple_returns(benchmark, record.initial_cash),
-    )
+    row = np.searchsorted(prices.session, days, side="right") - 1
+    benchmark = np.where(row >= 0, held[row], initial) if len(held) else np.full(len(days), initial)
+    return SessionReturns(days, closes, m.simple_returns(closes, initial), benchmark, m.simple_returns(benchmark, initial))
 
 
 def score(
@@ -75,14 +95,44 @@ def score(
     by_session = session_returns(record) if sessions is None else sessions
     return {
         **_money(record, ledger, by_session),
-        **_performance(record, by_session, risk_free),
-        **_drawdown(record, by_session),
-        **_distribution(record, by_session),
+        **performance(_span(record), by_session, risk_free),
+        **drawdown(_span(record), by_session, _depth(record)),
+        **distribution(record.initial_cash, by_session),
         **_exposure(record, ledger),
         **_trades(ledger.closed, record.initial_cash, ledger),
         **_orders(record),
-        **_benchmark(record, by_session, risk_free),
+        **against_benchmark(record.initial_cash, by_session, risk_free),
     }
+
+
+class Span(NamedTuple):
+    """Where an account came from and how far it got: money in currency, instants in nanoseconds, None without any."""
+
+    initial: float
+    final: float
+    first_ns: int | None
+    last_ns: int | None
+
+
+class Depth(NamedTuple):
+    """How far an account was below its peak, and how long: in currency, in percent of the peak, in calendar days."""
+
+    largest: float
+    largest_pct: float
+    longest_days: float
+
+
+def _span(record: RunRecord) -> Span:
+    stamps = record.account.ts_ns
+    first, last = (int(stamps[0]), int(stamps[-1])) if len(stamps) else (None, None)
+    return Span(record.initial_cash, _final(record), first, last)
+
+
+def _depth(record: RunRecord) -> Depth:
+    account, initial = record.account, record.initial_cash
+    below, percent = m.drawdowns(account.equity, initial)
+    longest = m.longest_drawdown_days(account.ts_ns, account.equity, initial)
+    return Depth(float(below.max()), float(percent.max()), longest) if len(below) else Depth(0.0, 0.0, longest)
 
 
 def _final(record: RunRecord) -> float:
@@ -111,37 +161,36 @@ def _money(record: RunRecord, ledger: Ledger, sessions: SessionReturns) -> dict[
     }
 
 
-def _performance(record: RunRecord, sessions: SessionReturns, risk_free: float) -> dict[str, Metric]:
-    final, stamps = _final(record), record.account.ts_ns
+def performance(span: Span, sessions: SessionReturns, risk_free: float) -> dict[str, Metric]:
+    """Return the metrics of growth and of reward for risk."""
+    initial, final, first, last = span
     return {
-        "total_return": m.total_return(record.initial_cash, final),
-        "annualised_return": m.annualised_return(record.initial_cash, final, len(sessions.days)),
-        "cagr": m.cagr(record.initial_cash, final, int(stamps[0]), int(stamps[-1])) if len(stamps) else None,
+        "total_return": m.total_return(initial, final),
+        "annualised_return": m.annualised_return(initial, final, len(sessions.days)),
+        "cagr": m.cagr(initial, final, first, last) if first is not None and last is not None else None,
         "annualised_vol": m.annualised_vol(sessions.returns),
         "sharpe": m.sharpe(sessions.returns, risk_free),
         "sortino": m.sortino(sessions.returns, risk_free),
     }
 
 
-def _drawdown(record: RunRecord, sessions: SessionReturns) -> dict[str, Metric]:
-    account, initial = record.account, record.initial_cash
-    below, percent = m.drawdowns(account.equity, initial)
-    largest = float(below.max()) if len(below) else 0.0
-    largest_pct = float(percent.max()) if len(percent) else 0.0
-    yearly = m.annualised_return(initial, _final(record), len(sessions.days))
+def drawdown(span: Span, sessions: SessionReturns, depth: Depth) -> dict[str, Metric]:
+    """Return the metrics of the way below the peak."""
+    yearly = m.annualised_return(span.initial, span.final, len(sessions.days))
     return {
-        "calmar": m.calmar(yearly, largest_pct),
-        "max_drawdown": largest,
-        "max_drawdown_pct": largest_pct,
-        "longest_drawdown_days": m.longest_drawdown_days(account.ts_ns, account.equity, initial),
-        "ulcer_index": m.ulcer_index(sessions.closes, initial),
-        "recovery_factor": m.finite((_final(record) - initial) / largest) if largest > 0 else None,
+        "calmar": m.calmar(yearly, depth.largest_pct),
+        "max_drawdown": depth.largest,
+        "max_drawdown_pct": depth.largest_pct,
+        "longest_drawdown_days": depth.longest_days,
+        "ulcer_index": m.ulcer_index(sessions.closes, span.initial),
+        "recovery_factor": m.finite((span.final - span.initial) / depth.largest) if depth.largest > 0 else None,
     }
 
 
-def _distribution(record: RunRecord, sessions: SessionReturns) -> dict[str, Metric]:
+def distribution(initial: float, sessions: SessionReturns) -> dict[str, Metric]:
+    """Return the metrics of the returns by session and by month."""
     returns = sessions.returns
-    _, months = m.monthly_returns(sessions.days, sessions.closes, record.initial_cash)
+    _, months = m.monthly_returns(sessions.days, sessions.closes, initial)
     return {
         "best_day": m.finite(float(returns.max())) if len(returns) else None,
         "worst_day": m.finite(float(returns.min())) if len(returns) else None,
@@ -223,16 +272,17 @@ def was_marketable(order: Order, last_ns: int) -> bool:
     return order.order_type not in PASSIVE and not order.parent_id and order.created_ns < last_ns
 
 
-def _benchmark(record: RunRecord, sessions: SessionReturns, risk_free: float) -> dict[str, Metric]:
+def against_benchmark(initial: float, sessions: SessionReturns, risk_free: float) -> dict[str, Metric]:
+    """Return the metrics of equal-weight buy-and-hold, and of what the run has to do with it."""
     mine, theirs, held = sessions.returns, sessions.benchmark_returns, sessions.benchmark
     count = len(held)
-    final = float(held[-1]) if count else record.initial_cash
+    final = float(held[-1]) if count else initial
     return {
-        "benchmark_return": m.total_return(record.initial_cash, final),
-        "benchmark_annualised_return": m.annualised_return(record.initial_cash, final, count),
+        "benchmark_return": m.total_return(initial, final),
+        "benchmark_annualised_return": m.annualised_return(initial, final, count),
         "benchmark_annualised_vol": m.annualised_vol(theirs),
         "benchmark_sharpe": m.sharpe(theirs, risk_free),
-        "benchmark_max_drawdown_pct": float(m.drawdowns(held, record.initial_cash)[1].max()) if count else None,
+        "benchmark_max_drawdown_pct": float(m.drawdowns(held, initial)[1].max()) if count else None,
         "beta": m.beta(mine, theirs),
         "alpha": m.alpha(mine, theirs, risk_free),
         "correlation": m.correlation(mine, theirs),

@@ -83,7 +83,7 @@ class KernelStrategy(Strategy):
         UnknownName, ConfigurationError
             If a name stands for nothing, or for a parameter that is no number.
         """
-        return _arguments(type(self), tuple(self.required_features()))
+        return _arguments(type(self), tuple(self.required_features()))  # type: ignore[arg-type]  # mypy takes `hash` of a class for that of its instances
 
     def numbers(self) -> FloatArray:
         """Return the parameters that `decide` reads, shape (parameters,)."""

@@ -197,6 +197,9 @@ def finish(b: Books, h: History, row: int) -> None:
         if b.ints[order, at.STATUS] == at.PENDING:
             cancel_for(b, order, now, at.END_OF_RUN)
     if b.money[at.DEEPEST] > 0.0:
+        # However short: a peak that is not reached again is below water to the end.
+        since = h.times[max(b.counts[at.PEAK_AT] - 1, 0), at.KNOWN]
+        b.counts[at.LONGEST_NS] = max(b.counts[at.LONGEST_NS], now - since)
         close_drawdown(b, h, row)
 
 

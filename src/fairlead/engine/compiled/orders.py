@@ -174,7 +174,7 @@ def trade(b: Books, h: History, order: int, ideal: float, phase: int, way: int, 
     fill(b, h, order, quantity, ideal, slipped(side, ideal, slip), row)
     if b.counts[at.HEADS] > 0:
         react(b, order, quantity, ideal, phase, way, now, h.times[row, at.SESSION])
-    return quantity
+    return float(quantity)
 
 
 def fill(b: Books, h: History, order: int, quantity: float, ideal: float, price: float, row: int) -> None:

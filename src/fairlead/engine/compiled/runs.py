@@ -39,7 +39,7 @@ class CompiledRun:
     closes : float64 array of shape (sessions,)
         Equity at the last instant of each session, in currency.
     is_sure : bool
-        False if the strategy wanted what the event loop refuses in words of its own: it has to run it.
+        False if the strategy raised, or wanted what is refused in words: the event loop has to run it, and says them.
     books : Books, optional
         With the tape, if one was to be kept.
     """
@@ -108,7 +108,10 @@ class CompiledRuns:
             books = self._books(tape=tape)
             closes = np.empty(len(h.last_rows))
             states = np.zeros((len(self.history.symbols), strategy.state_size))
-            code = compiled_run()(scan, h, books, features, chosen, numbers, states, self._delays.first(self._room), closes)
+            try:
+                code = compiled_run()(scan, h, books, features, chosen, numbers, states, self._delays.first(self._room), closes)
+            except Exception:  # noqa: BLE001  the author's code: whatever it raises, the event loop tells where
+                code = at.UNSURE
             if code in (at.FINE, at.UNSURE):
                 sure = code == at.FINE
                 if tape:
