@@ -6,6 +6,7 @@ The event loop calls it with one row, a compiled run with many: one function, on
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from types import FunctionType
@@ -15,6 +16,7 @@ from fairlead.contracts.files import canonical_json, sha256_bytes
 from fairlead.core import kernel_code, machine_code
 from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.sdk import decisions
+from fairlead.sdk.compile_errors import not_compiled
 from fairlead.sdk.parameters import Parameter
 
 Scan: TypeAlias = Callable[..., int]
@@ -179,22 +181,20 @@ def _compiled(owner: str, decide: Any, arguments: Arguments) -> Scan:
         register_jitable(forceinline=True)(made)
     identity = sha256_bytes(
         canonical_json(
-            [kernel_code.code_of(decide, owner), list(map(list, arguments)), machine_code.files_hash(decisions, _here())]
+            [
+                kernel_code.code_of(decide, owner),
+                list(map(list, arguments)),
+                machine_code.files_hash(decisions, sys.modules[__name__]),
+            ]
         ).encode()
     )
     space = {"decide": nb.njit(decide, forceinline=True)}
     scan = machine_code.placed(_written(arguments), decide, space, identity)
     try:
         found: Scan = machine_code.machine_code(signature())(scan)
-    except nb.core.errors.NumbaError as exc:
-        raise _told(owner, decide, exc) from exc
+    except (nb.core.errors.NumbaError, nb.core.errors.UnsupportedBytecodeError) as exc:
+        raise not_compiled(owner, decide, str(exc)) from exc
     return found
-
-
-def _here() -> Any:
-    import sys  # noqa: PLC0415
-
-    return sys.modules[__name__]
 
 
 def _written(arguments: Arguments) -> FunctionType:
@@ -236,29 +236,3 @@ def _check_number(owner: str, name: str, declared: Parameter) -> None:
     if declared.kind not in (int, float, bool):
         remedy = "Machine code sees numbers: turn it into one in a parameter of its own."
         raise ConfigurationError.of(f"{owner}.decide({name})", "be a number or a flag", declared.default, remedy)
-
-
-def _told(owner: str, decide: Any, exc: Exception) -> ConfigurationError:
-    # numba's text names the line in the author's own file; what comes before it is about how numba works.
-    text = str(exc)
-    own = decide.__code__.co_filename
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    place = next((line for line in lines if line.startswith('File "') and own.rpartition("/")[2] in line), "")
-    said = next((line for line in lines if not line.startswith(("Failed in", "During:", "File", "<source"))), lines[0])
-    first = decide.__code__.co_firstlineno
-    number = place.partition("line ")[2].partition(":")[0].strip(" ,")
-    line = int(number) if number.isdigit() else first
-    source = _line(decide, line)
-    where = f"{own}, line {line}" + (f": {source}" if source else "")
-    return ConfigurationError(
-        f"{owner}.decide cannot be compiled ({where}): {said} Use numbers, `if`, loops, `math` and functions of the same file; "
-        "or derive from Strategy."
-    )
-
-
-def _line(decide: Any, number: int) -> str:
-    try:
-        lines, first = inspect.getsourcelines(decide)
-    except (OSError, TypeError):
-        return ""
-    return lines[number - first].strip() if 0 <= number - first < len(lines) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -222,12 +223,6 @@ def compiled_run() -> Any:
     history = types.NamedTuple((cube, table, index, table, vector, matrix, vector), History)
     books = types.NamedTuple((table, matrix, index, vector, matrix, table, matrix, matrix, index), Books)
     scan = types.FunctionType(signature())
-    identity = machine_code.files_hash(*rooms, layout, _here())
+    identity = machine_code.files_hash(*rooms, layout, sys.modules[__name__])
     made = machine_code.placed(run, run, globals(), identity)
     return machine_code.machine_code(whole(scan, history, books, cube, index, vector, matrix, index, vector), _nrt=False)(made)
-
-
-def _here() -> Any:
-    import sys  # noqa: PLC0415
-
-    return sys.modules[__name__]
