@@ -1,5 +1,7 @@
 """Kernel strategies for tests: one that wants anything at all, and plain ones."""
 
+# ruff: noqa: PLR0917  a decision asks for what it reads
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,7 @@
 """Kernel strategies: what `decide` may ask for, what it is told of its mistakes, and how it runs one event at a time."""
 
+# ruff: noqa: PLR0917  a decision asks for what it reads
+
 from __future__ import annotations
 
 import inspect
@@ -21,7 +23,9 @@ def of(decide, **members):
 
 
 def test_arguments_are_found_by_their_names():
-    def decide(open, high, low, close, volume, position, average_price, cash, equity, state, n, share, flag, fast, bands_upper):
+    def decide(
+        open_, high, low, close, volume, position, average_price, cash, equity, state, n, share, flag, fast, bands_upper
+    ):
         return HOLD
 
     made = of(
@@ -43,8 +47,8 @@ def test_arguments_are_found_by_their_names():
 def test_the_whole_bar_and_the_account_arrive():
     """What `decide` sees is written into its state, and is what the bar and the ledger say."""
 
-    def decide(open, high, low, close, volume, position, average_price, cash, equity, state):
-        for i, value in enumerate((open, high, low, close, volume, position, average_price, cash, equity)):
+    def decide(open_, high, low, close, volume, position, average_price, cash, equity, state):
+        for i, value in enumerate((open_, high, low, close, volume, position, average_price, cash, equity)):
             state[i] = value
         return target_position(7.0)
 
@@ -190,7 +194,8 @@ def test_what_cannot_be_compiled_is_told_with_the_line(decide, line, text):
     number = next(i for i, own in enumerate(inspect.getsourcelines(decide)[0]) if line in own) + decide.__code__.co_firstlineno
     assert told.startswith(f"Made.decide cannot be compiled ({__file__}, line {number}: {line}")
     assert told.endswith("or derive from Strategy.")
-    assert "nopython" not in told and "\x1b" not in told
+    assert "nopython" not in told
+    assert "\x1b" not in told
 
 
 def test_a_kernel_that_does_not_compile_stops_its_strategy_and_says_so():

@@ -5,7 +5,7 @@ use nothing but float64 and integers, compiled loops inline the same functions. 
 the price before slippage. A price of NaN is no fill. `side` is +1 for a buy and -1 for a sell; prices are in currency.
 """
 
-# ruff: noqa: FBT001  compiled code has no keyword arguments
+# ruff: noqa: FBT001, PLR0917, PLR1714  compiled code has no keyword arguments, and no `in` of things that are no constants
 
 from __future__ import annotations
 

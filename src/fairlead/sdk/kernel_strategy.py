@@ -25,7 +25,7 @@ class KernelStrategy(Strategy):
     """Base of strategies whose decision is one compiled function.
 
     A subclass declares parameters and features as any strategy does, and writes `decide`, a static method. Its arguments are
-    found by their names: ``open``, ``high``, ``low``, ``close``, ``volume`` of the bar; ``position`` (signed units held),
+    found by their names: ``open_``, ``high``, ``low``, ``close``, ``volume`` of the bar; ``position`` (signed units held),
     ``average_price`` (0.0 when flat), ``cash`` and ``equity``; the label of a feature, or ``label_output`` if it has several
     outputs; the name of a parameter that is a number or a flag; and ``state``, numbers of its own for each symbol, zeros
     before the first bar.

@@ -124,12 +124,13 @@ def arguments_of(owner: str, decide: Any, parameters: Mapping[str, Parameter], f
     sources: list[str] = []
     for name in names:
         feature = _feature(name, features)
-        meanings = [name in FIELDS, name in _ACCOUNT, name == _STATE, name in parameters, feature is not None]
+        column = name.rstrip("_")  # `open_` leaves Python's own `open` alone
+        meanings = [column in FIELDS, name in _ACCOUNT, name == _STATE, name in parameters, feature is not None]
         if sum(meanings) > 1:
             remedy = "Give the feature another label, or the parameter another name."
             raise ConfigurationError.of(f"{owner}.decide({name})", "mean one thing", name, remedy)
-        if name in FIELDS:
-            sources.append(f"market[row, c, {FIELDS.index(name)}]")
+        if column in FIELDS:
+            sources.append(f"market[row, c, {FIELDS.index(column)}]")
         elif name in _ACCOUNT:
             sources.append(_ACCOUNT[name])
         elif name == _STATE:

@@ -22,21 +22,18 @@ def unfit(plan: SessionPlan) -> str:
     """
     settings = plan.execution
     strategies = [allocation.strategy for allocation in plan.allocations]
-    if len(strategies) != 1 or not isinstance(strategies[0], KernelStrategy):
-        return "it runs kernel strategies, one at a time"
-    if settings.fidelity != "bars":
-        return f"orders meet {settings.fidelity}, not bars"
-    if slippage_numbers(plan) is None:
-        return f"slippage model {settings.slippage.model!r} needs more than a bar"
-    if commission_numbers(plan) is None:
-        return f"commission model {settings.commission.model!r} needs more than an order"
-    if settings.account.is_watched or settings.financing.charges:
-        return "the account is watched, or financing is charged"
-    if settings.financing.not_borrowable or settings.financing.borrowable_units:
-        return "not everything can be borrowed"
-    for action in plan.source.actions:
-        if action.kind not in KINDS:
-            return f"{action.symbol} has a corporate action of kind {action.kind}"
-    if plan.source.expected_rows * len(plan.source.symbols) * _BYTES_PER_BAR > MOST_BYTES:
-        return "the history is larger than 2 GiB"
-    return "every event is to be recorded" if plan.record or plan.profile else ""
+    strange = next((action for action in plan.source.actions if action.kind not in KINDS), None)
+    bytes_ = plan.source.expected_rows * len(plan.source.symbols) * _BYTES_PER_BAR
+    reasons = {
+        "it runs kernel strategies, one at a time": len(strategies) != 1 or not isinstance(strategies[0], KernelStrategy),
+        f"orders meet {settings.fidelity}, not bars": settings.fidelity != "bars",
+        f"slippage model {settings.slippage.model!r} needs more than a bar": slippage_numbers(plan) is None,
+        f"commission model {settings.commission.model!r} needs more than an order": commission_numbers(plan) is None,
+        "the account is watched": settings.account.is_watched,
+        "holding is charged": settings.financing.charges,
+        "not everything can be borrowed": settings.financing.not_borrowable or settings.financing.borrowable_units,
+        f"{strange and strange.symbol} has an action that is neither split nor dividend": strange is not None,
+        "the history is larger than 2 GiB": bytes_ > MOST_BYTES,
+        "every event is to be recorded, or every stage timed": plan.record or plan.profile,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")

@@ -1,5 +1,7 @@
 """The compiled loop: the stages of the event loop, instant by instant, as machine code."""
 
+# ruff: noqa: PLR0917  compiled code has no keyword arguments, and calls cost it more than branches
+
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,7 @@
 """Decisions become sized and checked orders: what `OrderDesk.take` does, on arrays. Each function is compiled."""
 
+# ruff: noqa: C901  compiled code has no keyword arguments, and calls cost it more than branches
+
 from __future__ import annotations
 
 import math
