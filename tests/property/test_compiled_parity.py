@@ -1,4 +1,4 @@
-"""A kernel strategy in the compiled loop and in the event loop: the same record, to the bit, whatever data, orders and costs."""
+"""A kernel strategy in the compiled loop and in the event loop: one record, to the bit, whatever data, orders and costs."""
 
 from __future__ import annotations
 
@@ -112,26 +112,23 @@ def both(source, make, *, limits=None, capital=20_000.0, instruments=None, **cha
     return compiled
 
 
-@given(
-    source=histories(),
-    execution=EXECUTIONS,
-    instruments=INSTRUMENTS,
-    seed=st.integers(1, 100_000),
-    activity=st.sampled_from([0.05, 0.3, 0.9]),
-    brackets=st.sampled_from([0.0, 0.6, 1.0]),
-    width=st.sampled_from([0.005, 0.03]),
-    size=st.sampled_from([None, 0.3]),
-    leverage=st.sampled_from([0.8, 2.0, 20.0]),
+WISHES = st.fixed_dictionaries(
+    {
+        "seed": st.integers(1, 100_000),
+        "activity": st.sampled_from([0.05, 0.3, 0.9]),
+        "brackets": st.sampled_from([0.0, 0.6, 1.0]),
+        "width": st.sampled_from([0.005, 0.03]),
+    }
 )
+LIMITS = st.fixed_dictionaries(
+    {"max_position_size": st.sampled_from([None, 0.3]), "max_leverage": st.sampled_from([0.8, 2.0, 20.0])}
+)
+
+
+@given(source=histories(), execution=EXECUTIONS, instruments=INSTRUMENTS, wishes=WISHES, limits=LIMITS)
 @settings(max_examples=150, deadline=None)
-def test_both_loops_leave_the_same_record(source, execution, instruments, seed, activity, brackets, width, size, leverage):
-    both(
-        source,
-        lambda: Anything(seed=seed, activity=activity, brackets=brackets, width=width),
-        limits={"max_position_size": size, "max_leverage": leverage},
-        instruments=instruments,
-        execution=execution,
-    )
+def test_both_loops_leave_the_same_record(source, execution, instruments, wishes, limits):
+    both(source, lambda: Anything(**wishes), limits=limits, instruments=instruments, execution=execution)
 
 
 @given(source=histories(), execution=EXECUTIONS, weight=st.sampled_from([0.3, -0.4, 1.0]))

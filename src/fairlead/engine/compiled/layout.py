@@ -150,6 +150,7 @@ FILL: Final = 2
 ACTION: Final = 3
 GROW: Final = 4
 SHRINK: Final = 5
+RESCALE: Final = 6
 TAPE_INTS: Final = 6
 TAPE_FLOATS: Final = 5
 

@@ -301,6 +301,9 @@ def on_tick(h: History, column: int, price: float, up: bool) -> float:  # noqa: 
 def rescale(b: Books, h: History, order: int, ratio: float) -> bool:
     """Bring an order into the shares of after a split, and return whether it still asks for something; see `rescale_order`."""
     own, numbers = b.ints[order], b.floats[order]
+    place = write(b, at.RESCALE, order, 0, 0, 0)
+    if place >= 0:
+        b.tape_floats[place, 0] = ratio
     before = numbers[at.QUANTITY] - numbers[at.FILLED]
     remaining = before * ratio
     if own[at.KIND] == at.MARKET:

@@ -22,7 +22,7 @@ from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.notes import PriceNotes
 from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.record import AppliedAction, RunRecord, StrategyOutcome
-from fairlead.execution.corporate import orders_of, rescale_order
+from fairlead.execution.corporate import rescale_order
 from fairlead.risk.pretrade import REASONS as CHECKS
 from fairlead.risk.pretrade import Rejection
 from fairlead.sdk.decisions import POSITION
@@ -131,6 +131,9 @@ class _Playback:
             self._fill(order, when, numbers, ledger, block, row)
         elif kind == at.ACTION:
             self._act(self.history.actions[order], ledger, block, row)
+        elif kind == at.RESCALE:
+            own = self.orders[order]
+            rescale_order(own, numbers[0], self.history.instruments[block.columns[own.symbol]])
         elif kind == at.GROW:
             self.orders[order].quantity += numbers[0]
         else:
@@ -187,10 +190,6 @@ class _Playback:
     def _act(self, action: CorporateAction, ledger: Portfolio, block: BarBlock, row: int) -> None:
         now, symbol = int(block.known_ns[row]), action.symbol
         self.market_actions.append(replace(action, ex_session=int(block.session[row])))
-        instrument = self.history.instruments[block.columns[symbol]]
-        if action.share_factor != 1.0:
-            for order in orders_of(self.orders, symbol):
-                rescale_order(order, action.share_factor, instrument)
         before = ledger.quantity(symbol)
         if before == 0.0:
             return
