@@ -16,6 +16,7 @@ import yaml
 import fairlead
 from fairlead.cli.main import app
 from fairlead.config.loading import load_settings
+from fairlead.risk.pretrade import REASONS
 from fairlead.sdk.registry import find_strategy, known_strategies
 from support_cli import fairlead as type_in
 
@@ -223,6 +224,7 @@ def test_reasons_are_listed():
     folders = (ROOT / "src/fairlead/risk", ROOT / "src/fairlead/execution", ROOT / "src/fairlead/engine")
     source = "".join(path.read_text() for folder in folders for path in sorted(folder.glob("*.py")))
     written = set(re.findall(r'Rejection\(\s*"(\w+)"', source))
+    written |= set(REASONS.values())
     written |= set(re.findall(r'(?:_end|cancel_all|cancel)\([^()]*(?:\([^()]*\)[^()]*)*"(\w+)"\)', source))
     text = (DOCS / "concepts" / "orders-and-fills.md").read_text()
     assert {"insufficient_buying_power", "day_end", "end_of_run"} <= written
