@@ -39,7 +39,7 @@ setup: $(DEV) ## Create .venv with everything that development needs
 
 .PHONY: test
 test: lint types $(DEV) ## Set up, then lint, types, layers and every test with the coverage floor
-	$(BIN)/pytest -n 2 --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 .PHONY: parity
 parity: $(RUNTIME) ## Ask six other engines the same questions: installs each in .parity/, compares, writes the page

@@ -159,3 +159,34 @@ def test_a_strategy_that_always_raises_is_a_failed_run(desk):
     done = fairlead("walkforward", "run.yaml", "--param", "side=2", "--train", "30", "--test", "15", cwd=desk)
     assert done.code == 1
     assert "two is no side" in done.err
+
+
+def test_an_interrupted_one_is_gone_on_with(made, tmp_path):
+    """Half of the trials are in the registry; the rest runs, and everything printed and written is as if it had run at once."""
+    desk = tmp_path / "desk"
+    shutil.copytree(made, desk, ignore=shutil.ignore_patterns("artifacts"))
+    with TrialStore(made / "artifacts") as before, TrialStore(desk / "artifacts") as store:
+        (study,) = before.studies()
+        store.begin(study)
+        store.add(study.id, list(before.trials(study.id).items())[:9])
+    told = fairlead("walkforward", "run.yaml", "--resume", "latest", "--json", cwd=desk).json
+    expected = json.loads((folder_of(made) / "summary.json").read_text())
+    assert {name: value for name, value in told.items() if name != "path"} == expected
+    for name in ("trials.csv", "folds.csv", "equity_curve.csv", "summary.json"):
+        assert (folder_of(desk) / name).read_bytes() == (folder_of(made) / name).read_bytes()
+    again = fairlead("walkforward", "run.yaml", *GRID, "--resume", study.id, "--json", cwd=desk)
+    assert (again.code, again.json) == (0, told)
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("--resume", "sw_1"), "no walkforward named 'sw_1'"),
+        (("--resume", "latest", "-o", "strategies.bet.capital=5000"), "cannot be resumed: configuration changed since"),
+        (("--resume", "latest", "--param", "side=1"), "'resume' must be given the parameters, windows and search of the walk"),
+    ],
+)
+def test_what_cannot_be_resumed_is_told(made, args, text):
+    done = fairlead("walkforward", "run.yaml", *args, cwd=made)
+    assert (done.code, done.out) == (2, "")
+    assert text in " ".join(done.err.split())

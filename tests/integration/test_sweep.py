@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import sqlite3
 import subprocess
 import sys
@@ -20,13 +18,13 @@ from fairlead.backtest.api import study_setup
 from fairlead.backtest.kept import KeptSource
 from fairlead.backtest.sweep_result import SweepResult, luckiest_of
 from fairlead.backtest.sweeps import sweep
-from fairlead.backtest.trials import Trial, run_trial
+from fairlead.backtest.trials import run_trial
 from fairlead.backtest.trialstore import REGISTRY, TrialStore
 from fairlead.contracts.files import sha256_file
 from fairlead.core.errors import ConfigurationError, DataError, DataNotFound, UnknownName
 from fairlead.sdk import Strategy
 from support_sessions import ArraySource, days, random_bars
-from support_sweeps import NOON, Above, Deadly, prices
+from support_sweeps import NOON, Above, ended, prices, same
 
 SPACE = {"n": [5, 10, 13], "wait": "0:10:5"}
 TESTS = Path(__file__).parents[1]
@@ -34,16 +32,6 @@ TESTS = Path(__file__).parents[1]
 
 class Unfindable(Above):
     """Stands in a test module, which other processes cannot import."""
-
-
-def same(a: Trial, b: Trial) -> bool:
-    """Whether two trials agree in everything but the time they took."""
-    plain = ("params", "status", "reason", "strategy", "version", "metrics", "code_hash", "config_hash", "data_hash", "digest")
-    return (
-        all(getattr(a, name) == getattr(b, name) for name in plain)
-        and a.days.tobytes() == b.days.tobytes()
-        and a.returns.tobytes() == b.returns.tobytes()
-    )
 
 
 def all_same(a: SweepResult, b: SweepResult) -> bool:
@@ -253,24 +241,6 @@ def test_pictures_of_any_space_can_be_drawn(tmp_path, space):
         found.plot("heat")
 
 
-def test_a_killed_worker_loses_no_trial(tmp_path):
-    """One worker is killed in the middle of a trial; the sweep ends as if nothing had been."""
-    space = {"n": [5, 6, 7, 8, 9, 10], "once": [str(tmp_path / "killed")]}
-    killed = swept(tmp_path / "a", space, strategy=Deadly, workers=2)
-    assert (tmp_path / "killed").exists()
-    quiet = swept(tmp_path / "b", space, strategy=Deadly, workers=1)
-    assert killed.counts["completed"] == 6
-    assert all_same(killed, quiet)
-
-
-def test_a_trial_that_kills_every_process_is_the_only_one_to_fail(tmp_path):
-    found = swept(tmp_path, {"n": [5, 6, 7, 8, 9, 10]}, strategy=Deadly, workers=2)
-    assert {t.params["n"]: t.status for t in found.trials.values()} == {
-        n: "failed" if n == 7 else "completed" for n in (5, 6, 7, 8, 9, 10)
-    }
-    assert "died again when it was run alone" in found.trials[2].reason
-
-
 KILLED = """\
 import multiprocessing, os, signal, sys
 sys.path.insert(0, {tests!r})
@@ -298,7 +268,7 @@ def test_a_killed_sweep_is_resumed_where_it_stopped(tmp_path, workers):
     orphans = [int(pid) for pid in child.stdout.split()]
     assert len(orphans) >= workers - 1
     for pid in orphans:
-        assert is_gone(pid)
+        assert ended(pid)
     broken = SweepResult.load(tmp_path / "a")
     assert len(broken.trials) == 3
     assert "3 of 9 trials are there." in broken.warnings
@@ -309,18 +279,6 @@ def test_a_killed_sweep_is_resumed_where_it_stopped(tmp_path, workers):
     assert resumed.is_complete
     assert all(resumed.trials[i] is not broken.trials[i] and same(resumed.trials[i], broken.trials[i]) for i in broken.trials)
     assert all_same(resumed, swept(tmp_path / "b"))
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, or does within half a minute."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([handle], [], [], 30)[0])
-    finally:
-        os.close(handle)
 
 
 def test_resuming_a_finished_sweep_runs_nothing(result, workspace):

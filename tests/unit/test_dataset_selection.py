@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import pickle
+import shutil
 
 import numpy as np
 import pytest
 
-from fairlead.core.errors import ConfigurationError, DataError, DataNotFound, UnknownName
+from fairlead.core.errors import ConfigurationError, DataError, DataNotFound, StorageError, UnknownName
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.time import date_to_day, day_to_date
 from fairlead.data.memory import MemorySource
@@ -118,6 +120,23 @@ def test_a_gap_inside_the_span_is_found_when_it_streams(tmp_path):
 def session_between(first, last):
     days = TABLE.column("session").to_numpy().astype(np.int32) - DAY
     return (days >= first) & (days <= last)
+
+
+def test_files_can_be_carried_to_where_they_are_not(tmp_path):
+    """The same bars and hash, pickled too, after the folder is gone; what is too large is not carried."""
+    store = BarStore(tmp_path / "store")
+    store.write("eq", TABLE, bar_size="1d", calendar="XNYS", actions=ACTIONS)
+    source = store.open("eq").select(["A"], dt.date(2024, 2, 1), dt.date(2024, 3, 1))
+    expected = [block.close.tobytes() for block in source.blocks(carry=3)]
+    size = sum(path.stat().st_size for path in source.folder.rglob("*.parquet"))
+    assert source.carried(size - 1) is None
+    carried = pickle.loads(pickle.dumps(source.carried(size)))
+    shutil.rmtree(tmp_path / "store")
+    assert [block.close.tobytes() for block in carried.blocks(carry=3)] == expected
+    assert [block.session[0] for block in carried.whole().blocks(carry=0)] == [DAY]
+    assert carried.content_hash == source.content_hash
+    with pytest.raises(StorageError, match=r"cannot read .*eq.*\. Import the data again"):
+        source.carried(size)
 
 
 def test_the_hash_tells_selections_data_and_actions_apart(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.sdk import Strategy, find_strategy
-from fairlead.sdk.registry import known_strategies
+from fairlead.sdk.registry import StrategyFile, content_of, known_strategies
 
 GOOD = '''
 from fairlead.sdk import Strategy, parameter
@@ -207,6 +208,21 @@ def test_an_unchanged_file_gives_the_same_class_and_an_edited_one_a_new(tmp_path
     assert find_strategy(str(file)) is first
     file.write_text(GOOD.replace("2.1.0", "2.2.0"))
     assert find_strategy(str(file)).version == "2.2.0"
+
+
+def test_a_file_can_be_carried_to_where_it_is_not(tmp_path):
+    """The class, its source and the lines of its source come from what was read; names of other kinds are no files."""
+    path = tmp_path / "carried.py"
+    path.write_text(GOOD)
+    file = StrategyFile.named_in(f"{path}:Good@2.1.0")
+    assert (file.path, file.content, file.class_name) == (str(path), GOOD.encode(), "Good")
+    path.unlink()
+    found = file.strategy()
+    assert found.version == "2.1.0"
+    assert content_of(found) == GOOD.encode()
+    assert inspect.getsource(found).startswith("class Good(Strategy):")
+    assert content_of(Strategy) is None
+    assert StrategyFile.named_in("sma_crossover") is StrategyFile.named_in("package.module:Class") is None
 
 
 def test_a_file_that_fails_is_tried_again(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import CodeType, FunctionType
 
 import fairlead
+from fairlead.sdk.registry import content_of
 from fairlead.sdk.strategy import Strategy
 
 
@@ -32,13 +33,17 @@ def code_hash(strategies: Iterable[type[Strategy]]) -> str:
     """
     hasher = hashlib.sha256(_package_hash().encode())
     classes = {base for cls in strategies for base in cls.__mro__ if issubclass(base, Strategy) and base is not Strategy}
-    for cls in sorted(classes, key=lambda c: f"{c.__module__}.{c.__qualname__}"):
-        hasher.update(f"{cls.__qualname__}\n".encode())
-        hasher.update(_source_of(cls))
+    # By name and content: the name of a module may depend on where its file lies.
+    for name, source in sorted((cls.__qualname__, _source_of(cls)) for cls in classes):
+        hasher.update(f"{name}\n".encode())
+        hasher.update(source)
     return hasher.hexdigest()
 
 
 def _source_of(cls: type[Strategy]) -> bytes:
+    held = content_of(cls)
+    if held is not None:
+        return held
     try:
         return Path(inspect.getfile(cls)).read_bytes()
     except (OSError, TypeError):

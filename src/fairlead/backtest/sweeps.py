@@ -12,15 +12,16 @@ from typing import Any, Final
 from fairlead.backtest.api import study_setup
 from fairlead.backtest.info import plain
 from fairlead.backtest.objectives import objective_of
+from fairlead.backtest.pools.opening import LOCAL, open_pool
+from fairlead.backtest.resuming import check_recorded, study_to_resume
 from fairlead.backtest.run import config_hash
 from fairlead.backtest.search import Search, search_of
 from fairlead.backtest.space import ParameterSpace
 from fairlead.backtest.sweep_result import KIND, SweepResult
-from fairlead.backtest.trialpool import TrialPool
-from fairlead.backtest.trials import Trial, TrialSetup
+from fairlead.backtest.trials import TrialSetup
 from fairlead.backtest.trialstore import Study, TrialStore
 from fairlead.contracts.workspace import workspace_folder
-from fairlead.core.errors import ConfigurationError, DataError
+from fairlead.core.errors import ConfigurationError
 from fairlead.core.identity import slug
 from fairlead.core.time import format_utc, to_ns
 from fairlead.engine.clock import WallClock
@@ -90,7 +91,9 @@ def sweep(
     trials: int | None = None,
     objective: str = "sharpe",
     search_seed: int = 42,
-    workers: int = 1,
+    workers: int | None = None,
+    backend: str = LOCAL,
+    address: str | None = None,
     max_trials: int = MAX_UNASKED,
     resume: str | None = None,
     workspace: str | Path | None = None,
@@ -119,8 +122,12 @@ def sweep(
         The metric that orders the trials.
     search_seed : int
         Of random and Optuna search; `seed` among the options is that of the runs.
-    workers : int
-        Processes. Several need the usual ``if __name__ == "__main__":`` in a script.
+    workers : int, optional
+        Processes; this one alone if not given. Several need the usual ``if __name__ == "__main__":`` in a script. With Ray,
+        trials at a time; as many as the cluster has CPUs if not given.
+    backend : {'processes', 'ray'}
+    address : str, optional
+        Of a Ray cluster, ``host:port`` or ``auto``. Without it Ray is started on this machine.
     max_trials : int
         More than this is refused.
     resume : str, optional
@@ -162,6 +169,8 @@ def sweep(
             store,
             resume=resume,
             workers=workers,
+            backend=backend,
+            address=address,
             progress=progress,
             created_at=created_at,
             command="fairlead.backtest.sweep(...)",
@@ -181,7 +190,9 @@ def run_sweep(
     *,
     created_at: dt.datetime,
     resume: str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    backend: str = LOCAL,
+    address: str | None = None,
     progress: Progress | None = None,
     command: str = "",
 ) -> SweepResult:
@@ -196,23 +207,27 @@ def run_sweep(
         Gets every trial as it finishes.
     created_at : datetime
         Aware; names a sweep that begins.
+    workers, backend, address
+        See `open_pool`.
 
     Raises
     ------
     ConfigurationError
         If plan and setup are not those of the sweep to resume.
     """
-    study, plan = _begun(setup, plan, store, created_at, command) if resume is None else _resumed(setup, plan, store, resume)
-    judge = objective_of(plan.objective)[1]
-    search = plan.opened()
-    done = store.trials(study.id)
-    first = 0
-    with TrialPool(setup, workers) as pool:
+    resumed = None if resume is None else _resumed(setup, plan, store, resume)
+    with open_pool(setup, workers=workers, backend=backend, address=address) as pool:
+        # Once the workers are there: what cannot begin leaves nothing to go on with.
+        study, plan = resumed or _begun(setup, plan, store, created_at, command)
+        judge = objective_of(plan.objective)[1]
+        search = plan.opened()
+        done = store.trials(study.id)
+        first = 0
         while batch := search.ask():
             asked = dict(enumerate(batch, start=first))
             first += len(batch)
             for ordinal in asked.keys() & done.keys():
-                _check_same(store, study, done[ordinal], asked[ordinal])
+                check_recorded(study.id, done[ordinal], asked[ordinal])
             for ordinal, trial in pool.run([task for task in asked.items() if task[0] not in done]):
                 store.add(study.id, [(ordinal, trial)])
                 done[ordinal] = trial
@@ -259,21 +274,7 @@ def _begun(
 
 
 def _resumed(setup: TrialSetup, plan: SweepPlan | None, store: TrialStore, name: str) -> tuple[Study, SweepPlan]:
-    study = store.study(name, KIND)
-    recorded = SweepPlan.from_dict(study.plan)
+    study = study_to_resume(setup, store, name, KIND)
     if plan is not None and plain(plan.to_dict()) != plain(study.plan):
         raise ConfigurationError.of("resume", "be given the parameters and the search of the sweep, or none", str(plan.space))
-    remedy = "Trials of one sweep must be comparable: start a new one."
-    now = {"code": setup.code_hash, "configuration": config_hash(setup.config), "data": setup.source.content_hash}
-    then = {"code": study.code_hash, "configuration": study.config_hash, "data": study.data_hash}
-    changed = [part for part in now if now[part] != then[part]]
-    if changed:
-        raise ConfigurationError(f"sweep {study.id} cannot be resumed: {' and '.join(changed)} changed since. {remedy}")
-    return study, recorded
-
-
-def _check_same(store: TrialStore, study: Study, recorded: Trial, asked: Mapping[str, Any]) -> None:
-    if recorded.params != plain(dict(asked)):
-        raise DataError(
-            f"cannot resume {study.id}: {store.path} holds {recorded.params} where {dict(asked)} belongs. Start a new sweep."
-        )
+    return study, SweepPlan.from_dict(study.plan)

@@ -126,6 +126,11 @@ class TrialSetup:
         """
         return replace(self, plan=replace(self.plan, source=source))
 
+    def with_classes(self, classes: tuple[type[Strategy], ...]) -> TrialSetup:
+        """Return the same study with the class of each entry in place of its name: nothing is looked up any more."""
+        entries = tuple(replace(entry, strategy=cls) for entry, cls in zip(self.entries, classes, strict=True))
+        return replace(self, entries=entries)
+
     def build(self, params: Mapping[str, Any]) -> tuple[Strategy, ...]:
         """Return fresh strategies, the varied one with `params` over its fixed ones.
 

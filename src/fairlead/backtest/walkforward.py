@@ -22,10 +22,10 @@ import numpy as np
 from fairlead.backtest import metrics as m
 from fairlead.backtest.metrics import Metric
 from fairlead.backtest.objectives import Objective, objective_of
+from fairlead.backtest.pools.opening import LOCAL, open_pool
 from fairlead.backtest.search import search_of
 from fairlead.backtest.space import ParameterSpace
 from fairlead.backtest.splitters import Fold, WalkForward
-from fairlead.backtest.trialpool import TrialPool
 from fairlead.backtest.trials import Trial, TrialSetup
 from fairlead.backtest.windows import WindowedSetup, run_all
 from fairlead.core.arrays import DayArray, FloatArray
@@ -189,11 +189,15 @@ def walk_forward(
     trials: int | None = None,
     seed: int = 42,
     hindsight: bool = True,
-    workers: int = 1,
+    workers: int | None = None,
+    backend: str = LOCAL,
+    address: str | None = None,
+    recorded: Mapping[int, Trial] | None = None,
+    begin: Callable[[], None] | None = None,
     record: Record | None = None,
     progress: Progress | None = None,
 ) -> WalkForwardResult:
-    """Run a walk-forward. The result is the same whatever the number of workers.
+    """Run a walk-forward. The result is the same whatever the number of workers, and wherever they are.
 
     Parameters
     ----------
@@ -213,8 +217,14 @@ def walk_forward(
         Of the draw.
     hindsight : bool
         Also run every candidate over all test windows as one run, for comparison.
-    workers : int
-        Processes; 1 runs in this one. A class given to `setup` must then be importable.
+    workers : int, optional
+        Processes; 1, the default, runs in this one. With more, a class given to `setup` must be importable.
+    backend, address
+        See `open_pool`.
+    recorded : mapping of int to Trial, optional
+        What `record` was given by a walk-forward that was interrupted, and with the same arguments: only the rest runs.
+    begin : callable, optional
+        Called when everything is checked and the workers are there, before the first run.
     record : callable, optional
         Given each trial as soon as it is finished, with its place: training fold by fold, then hindsight, then the tests.
     progress : callable, optional
@@ -222,6 +232,8 @@ def walk_forward(
 
     Raises
     ------
+    DataError
+        If `recorded` is not of these arguments.
     ConfigurationError
         If there are too few sessions, the space does not fit the search, the objective is unknown, or the strategy refuses
         every candidate.
@@ -238,7 +250,8 @@ def walk_forward(
     span = (tests[0][0], tests[-1][1])
     windows = (*trainings, *((span,) if hindsight else ()))
     tasks = [windowed.task(window, params) for window in windows for params in candidates]
-    done = 0
+    known = dict(recorded or {})
+    done = len(known)
 
     def tell(place: int, trial: Trial) -> None:
         nonlocal done
@@ -249,8 +262,10 @@ def walk_forward(
             progress(done)
 
     size = len(candidates)
-    with TrialPool(windowed, workers) as pool:
-        found = run_all(pool, tasks, tell)
+    with open_pool(windowed, workers=workers, backend=backend, address=address) as pool:
+        if begin is not None:
+            begin()
+        found = run_all(pool, tasks, tell, recorded=known)
         trained = [tuple(found[i * size : (i + 1) * size]) for i in range(len(folds))]
         looked_back = tuple(found[len(folds) * size :])
         places = [_best(trials, judge) for trials in trained]
@@ -259,7 +274,8 @@ def walk_forward(
             raise _nothing_completed(name, found)
         kept = [(i, place) for i, place in enumerate(places) if place is not None]
         again = [windowed.task(tests[i], candidates[place]) for i, place in kept]
-        ran = run_all(pool, again, lambda place, trial: tell(len(tasks) + place, trial))
+        tested_before = {place - len(tasks): trial for place, trial in known.items()}
+        ran = run_all(pool, again, lambda place, trial: tell(len(tasks) + place, trial), recorded=tested_before)
     tested = {i: trial for (i, _), trial in zip(kept, ran, strict=True)}
     best = _best(looked_back, judge)
     outcomes = tuple(

@@ -96,8 +96,10 @@ def summary(result: WalkForwardResult, study: Study) -> dict[str, Any]:
     }
 
 
-def write_walk_forward(result: WalkForwardResult, setup: TrialSetup, study: Study, workspace: str | Path) -> Path:
-    """Write ``runs/<id>/`` below `workspace` and return it.
+def write_walk_forward(
+    result: WalkForwardResult, setup: TrialSetup, study: Study, workspace: str | Path, *, replace: bool = False
+) -> Path:
+    """Write ``runs/<id>/`` below `workspace` and return it; `replace` what a walk-forward that is gone on with left there.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def write_walk_forward(result: WalkForwardResult, setup: TrialSetup, study: Stud
     }
     tables = {"folds.csv": _folds(result), "trials.csv": _trials(result), "equity_curve.csv": _curve(result)}
     target = Path(workspace) / RUNS / study.id
-    with atomic_directory(target) as folder:
+    with atomic_directory(target, replace=replace) as folder:
         for name, (columns, rows) in tables.items():
             (folder / name).write_text(to_csv(columns, rows), encoding="utf-8", newline="\n")
         for name, picture in pictures.items():

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from fairlead.backtest.kept import KeptSource
-from fairlead.backtest.trialpool import TrialPool
+from fairlead.backtest.pools.contract import TrialPool
+from fairlead.backtest.resuming import check_recorded
 from fairlead.backtest.trials import Trial, TrialSetup, run_trial
 from fairlead.core.arrays import DayArray
 from fairlead.core.errors import DataNotFound
@@ -134,7 +135,13 @@ class WindowedSetup(TrialSetup):
         return {}
 
 
-def run_all(pool: TrialPool, tasks: Sequence[Mapping[str, Any]], tell: Callable[[int, Trial], None]) -> list[Trial]:
+def run_all(
+    pool: TrialPool,
+    tasks: Sequence[Mapping[str, Any]],
+    tell: Callable[[int, Trial], None],
+    *,
+    recorded: Mapping[int, Trial] | None = None,
+) -> list[Trial]:
     """Run every task and return the trials in the order of `tasks`, whichever was finished first.
 
     Parameters
@@ -145,9 +152,18 @@ def run_all(pool: TrialPool, tasks: Sequence[Mapping[str, Any]], tell: Callable[
         As `WindowedSetup.task` returns them.
     tell : callable
         Given the place of each task and its trial as soon as it is finished.
+    recorded : mapping of int to Trial, optional
+        Trials that were finished earlier, by their place; they are not run again, nor told.
+
+    Raises
+    ------
+    DataError
+        If a recorded trial has other parameters than the task in its place.
     """
-    found: dict[int, Trial] = {}
-    for place, trial in pool.run(enumerate(tasks)):
+    found = {place: trial for place, trial in (recorded or {}).items() if 0 <= place < len(tasks)}
+    for place, trial in found.items():
+        check_recorded("what was recorded", trial, _without_window(tasks[place]))
+    for place, trial in pool.run([task for task in enumerate(tasks) if task[0] not in found]):
         # One whose process died has no other place for its window than among its parameters.
         found[place] = replace(trial, params=_without_window(trial.params))
         tell(place, found[place])

@@ -20,6 +20,7 @@ from fairlead.cli.console import (
     progress,
     say,
 )
+from fairlead.cli.workers import PROCESSES, AddressOption, BackendOption, WorkersOption, apart
 
 if TYPE_CHECKING:
     from fairlead.backtest.sweep_result import SweepResult
@@ -59,7 +60,9 @@ def sweep(
     objective: Annotated[
         str, typer.Option("--objective", help="The metric that orders the trials.", metavar="METRIC")
     ] = "sharpe",
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes.", min=1, max=1024, metavar="N")] = 1,
+    workers: WorkersOption = None,
+    backend: BackendOption = PROCESSES,
+    address: AddressOption = None,
     resume: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +92,7 @@ def sweep(
     plan = _plan(setup, param or [], search=search, trials=trials, seed=seed, objective=objective, resume=resume, yes=yes)
     with TrialStore(session.workspace) as store:
         planned = plan.opened().count if plan is not None else store.study(resume or "", KIND).planned
-        with progress("sweep", planned, quiet=json) as tell:
+        with apart(), progress("sweep", planned, quiet=json) as tell:
             try:
                 result = run_sweep(
                     setup,
@@ -98,6 +101,8 @@ def sweep(
                     created_at=WallClock().now(),
                     resume=resume,
                     workers=workers,
+                    backend=backend,
+                    address=address,
                     progress=tell,
                     command=f"fairlead sweep {config.as_posix()}",
                 )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from fairlead.cli.backtest import ConfigArgument, OverrideOption, ProfileOption, load_session
-from fairlead.cli.console import SYNTHETIC, JsonFlag, WorkspaceOption, print_json, print_table, progress, say
+from fairlead.cli.console import SYNTHETIC, JsonFlag, WorkspaceOption, note, print_json, print_table, progress, say
+from fairlead.cli.workers import PROCESSES, AddressOption, BackendOption, WorkersOption, apart
 
 if TYPE_CHECKING:
-    from fairlead.backtest.trials import TrialSetup
     from fairlead.backtest.walkforward import FoldOutcome, WalkForwardResult
 
 _NO_NUMBER = "-"
@@ -56,7 +56,15 @@ def walkforward(
         str | None,
         typer.Option("--strategy", help="Whose parameters, if several are enabled.", metavar="NAME", show_default=False),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes.", min=1, max=1024, metavar="N")] = 1,
+    workers: WorkersOption = None,
+    backend: BackendOption = PROCESSES,
+    address: AddressOption = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume", help="Run what an interrupted walk-forward lacks: its id, or latest.", metavar="ID", show_default=False
+        ),
+    ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Run more than 10,000 times without being asked.", metavar="")
     ] = False,
@@ -70,13 +78,13 @@ def walkforward(
     Example: fairlead walkforward configs/environments/backtest.yaml --param fast=10:50:10 --param slow=100,200
     """
     from fairlead.backtest.objectives import objective_of
-    from fairlead.backtest.rundir import RUNS, WALK_FORWARD
+    from fairlead.backtest.rundir import WALK_FORWARD
     from fairlead.backtest.space import ParameterSpace
     from fairlead.backtest.splitters import WalkForward
     from fairlead.backtest.sweeps import check_size
     from fairlead.backtest.trialstore import TrialStore
-    from fairlead.backtest.walkforward import candidates_of, run_count, walk_forward
-    from fairlead.backtest.walkforward_files import study_of, summary, write_walk_forward
+    from fairlead.backtest.walkforward_files import summary, write_walk_forward
+    from fairlead.backtest.walkforward_study import WalkForwardPlan, run_walk_forward
     from fairlead.config.study import trial_setup
     from fairlead.core.errors import ConfigurationError
     from fairlead.engine.clock import WallClock
@@ -85,50 +93,47 @@ def walkforward(
     objective_of(objective)
     session = load_session(config, profile, override, workspace)
     setup = trial_setup(session, strategy)
-    if not param:
+    plan = None
+    if param:
+        space = ParameterSpace.parse(param, setup.strategy.parameters, setup.strategy.name)
+        plan = WalkForwardPlan(space=space, splitter=splitter, search=search, trials=trials, seed=seed, objective=objective)
+    elif resume is None:
         raise ConfigurationError.of(
             "--param", "be given at least once", "nothing", f"Known: {', '.join(setup.strategy.parameters)}."
         )
-    space = ParameterSpace.parse(param, setup.strategy.parameters, setup.strategy.name)
-    found = {"search": search, "trials": trials, "seed": seed}
-    folds = _fold_count(setup, splitter)
-    candidates, _ = candidates_of(setup, space, search=search, trials=trials, seed=seed)
-    runs = run_count(folds, len(candidates))
-    if not yes:
-        check_size(runs, MOST_RUNS, "Add --yes if you mean it, take larger steps, or draw some: --search random --trials 50.")
-    rules = {"train": train, "test": test, "anchored": anchored, "purge": purge, "embargo": embargo}
-    plan = {"space": space.to_dict(), **found, "objective": objective, **rules}
-    command = f"fairlead {WALK_FORWARD} {config.as_posix()}"
-    with TrialStore(session.workspace) as store, progress("walk-forward", runs, quiet=json) as tell:
-        runs_there = {path.name for path in (session.workspace / RUNS).glob("wf_*")}
-        taken = runs_there | {study.id for study in store.studies()}
-        study = study_of(setup, plan, planned=runs, created_at=WallClock().now(), command=command, taken=taken)
-        store.begin(study)
-        result = walk_forward(
-            setup,
-            space,
-            splitter,
-            objective=objective,
-            search=search,
-            trials=trials,
-            seed=seed,
-            workers=workers,
-            record=lambda place, trial: store.add(study.id, [(place, trial)]),
-            progress=tell,
-        )
-    folder = write_walk_forward(result, setup, study, session.workspace)
+    fresh = None if resume is not None or plan is None else plan.runs(setup)
+    if fresh is not None and not yes:
+        remedy = "Add --yes if you mean it, take larger steps, or draw some: --search random --trials 50."
+        check_size(fresh, MOST_RUNS, remedy)
+    with TrialStore(session.workspace) as store:
+        runs = fresh or store.study(resume or "", WALK_FORWARD).planned
+        with apart(), progress("walk-forward", runs, quiet=json) as tell:
+            try:
+                study, result = run_walk_forward(
+                    setup,
+                    plan,
+                    store,
+                    created_at=WallClock().now(),
+                    planned=fresh,
+                    resume=resume,
+                    workers=workers,
+                    backend=backend,
+                    address=address,
+                    progress=tell,
+                    command=f"fairlead {WALK_FORWARD} {config.as_posix()}",
+                )
+            except KeyboardInterrupt:
+                note(
+                    "[yellow]stopped[/] what finished is kept. Go on with: fairlead walkforward {config} --resume latest",
+                    config=config,
+                )
+                raise
+    folder = write_walk_forward(result, setup, study, session.workspace, replace=resume is not None)
     told = summary(result, study)
     if json:
         print_json({**told, "path": str(folder)})
     else:
         _show(result, told, folder)
-
-
-def _fold_count(setup: TrialSetup, splitter: Any) -> int:
-    import numpy as np
-
-    days = [block.session[block.start :] for block in setup.source.blocks(carry=0)]
-    return int(splitter.get_n_splits(np.unique(np.concatenate(days))))
 
 
 def _show(result: WalkForwardResult, told: dict[str, Any], folder: Path) -> None:

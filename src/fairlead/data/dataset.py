@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from fairlead.contracts.files import canonical_json, sha256_file
 from fairlead.contracts.manifests import BAR_MANIFEST_VERSION, ActionRecord, BarFile, BarManifest
 from fairlead.core.bars import BarBlock
-from fairlead.core.errors import DataError, DataNotFound
+from fairlead.core.errors import DataError, DataNotFound, StorageError
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import BarSize, date_to_day
 from fairlead.data.blocks import assemble
@@ -43,12 +43,21 @@ class Dataset:
         Where ``manifest.json`` is.
     manifest : BarManifest
     actions : tuple of CorporateAction
+    held : mapping of str to bytes, optional
+        The month files themselves by their path in `folder`, which is then not read.
     """
 
-    def __init__(self, folder: Path, manifest: BarManifest, actions: tuple[CorporateAction, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        manifest: BarManifest,
+        actions: tuple[CorporateAction, ...],
+        held: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.folder = folder
         self.manifest = manifest
         self.actions = actions
+        self._held = held or {}
 
     @classmethod
     def load(cls, folder: Path, *, verify: bool = False) -> Dataset:
@@ -114,6 +123,33 @@ class Dataset:
         if found != file.sha256:
             raise _changed(path, file.sha256, found)
 
+    def read(self, file: BarFile) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of one month file in pieces.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, unreadable or not the one the manifest lists.
+        """
+        return _read_month(self.folder / file.path, file, content=self._held.get(file.path))
+
+    def carried(self, limit: int) -> Dataset | None:
+        """Return the dataset with its files in memory, for a machine that has none of them; None if they exceed `limit` bytes.
+
+        Raises
+        ------
+        StorageError
+            If a file cannot be read.
+        """
+        paths = {file.path: self.folder / file.path for file in self.manifest.files}
+        try:
+            if sum(path.stat().st_size for path in paths.values()) > limit:
+                return None
+            held = {name: path.read_bytes() for name, path in paths.items()}
+        except OSError as exc:
+            raise StorageError(f"cannot read {self.folder}: {exc.strerror}. {_AGAIN}") from exc
+        return Dataset(self.folder, self.manifest, self.actions, held)
+
     def select(
         self,
         symbols: Sequence[str] | None = None,
@@ -177,6 +213,11 @@ class StoredSource:
         return self._dataset.bar_size
 
     @property
+    def folder(self) -> Path:
+        """Where the dataset is."""
+        return self._dataset.folder
+
+    @property
     def calendar(self) -> str:
         """Name of the exchange calendar."""
         return self._dataset.manifest.calendar
@@ -208,6 +249,11 @@ class StoredSource:
         """Return the same symbols over all dates of the dataset; itself if no dates were chosen."""
         return self if self._dates == DateRange() else StoredSource(self._dataset, self.symbols, DateRange())
 
+    def carried(self, limit: int) -> StoredSource | None:
+        """Return the same selection with the dataset's files in memory; see `Dataset.carried`."""
+        dataset = self._dataset.carried(limit)
+        return None if dataset is None else StoredSource(dataset, self.symbols, self._dates)
+
     def blocks(self, *, carry: int) -> Iterator[BarBlock]:
         """Yield history in order; see `DataSource.blocks`.
 
@@ -230,7 +276,7 @@ class StoredSource:
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the selected dates, for all symbols of the dataset, in pieces of at most 65,536."""
         for file in self._files:
-            for batch in _read_month(self._dataset.folder / file.path, file):
+            for batch in self._dataset.read(file):
                 part = self._dates.cut(batch)
                 if part.num_rows:
                     yield part
@@ -275,9 +321,13 @@ def read_month(folder: Path, file: BarFile) -> pa.Table:
     return pa.Table.from_batches(list(_read_month(folder / file.path, file, dictionary=False)), BAR_SCHEMA)
 
 
-def _read_month(path: Path, file: BarFile, *, dictionary: bool = True) -> Iterator[pa.RecordBatch]:
+def _read_month(
+    path: Path, file: BarFile, *, dictionary: bool = True, content: bytes | None = None
+) -> Iterator[pa.RecordBatch]:
     try:
-        with pq.ParquetFile(path, read_dictionary=["symbol"] if dictionary else None) as parquet:
+        with pq.ParquetFile(
+            path if content is None else pa.BufferReader(content), read_dictionary=["symbol"] if dictionary else None
+        ) as parquet:
             if parquet.metadata.num_rows != file.rows:
                 raise DataError.of(f"rows in {path}", f"be {file.rows} as in the manifest", parquet.metadata.num_rows, _AGAIN)
             yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=BAR_SCHEMA.names)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import linecache
 import re
 import sys
 import traceback
@@ -57,6 +58,74 @@ class StrategyEntry:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class StrategyFile:
+    """A file of strategies as it was read: all that a machine needs to have the same class without having the file.
+
+    Parameters
+    ----------
+    given : str
+        Its path as it was named.
+    path : str
+        Its absolute path where it was read.
+    content : bytes
+    class_name : str, optional
+        Which class is meant; may be left out if there is one.
+    """
+
+    given: str
+    path: str
+    content: bytes
+    class_name: str | None = None
+
+    @classmethod
+    def named_in(cls, ref: str) -> StrategyFile | None:
+        """Return the file that a reference names, read now; None if it names something else.
+
+        Raises
+        ------
+        ConfigurationError
+            If it cannot be read.
+        """
+        versioned = _VERSIONED.match(ref.strip())
+        file = _FILE.match(versioned["target"] if versioned else ref.strip())
+        if file is None:
+            return None
+        path = Path(file["path"])
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            raise ConfigurationError(f"the strategy file {path} cannot be read: {exc.strerror}. Check the path.") from exc
+        return cls(str(path), str(path.resolve()), content, file["name"])
+
+    def strategy(self) -> type[Strategy]:
+        """Return the class, from what was read and not from the disk.
+
+        Raises
+        ------
+        UnknownName
+            If the file has no such class.
+        ConfigurationError
+            If it cannot be imported, or what is named is not a `Strategy`.
+        """
+        module = _load_file(self)
+        if self.class_name is not None:
+            return _class_of(module, self.class_name, f"{self.given}:{self.class_name}")
+        own = {name for name, value in vars(module).items() if _is_strategy(value) and value.__module__ == module.__name__}
+        if len(own) != 1:
+            found = ", ".join(sorted(own)) or "(none)"
+            raise ConfigurationError(
+                f"{self.given} must define exactly one strategy, has: {found}. Name one: '{self.given}:Class'."
+            )
+        return _class_of(module, own.pop(), self.given)
+
+
+def content_of(cls: type[Strategy]) -> bytes | None:
+    """Return the file that a strategy was loaded from by `find_strategy`, as it was then; None if it came otherwise."""
+    loader = getattr(sys.modules.get(cls.__module__), "__loader__", None)
+    return loader.content if isinstance(loader, _HeldLoader) else None
+
+
 def find_strategy(ref: str) -> type[Strategy]:
     """Return the strategy class that `ref` names.
 
@@ -76,9 +145,9 @@ def find_strategy(ref: str) -> type[Strategy]:
     """
     versioned = _VERSIONED.match(ref.strip())
     target, wanted = (versioned["target"], versioned["version"]) if versioned else (ref.strip(), None)
-    file = _FILE.match(target)
+    file = StrategyFile.named_in(target)
     if file is not None:
-        cls = _from_file(Path(file["path"]), file["name"])
+        cls = file.strategy()
     elif ":" in target:
         cls = _from_module(target)
     else:
@@ -145,17 +214,6 @@ def _from_module(target: str) -> type[Strategy]:
     return _class_of(module, class_name, target)
 
 
-def _from_file(path: Path, class_name: str | None) -> type[Strategy]:
-    module = _load_file(path)
-    if class_name is not None:
-        return _class_of(module, class_name, f"{path}:{class_name}")
-    own = {name for name, value in vars(module).items() if _is_strategy(value) and value.__module__ == module.__name__}
-    if len(own) != 1:
-        found = ", ".join(sorted(own)) or "(none)"
-        raise ConfigurationError(f"{path} must define exactly one strategy, has: {found}. Name one: '{path}:Class'.")
-    return _class_of(module, own.pop(), str(path))
-
-
 def _class_of(module: ModuleType, class_name: str, target: str) -> type[Strategy]:
     value = getattr(module, class_name, None)
     if value is None:
@@ -171,34 +229,39 @@ def _is_strategy(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Strategy) and value is not Strategy
 
 
-class _FreshLoader(SourceFileLoader):
-    """Compiles the file as it is now, and leaves no bytecode beside it."""
+class _HeldLoader(SourceFileLoader):
+    """Compiles what was read, whatever the disk holds by then, and leaves no bytecode beside it."""
+
+    def __init__(self, fullname: str, path: str, content: bytes) -> None:
+        super().__init__(fullname, path)
+        self.content = content
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  the loader protocol names it
-        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        code: CodeType = self.source_to_code(self.content, self.path)
         return code
 
+    def get_data(self, path: str) -> bytes:
+        return self.content if path == self.path else super().get_data(path)
 
-def _load_file(path: Path) -> ModuleType:
-    try:
-        content = path.read_bytes()
-    except OSError as exc:
-        raise ConfigurationError(f"the strategy file {path} cannot be read: {exc.strerror}. Check the path.") from exc
-    where = path.resolve()
+
+def _load_file(file: StrategyFile) -> ModuleType:
     # The same content is the same module, so that its classes stay identical; an edited file is a new one.
-    name = f"fairlead_file_{hashlib.sha256(str(where).encode() + b'|' + content).hexdigest()[:16]}"
+    name = f"fairlead_file_{hashlib.sha256(file.path.encode() + b'|' + file.content).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]
-    loader = _FreshLoader(name, str(where))
+    loader = _HeldLoader(name, file.path, file.content)
     spec = importlib.util.spec_from_loader(name, loader)
     assert spec is not None, "a spec is always made from a loader"
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and inspect look their module up here
     try:
         loader.exec_module(module)
+        # Messages quote lines: of what runs, whatever the disk holds. Without a time of change nobody looks there.
+        lines = importlib.util.decode_source(file.content).splitlines(keepends=True)
+        linecache.cache[file.path] = (len(file.content), None, lines, file.path)
     except (Exception, SystemExit) as exc:  # as above
         del sys.modules[name]
-        raise _broken(str(path), exc) from exc
+        raise _broken(file.given, exc) from exc
     return module
 
 

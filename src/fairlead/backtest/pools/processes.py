@@ -1,4 +1,4 @@
-"""Trials on several processes: data opened once in each, results as they come, no trial lost to a killed process."""
+"""Trials in several processes of this machine: data opened once in each, results as they come."""
 
 from __future__ import annotations
 
@@ -17,25 +17,21 @@ from functools import lru_cache
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
-from fairlead.backtest.info import plain
-from fairlead.backtest.kept import KeptSource
+from fairlead.backtest.pools.contract import Task, check_workers, died
+from fairlead.backtest.pools.parcel import Parcel
 from fairlead.backtest.trials import Trial, TrialSetup
 from fairlead.core.errors import ConfigurationError
 
-Task: TypeAlias = tuple[int, Mapping[str, Any]]
-"""A trial's place in its study, and its parameters."""
-
 _IN_FLIGHT: Final = 2
-_DIED: Final = "the process that ran it died, and died again when it was run alone"
+_REMEDY: Final = "use workers=1"
 
 
-class TrialPool:
-    """Workers for the trials of one study. Use it in a ``with`` statement.
+class ProcessPool:
+    """A `TrialPool` of processes that are started for it.
 
-    With one worker the trials run in this process. A worker that is killed takes no trial with it: those that were under way
-    are run again, one by one, and only a trial that ends a process of its own is recorded as failed.
+    When one dies, all that were under way are run again, one by one.
 
     Parameters
     ----------
@@ -46,38 +42,32 @@ class TrialPool:
     Raises
     ------
     ConfigurationError
-        If there are to be several workers and the setup cannot be sent to them.
+        If the setup cannot be sent to other processes.
     """
 
-    def __init__(self, setup: TrialSetup, workers: int = 1) -> None:
-        if workers < 1:
-            raise ConfigurationError.of("workers", "be at least 1", workers)
-        self._setup, self._workers = setup, workers
-        self._kept = setup.on(KeptSource(setup.source)) if workers == 1 else setup
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._path = ""
+    def __init__(self, setup: TrialSetup, workers: int) -> None:
+        self._setup, self._workers = setup, check_workers(workers)
         self._pool: ProcessPoolExecutor | None = None
-        if workers > 1:
-            packed = _packed(setup)
-            self._folder = tempfile.TemporaryDirectory(prefix="fairlead-")
-            path = Path(self._folder.name) / "setup.pickle"
-            path.write_bytes(packed)
-            self._path = str(path)
+        main = sys.modules.get("__main__")
+        for cls in setup.classes:
+            if cls.__module__ == "__main__" and not hasattr(main, "__file__"):
+                remedy = f"Put the strategy in a file, or {_REMEDY}."
+                raise ConfigurationError.of(f"strategy {cls.__name__}", "be importable to run in other processes", cls, remedy)
+        packed = pickle.dumps(Parcel.of(setup, _REMEDY))
+        self._folder = tempfile.TemporaryDirectory(prefix="fairlead-")
+        path = Path(self._folder.name) / "setup.pickle"
+        path.write_bytes(packed)
+        self._path = str(path)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         self._close()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._folder.cleanup()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Trial]]:
         """Yield the place and outcome of every task as it finishes, in any order."""
-        if self._folder is None:
-            for ordinal, params in tasks:
-                yield ordinal, self._kept.run(params)
-            return
         waiting = deque(tasks)
         while waiting:
             suspects: list[Task] = []
@@ -127,32 +117,6 @@ def _open(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=mp.get_context("spawn"), initializer=_prepare)
 
 
-def died(setup: TrialSetup, params: Mapping[str, Any]) -> Trial:
-    """Return the outcome of a trial that ended its process."""
-    return Trial(
-        params=plain(dict(params)),
-        status="failed",
-        reason=_DIED,
-        strategy=setup.strategy.name,
-        version=setup.strategy.version,
-        code_hash=setup.code_hash,
-        data_hash=setup.source.content_hash,
-    )
-
-
-def _packed(setup: TrialSetup) -> bytes:
-    main = sys.modules.get("__main__")
-    for cls in setup.classes:
-        if cls.__module__ == "__main__" and not hasattr(main, "__file__"):
-            remedy = "Put the strategy in a file, or use workers=1."
-            raise ConfigurationError.of(f"strategy {cls.__name__}", "be importable to run in other processes", cls, remedy)
-    try:
-        return pickle.dumps(setup)
-    except (pickle.PicklingError, AttributeError, TypeError) as exc:
-        remedy = "Put the strategy at the top level of a file, or use workers=1."
-        raise ConfigurationError.of("study", "be such that other processes can be given it", str(exc), remedy) from exc
-
-
 def _prepare() -> None:
     # Ctrl-C is for the parent, which ends its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -173,10 +137,6 @@ def _run(path: str, params: dict[str, Any]) -> Trial:
 
 @lru_cache(maxsize=1)
 def _opened(path: str) -> TrialSetup:
-    try:
-        setup = pickle.loads(Path(path).read_bytes())  # noqa: S301  written by the parent, in a folder that only we may read
-    except (ImportError, AttributeError) as exc:
-        remedy = "Put the strategy at the top level of a file that can be imported, or use workers=1."
-        raise ConfigurationError(f"another process cannot load the study: {exc}. {remedy}") from exc
-    assert isinstance(setup, TrialSetup)
-    return setup.on(KeptSource(setup.source))
+    parcel = pickle.loads(Path(path).read_bytes())  # noqa: S301  written by the parent, in a folder that only we may read
+    assert isinstance(parcel, Parcel)
+    return parcel.opened(_REMEDY)
