@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fairlead.backtest.api import study_setup
-from fairlead.backtest.compiled_trials import LEAN, CompiledTrials
+from fairlead.backtest.pools.compiled import LEAN, CompiledPool
 from fairlead.backtest.trials import run_trial
 from fairlead.sdk import KernelStrategy, parameter, target_position, target_weight
 from support_kernels import Anything, Cross
@@ -33,8 +35,13 @@ class Picky(KernelStrategy):
         return target_position(float(n))
 
 
+def lean(*args, **options):
+    """Return a study that is content with metrics of the account."""
+    return replace(study_setup(*args, **options), lean=True)
+
+
 def both(setup, tasks, threads=2):
-    with CompiledTrials(setup, threads) as pool:
+    with CompiledPool(setup, threads) as pool:
         compiled = dict(pool.run(enumerate(tasks)))
     return [(compiled[i], run_trial(setup, params)) for i, params in enumerate(tasks)]
 
@@ -51,9 +58,9 @@ def both(setup, tasks, threads=2):
 )
 def test_every_number_of_a_compiled_trial_is_that_of_the_event_loop(strategy, options, tasks):
     data = options.pop("data") if "data" in options else None
-    setup = study_setup(strategy, data, **options)
+    setup = lean(strategy, data, **options)
     options["data"] = data  # parametrised values are shared
-    assert CompiledTrials.fits(setup)
+    assert CompiledPool.fits(setup)
     for compiled, looped in both(setup, tasks):
         assert (compiled.status, looped.status) == ("completed", "completed"), (compiled.reason, looped.reason)
         assert looped.metrics["num_fills"] > 0
@@ -69,7 +76,7 @@ def test_every_number_of_a_compiled_trial_is_that_of_the_event_loop(strategy, op
 
 
 def test_what_is_refused_or_fails_is_told_as_by_the_event_loop():
-    setup = study_setup(Picky, prices())
+    setup = lean(Picky, prices())
     trials = both(setup, [{"n": n} for n in (1, 2, 5, 7, 9)])
     assert [compiled.status for compiled, _ in trials] == ["completed", "refused", "failed", "failed", "completed"]
     for compiled, looped in trials:
@@ -79,9 +86,9 @@ def test_what_is_refused_or_fails_is_told_as_by_the_event_loop():
 
 
 def test_threads_change_nothing():
-    setup = study_setup(Anything, "bundled", symbols=["IBM"])
+    setup = lean(Anything, "bundled", symbols=["IBM"])
     tasks = list(enumerate({"seed": seed} for seed in range(1, 9)))
-    one, two = (dict(CompiledTrials(setup, threads).run(tasks)) for threads in (1, 2))
+    one, two = (dict(CompiledPool(setup, threads).run(tasks)) for threads in (1, 2))
     for place, trial in one.items():
         assert trial.metrics == two[place].metrics
         np.testing.assert_array_equal(trial.returns, two[place].returns)
@@ -97,4 +104,4 @@ def test_threads_change_nothing():
     ids=["ordinary", "impact", "tiers"],
 )
 def test_studies_that_need_the_event_loop(strategy, options):
-    assert not CompiledTrials.fits(study_setup(strategy, prices(), **options))
+    assert not CompiledPool.fits(lean(strategy, prices(), **options))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from fairlead.backtest.api import study_setup
 from fairlead.backtest.info import plain
 from fairlead.backtest.objectives import objective_of
+from fairlead.backtest.pools.compiled import LEAN
 from fairlead.backtest.pools.opening import LOCAL, open_pool
 from fairlead.backtest.resuming import check_recorded, study_to_resume
 from fairlead.backtest.run import config_hash
@@ -216,6 +217,8 @@ def run_sweep(
         If plan and setup are not those of the sweep to resume.
     """
     resumed = None if resume is None else _resumed(setup, plan, store, resume)
+    recorded = plan if resumed is None else resumed[1]
+    setup = replace(setup, lean=recorded is not None and recorded.objective in LEAN)
     with open_pool(setup, workers=workers, backend=backend, address=address) as pool:
         # Once the workers are there: what cannot begin leaves nothing to go on with.
         study, plan = resumed or _begun(setup, plan, store, created_at, command)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.registry import find_strategy
 from fairlead.sdk.strategy import Strategy
+
+if TYPE_CHECKING:
+    from fairlead.backtest.pools.compiled import CompiledPool
 
 TrialStatus: TypeAlias = Literal["completed", "failed", "refused"]
 STATUSES: Final[tuple[TrialStatus, ...]] = get_args(TrialStatus)
@@ -76,6 +79,8 @@ class TrialSetup:
         Which of `entries` gets the parameters of a trial.
     position : int
         Which item of ``config["strategies"]`` describes that entry: a file may hold strategies that are switched off.
+    lean : bool
+        Whether trials may leave out the metrics that need round trips: those of kernel strategies then do.
     """
 
     title: str
@@ -84,6 +89,7 @@ class TrialSetup:
     config: Mapping[str, Any]
     varied: int = 0
     position: int = 0
+    lean: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         # Without what was looked up or built: a class from a file of strategies cannot be sent, and its name can.
@@ -117,7 +123,16 @@ class TrialSetup:
 
     def run(self, params: Mapping[str, Any]) -> Trial:
         """Run one parameter set; what a worker calls, here or elsewhere. A study over windows of history overrides it."""
-        return run_trial(self, params)
+        if self._compiled is None:
+            return run_trial(self, params)
+        ((_, trial),) = self._compiled.run([(0, params)])
+        return trial
+
+    @cached_property
+    def _compiled(self) -> CompiledPool | None:
+        from fairlead.backtest.pools.compiled import CompiledPool  # noqa: PLC0415  it is made of trials
+
+        return CompiledPool(self) if CompiledPool.fits(self) else None
 
     def on(self, source: DataSource) -> TrialSetup:
         """Return the same study over other history, a fold for instance.

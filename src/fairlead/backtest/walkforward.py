@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
@@ -22,6 +22,7 @@ import numpy as np
 from fairlead.backtest import metrics as m
 from fairlead.backtest.metrics import Metric
 from fairlead.backtest.objectives import Objective, objective_of
+from fairlead.backtest.pools.compiled import LEAN
 from fairlead.backtest.pools.opening import LOCAL, open_pool
 from fairlead.backtest.search import search_of
 from fairlead.backtest.space import ParameterSpace
@@ -242,7 +243,7 @@ def walk_forward(
     """
     name, judge = objective_of(objective)
     candidates, refused = candidates_of(setup, space, search=search, trials=trials, seed=seed)
-    windowed = WindowedSetup.of(setup)
+    windowed = WindowedSetup.of(replace(setup, lean=name in LEAN))
     sessions = windowed.history.sessions
     folds = splitter.folds(sessions)
     trainings = [_days(fold.train_start, fold.train_end) for fold in folds]

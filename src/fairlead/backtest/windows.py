@@ -13,7 +13,7 @@ import pyarrow as pa
 from fairlead.backtest.kept import KeptSource
 from fairlead.backtest.pools.contract import TrialPool
 from fairlead.backtest.resuming import check_recorded
-from fairlead.backtest.trials import Trial, TrialSetup, run_trial
+from fairlead.backtest.trials import Trial, TrialSetup
 from fairlead.core.arrays import DayArray
 from fairlead.core.errors import DataNotFound
 from fairlead.core.time import BarSize, day_to_date
@@ -114,8 +114,8 @@ class WindowedSetup(TrialSetup):
         return {_WINDOW: window, **params}
 
     def run(self, params: Mapping[str, Any]) -> Trial:
-        """Run what `task` returned; see `run_trial`."""
-        return run_trial(self.over(params[_WINDOW]), _without_window(params))
+        """Run what `task` returned."""
+        return self.over(params[_WINDOW]).run(_without_window(params))
 
     def over(self, window: Window) -> TrialSetup:
         """Return the study over one window, with features computed from the history up to its end alone."""

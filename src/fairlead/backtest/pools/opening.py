@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final, Literal, TypeAlias, get_args
 
+from fairlead.backtest.pools.compiled import CompiledPool
 from fairlead.backtest.pools.contract import TrialPool, check_workers
 from fairlead.backtest.pools.inline import InlinePool
 from fairlead.backtest.pools.processes import ProcessPool
@@ -23,7 +25,8 @@ def open_pool(setup: TrialSetup, *, workers: int | None = None, backend: str = L
     ----------
     setup : TrialSetup
     workers : int, optional
-        Processes on this machine; 1, the default there, runs in this process. With Ray, how many trials are under way at a
+        Processes on this machine; 1, the default there, runs in this process. Of a kernel strategy, threads: by default one for
+        each processor. With Ray, how many trials are under way at a
         time; by default as many as the cluster has CPUs.
     backend : {'processes', 'ray'}
     address : str, optional
@@ -44,4 +47,6 @@ def open_pool(setup: TrialSetup, *, workers: int | None = None, backend: str = L
         return RayPool(setup, workers, address=address)
     if address is not None:
         raise ConfigurationError.of("address", "be left out unless the backend is ray", address, "Add --backend ray.")
+    if type(setup) is TrialSetup and CompiledPool.fits(setup):
+        return CompiledPool(setup, workers or os.cpu_count() or 1)
     return InlinePool(setup) if workers in (None, 1) else ProcessPool(setup, workers)

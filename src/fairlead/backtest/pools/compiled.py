@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 from fairlead.backtest import metrics as m
 from fairlead.backtest.benchmark import buy_and_hold
 from fairlead.backtest.info import plain
 from fairlead.backtest.metrics import Metric
+from fairlead.backtest.pools.contract import Task
 from fairlead.backtest.run import config_hash
 from fairlead.backtest.scorecard import Depth, Span, against_benchmark, distribution, drawdown, performance, returns_of
 from fairlead.backtest.trials import Trial, TrialSetup, run_trial
@@ -25,9 +26,6 @@ from fairlead.engine.compiled import CompiledRun, CompiledRuns, unfit
 from fairlead.engine.compiled import layout as at
 from fairlead.engine.record import SessionPrices
 from fairlead.sdk.kernel_strategy import KernelStrategy
-
-Task: TypeAlias = tuple[int, Mapping[str, Any]]
-"""A place in the study, and the parameters that belong there."""
 
 LEAN: Final = frozenset(
     {
@@ -40,8 +38,8 @@ LEAN: Final = frozenset(
 """Objectives that need no round trips."""
 
 
-class CompiledTrials:
-    """The trials of one study in the compiled loop. Use it in a ``with`` statement, as other pools.
+class CompiledPool:
+    """A `TrialPool` of the compiled loop: threads of this process.
 
     Parameters
     ----------
@@ -57,7 +55,7 @@ class CompiledTrials:
     @staticmethod
     def fits(setup: TrialSetup) -> bool:
         """Whether the trials of a study can be run so."""
-        if len(setup.entries) != 1 or not issubclass(setup.strategy, KernelStrategy):
+        if not setup.lean or len(setup.entries) != 1 or not issubclass(setup.strategy, KernelStrategy):
             return False
         try:
             plan = setup.plan_of(setup.build({}), "trial")
