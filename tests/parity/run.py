@@ -18,7 +18,7 @@ from typing import Any
 from fairlead.engine.clock import WallClock
 from parity import recorded
 from parity.answers import differences
-from parity.engines import ENGINES, HERE, HOME, Engine, bare_environ, environment
+from parity.engines import ENGINES, HERE, HOME, Engine, NotInstalled, bare_environ, environment
 from parity.page import PAGE, page
 from parity.recorded import RESULTS, is_explained, own_answer, peer_answer
 from parity.scenarios import SCENARIOS
@@ -41,8 +41,8 @@ def installed(engine: Engine) -> Path:
     """Return the interpreter of an engine's environment; end here if there can be none."""
     try:
         return environment(engine)
-    except subprocess.CalledProcessError as failure:
-        sys.exit(f"error: {engine.title} could not be installed.\n{failure.stderr[-4000:]}")
+    except NotInstalled as failure:
+        sys.exit(f"error: {engine.title} could not be installed: {failure}")
 
 
 def record(engine: Engine, told: dict[str, Any]) -> None:
