@@ -51,11 +51,13 @@ _NOTES = """\
   averages.
 - **backtesting.py**, **backtrader** and **PyBroker** get their averages as indicators, worked out over the whole history before
   the first bar. zipline-reloaded, ml4t-backtest, NautilusTrader and Fairlead update them bar by bar.
-- **zipline-reloaded** reads minutes from its bcolz store; a slippage model of four lines fills at the open.
+- **zipline-reloaded** reads minutes from its bcolz store and days from memory; a slippage model of its own fills at the open.
 - **ml4t-backtest** gets stamps in microseconds: in nanoseconds it takes twice as long.
 - **vectorbt** has no bar by bar. W2 is a compiled order function, since whole shares of the equity at the decision need it.
-- **backtrader**, **ml4t-backtest** and **vectorbt** refuse or cut an order that cash does not pay for, as where prices gap up
-  between decision and open. In W2 they have a credit line of the same size as their cash, which is taken off the equity again.
+- **backtrader**, **ml4t-backtest**, **NautilusTrader**, **PyBroker** and **vectorbt** refuse or cut an order that cash does not
+  pay for, as where prices gap up between decision and open. In W2 they have a credit line of the same size as their cash, which
+  is taken off the equity again.
+- **backtesting.py** trades one symbol a run, and **bt** knows one price a bar: the one is not in W2, the other not in W1.
 - **W3**: Fairlead's `sweep` records every trial with all its metrics. `optimize` of backtesting.py keeps one number of each
   run, so all equities are compared, and the fills of eight pairs.
 """

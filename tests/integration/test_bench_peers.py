@@ -138,7 +138,7 @@ def session(bench, alone, answers):
             raise bench.asking.Unanswered(told)
         return {**told, "seconds": list(told["seconds"])}
 
-    chosen = [c for c in bench.contenders.CONTENDERS if c.workload == "W2"]
+    chosen = [c for c in bench.contenders.CONTENDERS if c.workload == "W2" and (c.is_own or c.engine in answers)]
     return bench.compare.session(chosen, bench.asking.Limits(1, 60.0, 60.0), asks, quick=True)
 
 
