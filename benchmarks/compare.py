@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -173,12 +174,11 @@ def session(contenders: Sequence[Contender], limits: Limits, asks: Asks, *, quic
     return results
 
 
-def chosen(names: Sequence[str]) -> list[Contender]:
-    """Return who takes part: everyone, or those named and Fairlead wherever they run."""
-    if not names:
-        return list(CONTENDERS)
-    where = {c.workload for c in CONTENDERS if c.engine in names}
-    return [c for c in CONTENDERS if c.engine in names or (c.is_own and c.workload in where)]
+def chosen(engines: Sequence[str] = (), works: Sequence[str] = ()) -> list[Contender]:
+    """Return who takes part: everyone, or the engines named and Fairlead wherever they run; in all workloads or those named."""
+    named = [c for c in CONTENDERS if (not engines or c.engine in engines) and (not works or c.workload in works)]
+    where = {c.workload for c in named}
+    return [c for c in CONTENDERS if c in named or (c.is_own and c.workload in where)]
 
 
 def write(results: dict[str, Any]) -> None:
@@ -213,6 +213,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", default=[], choices=[OWN, *PEERS], help="this engine, and Fairlead; repeatable"
     )
+    parser.add_argument("--workload", action="append", default=[], choices=[*WORKLOADS], help="this workload; repeatable")
     parser.add_argument("--quick", action="store_true", help="small sizes: whether they agree, not how fast they are")
     parser.add_argument("--budget", type=float, default=120.0, help="seconds of timed runs of one engine (default 120)")
     parser.add_argument(
@@ -231,10 +232,11 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     for name in ("budget", "timeout"):
         if not getattr(options, name) > 0:
             parser.error(f"--{name} must be above 0 seconds, was {getattr(options, name):g}")
-    if options.write and (options.quick or options.only):
-        parser.error("--write keeps whole sessions at full size: leave out --quick and --only")
-    if options.record and (not options.quick or options.only):
-        parser.error("--record keeps the answers of every engine to the small workloads: use --quick and leave out --only")
+    is_part = bool(options.only or options.workload)
+    if options.write and (options.quick or is_part):
+        parser.error("--write keeps whole sessions at full size: leave out --quick, --only and --workload")
+    if options.record and (not options.quick or is_part):
+        parser.error("--record keeps the answers of every engine to the small workloads: use --quick and no other choice")
     return options
 
 
@@ -252,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     limits = Limits(options.runs, options.budget, options.timeout)
     try:
-        results = session(chosen(options.only), limits, asks, quick=options.quick)
+        results = session(chosen(options.only, options.workload), limits, asks, quick=options.quick)
     except GateFailed as failure:
         print(f"Not timed: Fairlead and the reference disagree. {failure}", file=sys.stderr)
         return 1
@@ -266,4 +268,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # A peer runs in a session of its own: it is ended where this process unwinds, and a plain SIGTERM would not unwind it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -26,10 +26,12 @@ hour and 4 GB of disk. No engine is a dependency of the package, and none is eve
 (`benchmarks/reference.py`), and every engine to Fairlead's: the same fills, bar by bar, in the same quantities, with prices and
 equity to a relative 1e-9. An engine that does not is listed with the difference and without a time.
 
-What is timed is one run, from an engine that knows nothing to its final equity, in wall time. Loading of data, imports and what
-is compiled once are left out, for Fairlead as for the others. Fairlead is timed before and after the others, unless a run takes
-long. What takes long is repeated less often; the tables say how often. Memory is the peak of the process, with the data; where
-a run uses more processes, as much again for each of them as the largest had, and pages that they share count in each.
+What is timed is one run, from an engine that knows nothing to its final equity, in wall time. Loading of data, imports and
+what is compiled once are left out, for Fairlead as for the others: each finds the bars in memory, in the form that it takes
+them in. What it does with them in every run counts, such as backtrader's preloading, ml4t-backtest's index of stamps and
+zipline's reading from its store. Fairlead is timed before and after the others, unless a run takes long. What takes long is
+repeated less often; the tables say how often. Memory is the peak of the process, with the data; where a run uses more
+processes, as much again for each of them as the largest had, and pages that they share count in each.
 
 The scripts in `benchmarks/peers/` are meant to be what someone who knows the library would write. If you know a faster way that
 comes to the same fills, it is a welcome change.

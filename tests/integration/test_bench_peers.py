@@ -338,6 +338,20 @@ def test_the_script_refuses_to_compare_with_a_wrong_engine(bench, monkeypatch, c
     assert "Not timed: Fairlead and the reference disagree. W2:" in captured.err
 
 
+def test_who_takes_part(bench):
+    """Whoever is named, and Fairlead with them."""
+    chosen = bench.compare.chosen
+    assert chosen() == list(bench.contenders.CONTENDERS)
+    assert [(c.workload, c.engine) for c in chosen(["backtesting"])] == [
+        ("W1", "fairlead"),
+        ("W1", "backtesting"),
+        ("W3", "fairlead"),
+        ("W3", "backtesting"),
+    ]
+    assert [c.engine for c in chosen(["bt", "backtesting"], ["W2"])] == ["fairlead", "bt"]
+    assert {c.workload for c in chosen(works=["W3"])} == {"W3"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -346,6 +360,7 @@ def test_the_script_refuses_to_compare_with_a_wrong_engine(bench, monkeypatch, c
         (["--timeout", "nan"], "--timeout must be above 0 seconds, was nan"),
         (["--only", "lean"], "invalid choice: 'lean'"),
         (["--write", "--quick"], "--write keeps whole sessions at full size"),
+        (["--write", "--workload", "W1"], "--write keeps whole sessions at full size"),
         (["--record"], "--record keeps the answers of every engine"),
     ],
 )
