@@ -1,6 +1,7 @@
 """Fairlead's side of `make bench-peers`: asked and answering like a peer, on the same files, in a process of its own.
 
-A row is a way to run a workload. One more is one more function here and one more line in `contenders.py`.
+A row is a way to run a workload. One more, such as a compiled strategy, is one more function here, under a name of its own, and
+one more line in `contenders.py` with that name as its task.
 """
 
 from __future__ import annotations
