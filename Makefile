@@ -1,5 +1,6 @@
 # `make demo` and `make test` do all the set-up themselves: they need Python 3.11 or later, make and a package index.
 # PYTHON chooses the interpreter:  make test PYTHON=/opt/python3.12/bin/python3
+# PEER_PYTHON names one for engines in `make bench-peers` that need a newer Python than it finds.
 
 .SHELLFLAGS := -euc
 .DELETE_ON_ERROR:
@@ -21,7 +22,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 .PHONY: help
 help: ## Show the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 .PHONY: demo
@@ -32,6 +33,10 @@ demo: $(RUNTIME) ## Set up, run a real backtest on real prices and write its rep
 bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/features.py
+
+.PHONY: bench-peers
+bench-peers: $(RUNTIME) ## Measure Fairlead beside eight other engines: installs each in .parity/, compares, then times
+	PYTHONPATH=tests $(BIN)/python benchmarks/compare.py --write $(addprefix --python ,$(PEER_PYTHON))
 
 ##@ Develop
 .PHONY: setup

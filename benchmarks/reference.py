@@ -5,6 +5,7 @@ Nothing here uses the engine, the portfolio or the strategies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,13 @@ class Expected(NamedTuple):
     equity: float
 
 
+class Swept(NamedTuple):
+    """What a sweep must come to: fills and last equity in currency of each parameter set, arrays of shape (p,)."""
+
+    fills: np.ndarray
+    equity: np.ndarray
+
+
 def crossover(columns: Columns, cash: float, fast: int = 20, slow: int = 50) -> Expected:
     """Return the fills and final equity of W1: both averages from cumulative sums, a fill at the open after each cross."""
     close, opened = columns.close[:, 0], columns.open[:, 0]
@@ -42,6 +50,12 @@ def crossover(columns: Columns, cash: float, fast: int = 20, slow: int = 50) -> 
     paid = quantity @ price + np.abs(quantity) @ price * COMMISSION_BPS / 1e4
     equity = cash - paid + quantity.sum() * close[-1]
     return Expected(columns.label_ns[rows], np.zeros(len(rows), np.int64), quantity, price, float(equity))
+
+
+def sweep(columns: Columns, cash: float, pairs: Sequence[tuple[int, int]]) -> Swept:
+    """Return the number of fills and the final equity of W3 for each pair of fast and slow."""
+    each = [crossover(columns, cash, fast, slow) for fast, slow in pairs]
+    return Swept(np.array([len(one.price) for one in each]), np.array([one.equity for one in each]))
 
 
 def momentum(columns: Columns, cash: float, window: int = 126, every: int = 21, count: int = 50) -> Expected:

@@ -2,6 +2,7 @@
 
 W1: one symbol, one-minute bars, SMA(20)/SMA(50) crossover, 100 shares per cross, next-open fills, 1 bp commission.
 W2: daily bars of many symbols; every 21 bars hold the top tenth by 126-bar momentum at equal weight.
+W3: the rule of W1 on 50,000 bars, with each of 1,000 pairs of averages.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ SHARES_PER_CROSS = 100.0
 # Prices are multiples of 1/64, so that sums of them are exact: an average that is updated bar by bar and one from a
 # cumulative sum are the same float, and equal averages are equal in both.
 GRID = 64.0
+SWEEP_FAST = range(5, 25)
+SWEEP_SLOW = range(30, 80)
 
 
 class Columns(NamedTuple):
@@ -193,6 +196,11 @@ def daily_walks(symbols: int = 500, bars: int = 2_520, seed: int = 43) -> Column
     volume = random.integers(10_000_000, 50_000_000, shape).astype(np.float64)
     names = tuple(f"W{i:04d}" for i in range(symbols))
     return _columns(names, BarSize.D1, [opened, high, low, close, volume])
+
+
+def sweep_pairs(fast: Sequence[int] = SWEEP_FAST, slow: Sequence[int] = SWEEP_SLOW) -> list[tuple[int, int]]:
+    """Return the pairs of W3, fast and slow; the slow average varies fastest."""
+    return [(quick, steady) for quick in fast for steady in slow]
 
 
 def as_source(columns: Columns) -> TableSource:

@@ -8,7 +8,8 @@ from textwrap import fill
 
 from parity.answers import Answer, differences
 from parity.differences import DIFFERENCES
-from parity.recorded import ENGINES, Engine, entry_of, own_answer, peer_answer, record_of
+from parity.engines import ENGINES, Engine
+from parity.recorded import entry_of, own_answer, peer_answer, record_of
 from parity.scenarios import SCENARIOS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "engine-differences.md"

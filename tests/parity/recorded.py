@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from parity.answers import Answer, answer_of
 from parity.differences import EXPLAINED
@@ -15,25 +15,6 @@ from parity.scenarios import SCENARIOS
 
 RESULTS = Path(__file__).parent / "results"
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
-
-
-class Engine(NamedTuple):
-    """Another backtester."""
-
-    key: str
-    title: str
-    distribution: str
-    licence: str
-
-
-ENGINES = (
-    Engine("backtesting", "backtesting.py", "backtesting", "AGPL-3.0"),
-    Engine("backtrader", "backtrader", "backtrader", "GPL-3.0"),
-    Engine("bt", "bt", "bt", "MIT"),
-    Engine("nautilus_trader", "NautilusTrader", "nautilus_trader", "LGPL-3.0"),
-    Engine("vectorbt", "vectorbt", "vectorbt", "Apache-2.0 with Commons Clause"),
-    Engine("zipline", "zipline-reloaded", "zipline-reloaded", "Apache-2.0"),
-)
 
 
 @cache

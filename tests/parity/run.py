@@ -1,7 +1,7 @@
 """`make parity`: install the other engines, ask them all, record their answers and compare.
 
-Each engine has an environment of its own under ``.parity/`` that is made once and kept until its requirements change. It gets
-the scenarios as a file and writes its answers to another, in a process of its own.
+Each engine has an environment of its own. It gets the scenarios as a file and writes its answers to another, in a process of
+its own.
 """
 
 # ruff: noqa: T201  a script that prints
@@ -9,9 +9,7 @@ the scenarios as a file and writes its answers to another, in a process of its o
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,27 +18,10 @@ from typing import Any
 from fairlead.engine.clock import WallClock
 from parity import recorded
 from parity.answers import differences
+from parity.engines import ENGINES, HERE, HOME, Engine, NotInstalled, bare_environ, environment
 from parity.page import PAGE, page
-from parity.recorded import ENGINES, RESULTS, Engine, is_explained, own_answer, peer_answer
+from parity.recorded import RESULTS, is_explained, own_answer, peer_answer
 from parity.scenarios import SCENARIOS
-
-HERE = Path(__file__).parent
-HOME = HERE.parents[1] / ".parity"
-
-
-def environment(engine: Engine) -> Path:
-    """Return the interpreter of an engine's environment, which is made if it is not there."""
-    requirements = HERE / f"requirements-{engine.key}.txt"
-    folder = HOME / engine.key
-    python = folder / "bin" / "python"
-    stamp = folder / f"installed-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]}"
-    if not stamp.exists():
-        print(f"Installing {engine.title} into {folder.relative_to(HOME.parent)} ...", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "-r", requirements]
-        subprocess.run(pip, check=True)
-        stamp.touch()
-    return python
 
 
 def ask(engine: Engine, python: Path) -> dict[str, Any]:
@@ -48,15 +29,20 @@ def ask(engine: Engine, python: Path) -> dict[str, Any]:
     questions, answers = HOME / f"{engine.key}-questions.json", HOME / f"{engine.key}-answers.json"
     questions.write_text(json.dumps([scenario.as_json_for(engine.key) for scenario in SCENARIOS]))
     answers.unlink(missing_ok=True)
-    # Nothing of Fairlead's environment reaches the peer, and what a peer leaves in a home folder stays here.
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    environ |= {"ZIPLINE_ROOT": str(HOME / "zipline-home"), "MPLBACKEND": "Agg"}
     script = HERE / "peers" / f"peer_{engine.key}.py"
-    done = subprocess.run([python, script, questions, answers], env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run([python, script, questions, answers], env=bare_environ(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"error: {engine.title} failed.\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
     told: dict[str, Any] = json.loads(answers.read_text())
     return told
+
+
+def installed(engine: Engine) -> Path:
+    """Return the interpreter of an engine's environment; end here if there can be none."""
+    try:
+        return environment(engine)
+    except NotInstalled as failure:
+        sys.exit(f"error: {engine.title} could not be installed: {failure}")
 
 
 def record(engine: Engine, told: dict[str, Any]) -> None:
@@ -104,7 +90,7 @@ def main() -> None:
     if not chosen.page:
         HOME.mkdir(exist_ok=True)
         for engine in engines:
-            record(engine, ask(engine, environment(engine)))
+            record(engine, ask(engine, installed(engine)))
     recorded.record_of.cache_clear()
     wrong = compare(engines)
     if wrong:

@@ -13,8 +13,9 @@ import pytest
 from parity.agreements import AGREEMENTS
 from parity.answers import Answer, Trade, answer_of, differences
 from parity.differences import EXPLAINED
+from parity.engines import ENGINES
 from parity.page import PAGE, docstring, page
-from parity.recorded import ENGINES, asked, entry_of, own_answer, peer_answer, record_of
+from parity.recorded import asked, entry_of, own_answer, peer_answer, record_of
 from parity.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]

@@ -21,30 +21,16 @@ from zipline import api
 from zipline.algorithm import TradingAlgorithm
 from zipline.assets import AssetDBWriter, AssetFinder
 from zipline.data.data_portal import DataPortal
-from zipline.data.in_memory_daily_bars import InMemoryDailyBarReader
 from zipline.finance import commission, slippage
 from zipline.finance.trading import SimulationParameters
 from zipline.utils.calendar_utils import get_calendar
+from zipline_bars import Bars
 
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
 
 CALENDAR = get_calendar("XNYS")
 INSIDE = "nothing that happens inside a bar"
-
-
-class Bars(InMemoryDailyBarReader):
-    """Bars in memory; the three members of its base that a backtest needs and that fail are mended."""
-
-    @property
-    def last_available_dt(self):
-        return self._sessions[-1]
-
-    def get_value(self, sid, dt, field):
-        return self._frames[field].loc[dt, int(sid)]
-
-    def get_last_traded_dt(self, asset, dt):
-        return dt
 
 
 def check(scenario: Scenario) -> None:
