@@ -111,8 +111,9 @@ class CurveRecorder:
         for curve in self._curves.values():
             curve.close_block(block)
         delivered = slice(block.start, len(block))
-        session = block.session[delivered]
-        self._known.append(block.known_ns[delivered])
+        # Copies: a view would keep alive the memory that it is a part of.
+        session = block.session[delivered].copy()
+        self._known.append(block.known_ns[delivered].copy())
         self._sessions.append(session)
         last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True)) + block.start
         for row in last_rows.tolist():
