@@ -55,7 +55,7 @@ class WideHeader(Settings):
     scales : tuple of float or None
         Of open, high, low, close and volume: what the stored integers are divided by, or None where numbers are stored.
     gaps : bool
-        Whether a symbol has no bar at some instant.
+        Whether a number is missing: some symbol has no bar at some instant.
     sums : tuple of int
         Of every batch; they cover this header too.
     """
@@ -104,7 +104,7 @@ def write_wide(path: Path, table: pa.Table, content_sha256: str) -> bool:
         symbols=symbols,
         instants=panel.height,
         scales=scales,
-        gaps=bool(np.isnan(panel.close).any()),
+        gaps=any(bool(np.isnan(getattr(panel, name)).any()) for name in _VALUES),
     )
     batches = [[array[first : first + rows] for array in (*stamps, *values)] for first in range(0, panel.height, rows)]
     seed = header.seed

@@ -18,8 +18,8 @@ from fairlead.core.bars import forward_fill
 from fairlead.core.errors import DataError
 from fairlead.core.time import format_utc
 
-# Of one column of a buffer: 24 MB. What does not fit beside the repeated rows is one window at a time.
-_BUFFER_CELLS: Final = 3_000_000
+# Of one column of a buffer: 16 MB. What does not fit beside the repeated rows is one window at a time.
+BUFFER_CELLS: Final = 2_000_000
 _MOST_FREE: Final = 12
 
 
@@ -115,7 +115,9 @@ def cut(panels: Iterable[Panel], *, keep: int, rows: int) -> Iterator[Window]:
         yield window(held)
 
 
-def gather(pieces: Iterable[Piece], width: int, *, keep: int, rows: int, expected: int) -> Iterator[Window]:
+def gather(
+    pieces: Iterable[Piece], width: int, *, keep: int, rows: int, expected: int, cells: int = BUFFER_CELLS
+) -> Iterator[Window]:
     """Yield the windows that `cut` would yield; what they hold is bounded by a buffer, however long history is.
 
     Parameters
@@ -128,13 +130,15 @@ def gather(pieces: Iterable[Piece], width: int, *, keep: int, rows: int, expecte
         As for `cut`; `keep` is at least 1.
     expected : int
         How many instants there may be in all, so that a short history gets a small buffer.
+    cells : int
+        About how many cells of a column a buffer holds; at least one window fits.
 
     Raises
     ------
     DataError
         If a piece does not begin after the one before.
     """
-    full = keep + rows * max(1, (_BUFFER_CELLS // max(1, width) - keep) // rows)
+    full = keep + rows * max(1, (cells // max(1, width) - keep) // rows)
     memory = _Memory()
     buffer = _Buffer(memory, width, max(1, min(full, expected)))
     done = filled = 0  # rows of the buffer that were delivered, and that are written
