@@ -9,6 +9,7 @@ content hash, and every batch of it carries a sum that is compared when it is re
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,6 +184,7 @@ class WideMonth:
         with _reading(self.path), pa.OSFile(str(self.path)) as source, pa.ipc.open_file(source) as reader:
             if _header(self.path, reader) != header or reader.num_record_batches != len(header.sums):
                 raise _damaged(self.path, "it is not whole")
+            _announce(self.path)
             seed = header.seed
             for number, stated in enumerate(header.sums):
                 batch = reader.get_batch(number)
@@ -327,6 +329,13 @@ def _header(path: Path, reader: Any) -> WideHeader:
     if header.version != 1 or len(header.scales) != len(_VALUES):
         raise _damaged(path, f"it is of version {header.version}")
     return header
+
+
+def _announce(path: Path) -> None:
+    """Ask the system to fetch a file while the first of it is being worked on; a system that cannot reads it when it is due."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as handle:
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def cut(panels: Iterable[Panel], *, keep: int, rows: int) -> Iterator[Window]:
 
 
 def gather(
-    pieces: Iterable[Piece], width: int, *, keep: int, rows: int, expected: int, cells: int = BUFFER_CELLS
+    pieces: Iterable[Piece], width: int, *, keep: int, rows: int, expected: int, cells: int | None = None
 ) -> Iterator[Window]:
     """Yield the windows that `cut` would yield; what they hold is bounded by a buffer, however long history is.
 
@@ -130,14 +130,15 @@ def gather(
         As for `cut`; `keep` is at least 1.
     expected : int
         How many instants there may be in all, so that a short history gets a small buffer.
-    cells : int
-        About how many cells of a column a buffer holds; at least one window fits.
+    cells : int, optional
+        About how many cells of a column a buffer holds; at least one window fits. Default: `BUFFER_CELLS`.
 
     Raises
     ------
     DataError
         If a piece does not begin after the one before.
     """
+    cells = BUFFER_CELLS if cells is None else cells
     full = keep + rows * max(1, (cells // max(1, width) - keep) // rows)
     memory = _Memory()
     buffer = _Buffer(memory, width, max(1, min(full, expected)))
