@@ -121,7 +121,6 @@ DATA = {
     "unknown dataset": Case(("data", "check", "price"), r"no dataset named 'price'; did you mean 'prices'"),
     "unknown dataset to pack": Case(("data", "pack", "price"), r"no dataset named 'price'; did you mean 'prices'"),
     "unknown bar size to pack": Case(("data", "pack", "prices", "-b", "1h"), r"no bar size in dataset 'prices' named '1h'"),
-    "mistyped option of pack": Case(("data", "pack", "prices", "--remov"), r"--remove"),
     "no symbols": Case(("data", "synth", "x", "-n", "0"), r"'--symbols' must be a count from 1, or names"),
     "too many symbols": Case(("data", "synth", "x", "-n", "20000"), r"'--symbols' must be <= 10000, was 20000"),
     "bad symbol": Case(("data", "synth", "x", "-n", "A B,C"), r"'symbol' must match"),

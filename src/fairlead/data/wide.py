@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -192,8 +192,8 @@ class WideMonth:
                     raise _damaged(self.path, f"batch {number} is not what was written")
                 part = dates.cut(batch)
                 if part.num_rows:
-                    piece = WideRows(_arrays(part), header, choice)
-                    yield piece.with_bars() if header.gaps and choice is not None else piece
+                    yield WideRows(_arrays(part), header, choice).with_bars()
+                del batch, part  # the memory of one batch is that of the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,8 @@ class WideRows:
 
     def with_bars(self) -> WideRows:
         """Return the rows in which one of the chosen symbols has a bar."""
-        assert self.choice is not None
+        if self.choice is None or not self.header.gaps:
+            return self
         close = self.arrays[len(_STAMPS) + _VALUES.index("close")][:, self.choice.taken]
         known = (close == close) if close.dtype == np.float64 else (close != _MISSING)
         rows = known.any(axis=1)
@@ -294,7 +295,8 @@ def _encode(values: FloatArray) -> tuple[np.ndarray, float | None]:
 
 def _as_integers(values: FloatArray, scale: float) -> np.ndarray | None:
     missing = np.isnan(values)
-    whole = np.rint(np.where(missing, 0.0, values) * scale)
+    with np.errstate(over="ignore"):
+        whole = np.rint(np.where(missing, 0.0, values) * scale)
     if not (np.abs(whole) <= _LARGEST).all():
         return None
     stored = whole.astype(np.int32)
@@ -334,7 +336,7 @@ def _header(path: Path, reader: Any) -> WideHeader:
 def _announce(path: Path) -> None:
     """Ask the system to fetch a file while the first of it is being worked on; a system that cannot reads it when it is due."""
     if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as handle:
+        with path.open("rb") as handle, suppress(OSError):
             os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 

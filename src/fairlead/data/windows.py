@@ -18,7 +18,7 @@ from fairlead.core.bars import forward_fill
 from fairlead.core.errors import DataError
 from fairlead.core.time import format_utc
 
-# Of one column of a buffer: 16 MB. What does not fit beside the repeated rows is one window at a time.
+# Of one column of a buffer: 16 MB.
 BUFFER_CELLS: Final = 2_000_000
 _MOST_FREE: Final = 12
 
@@ -131,15 +131,16 @@ def gather(
     expected : int
         How many instants there may be in all, so that a short history gets a small buffer.
     cells : int, optional
-        About how many cells of a column a buffer holds; at least one window fits. Default: `BUFFER_CELLS`.
+        About how many cells of a column a buffer holds; more if windows repeat much. Default: `BUFFER_CELLS`.
 
     Raises
     ------
     DataError
         If a piece does not begin after the one before.
     """
-    cells = BUFFER_CELLS if cells is None else cells
-    full = keep + rows * max(1, (cells // max(1, width) - keep) // rows)
+    # However far back windows reach, a buffer holds no more that is repeated than is new.
+    fitting = ((BUFFER_CELLS if cells is None else cells) // max(1, width) - keep) // rows
+    full = keep + rows * max(fitting, -(-keep // rows))
     memory = _Memory()
     buffer = _Buffer(memory, width, max(1, min(full, expected)))
     done = filled = 0  # rows of the buffer that were delivered, and that are written
@@ -158,6 +159,7 @@ def gather(
             if filled - done == rows:
                 yield buffer.window(max(0, done - keep), done, filled)
                 done = filled
+        del piece  # before the next is read
     if filled > done:
         yield buffer.window(max(0, done - keep), done, filled)
 
