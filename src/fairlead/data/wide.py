@@ -1,9 +1,8 @@
 """The wide form of a month of bars: what the Parquet file holds, laid out as the engine reads it.
 
 An Arrow file beside the Parquet file: one row per instant, one column of k values for each of open, high, low, close and
-volume. Numbers that are whole multiples of a power of ten, as prices on a tick grid are, take four bytes each; they come back
-to the last bit, and what would not is stored as it is. It is a copy that can be made again at any time, it belongs to one
-content hash, and every batch of it carries a sum that is compared when it is read.
+volume, in four bytes each where those say it all (`fairlead.data.scaling`). It is a copy that can be made again at any time,
+it belongs to one content hash, and every batch of it carries a sum that is compared when it is read.
 """
 
 from __future__ import annotations
@@ -24,10 +23,11 @@ from pydantic import ValidationError
 from fairlead.contracts.files import atomic_write_bytes, canonical_json
 from fairlead.contracts.manifests import Count, Sha256
 from fairlead.contracts.settings import Settings
-from fairlead.core.arrays import FloatArray, IntArray
+from fairlead.core.arrays import IntArray
 from fairlead.core.errors import DataError
 from fairlead.data.blocks import block_rows, panels_of
 from fairlead.data.merging import column_ns, session_days
+from fairlead.data.scaling import decode, encode, present
 from fairlead.data.selection import DateRange
 from fairlead.data.table import BAR_SCHEMA
 from fairlead.data.windows import Panel
@@ -38,10 +38,6 @@ _KEY: Final = b"fairlead.wide"
 _STAMPS: Final = ("label", "known", "session")
 _STAMP_KINDS: Final = (pa.int64(), pa.int64(), pa.int32())
 _VALUES: Final = ("open", "high", "low", "close", "volume")
-_SCALES: Final = tuple(10.0**digits for digits in range(7))
-_TRIED: Final = 1000
-_MISSING: Final = np.iinfo(np.int32).min
-_LARGEST: Final = float(np.iinfo(np.int32).max)
 
 
 class WideHeader(Settings):
@@ -99,7 +95,7 @@ def write_wide(path: Path, table: pa.Table, content_sha256: str) -> bool:
     width, rows = len(symbols), block_rows(len(symbols))
     panel = _whole(table, symbols)
     stamps = (panel.label_ns, panel.known_ns, panel.session)
-    values, scales = zip(*(_encode(getattr(panel, name)) for name in _VALUES), strict=True)
+    values, scales = zip(*(encode(getattr(panel, name)) for name in _VALUES), strict=True)
     header = WideHeader(
         content_sha256=content_sha256,
         symbols=symbols,
@@ -232,13 +228,14 @@ class WideRows:
         stamps, values = self.arrays[: len(_STAMPS)], self.arrays[len(_STAMPS) :]
         into.label_ns[:], into.known_ns[:], into.session[:] = (stamp[rows] for stamp in stamps)
         prices = (into.open, into.high, into.low, into.close, into.volume)
+        gaps = self.header.gaps
         for target, stored, scale in zip(prices, values, self.header.scales, strict=True):
             if self.choice is None:
-                self._decode(stored[rows], scale, target)
+                decode(stored[rows], scale, target, gaps=gaps)
                 continue
             chosen = stored[rows][:, self.choice.taken]
             numbers = np.empty(chosen.shape)
-            self._decode(chosen, scale, numbers)
+            decode(chosen, scale, numbers, gaps=gaps)
             target[:] = np.nan
             target[:, self.choice.places] = numbers
 
@@ -247,17 +244,8 @@ class WideRows:
         if self.choice is None or not self.header.gaps:
             return self
         close = self.arrays[len(_STAMPS) + _VALUES.index("close")][:, self.choice.taken]
-        known = (close == close) if close.dtype == np.float64 else (close != _MISSING)
-        rows = known.any(axis=1)
+        rows = present(close).any(axis=1)
         return self if rows.all() else WideRows([array[rows] for array in self.arrays], self.header, self.choice)
-
-    def _decode(self, stored: Any, scale: float | None, into: FloatArray) -> None:
-        if scale is None:
-            np.copyto(into, stored)
-            return
-        np.divide(stored, scale, out=into)
-        if self.header.gaps:
-            np.copyto(into, np.nan, where=stored == _MISSING)
 
 
 def _has_wide_form(table: pa.Table) -> bool:
@@ -279,32 +267,6 @@ def _whole(table: pa.Table, symbols: Sequence[str]) -> Panel:
 def _equal(found: Iterable[Any], expected: Iterable[Any]) -> bool:
     pairs = zip(found, expected, strict=True)
     return all(np.array_equal(a, b, equal_nan=a.dtype == np.float64) for a, b in pairs)
-
-
-def _encode(values: FloatArray) -> tuple[np.ndarray, float | None]:
-    """Return the numbers as they are stored, and what those are to be divided by."""
-    for scale in _SCALES:
-        # A thousand of them tell which scale it may be, all of them whether it is.
-        if _as_integers(values.reshape(-1)[:_TRIED], scale) is None:
-            continue
-        stored = _as_integers(values, scale)
-        if stored is not None:
-            return stored, scale
-    return values, None
-
-
-def _as_integers(values: FloatArray, scale: float) -> np.ndarray | None:
-    missing = np.isnan(values)
-    with np.errstate(over="ignore"):
-        whole = np.rint(np.where(missing, 0.0, values) * scale)
-    if not (np.abs(whole) <= _LARGEST).all():
-        return None
-    stored = whole.astype(np.int32)
-    # Bit for bit: minus zero, for one, is no integer.
-    if not (((stored / scale).view(np.int64) == values.view(np.int64)) | missing).all():
-        return None
-    stored[missing] = _MISSING
-    return stored
 
 
 def _sum(seed: int, arrays: Sequence[np.ndarray]) -> int:
