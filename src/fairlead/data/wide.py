@@ -260,7 +260,7 @@ def _has_wide_form(table: pa.Table) -> bool:
 
 
 def _whole(table: pa.Table, symbols: Sequence[str]) -> Panel:
-    panels = list(panels_of([table.combine_chunks()], symbols, rows=block_rows(len(symbols))))
+    panels = list(panels_of([table], symbols, rows=block_rows(len(symbols))))
     return panels[0] if len(panels) == 1 else Panel._make(np.concatenate(arrays) for arrays in zip(*panels, strict=True))
 
 
