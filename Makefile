@@ -33,6 +33,7 @@ demo: $(RUNTIME) ## Set up, run a real backtest on real prices and write its rep
 bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/features.py
+	$(BIN)/python benchmarks/wide.py
 
 .PHONY: bench-peers
 bench-peers: $(RUNTIME) ## Measure Fairlead beside eight other engines: installs each in .parity/, compares, then times

@@ -119,6 +119,8 @@ DATA = {
         ("data", "import", "ACME.csv", "-d", "x", "-b", "1d", "-t", "America/New_Yrok"), r"America/New_York"
     ),
     "unknown dataset": Case(("data", "check", "price"), r"no dataset named 'price'; did you mean 'prices'"),
+    "unknown dataset to pack": Case(("data", "pack", "price"), r"no dataset named 'price'; did you mean 'prices'"),
+    "unknown bar size to pack": Case(("data", "pack", "prices", "-b", "1h"), r"no bar size in dataset 'prices' named '1h'"),
     "no symbols": Case(("data", "synth", "x", "-n", "0"), r"'--symbols' must be a count from 1, or names"),
     "too many symbols": Case(("data", "synth", "x", "-n", "20000"), r"'--symbols' must be <= 10000, was 20000"),
     "bad symbol": Case(("data", "synth", "x", "-n", "A B,C"), r"'symbol' must match"),

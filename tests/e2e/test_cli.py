@@ -337,6 +337,53 @@ def test_data_check_passes_good_files_and_refuses_changed_ones(desk):
     assert "SHA-256" in changed.err
 
 
+def test_data_pack_gives_a_dataset_another_form_and_takes_it_away(desk):
+    """A run of a packed dataset is the same run; packing again changes nothing; check looks at the packed form too."""
+    fairlead("data", "import", "ACME.csv", "-d", "prices", "-b", "1d", cwd=desk)
+    plain = fairlead("features", "compute", "sma", "--param", "n=3", "--dataset", "prices", "--json", cwd=desk)
+    packed = fairlead("data", "pack", "prices", cwd=desk)
+    assert packed.code == 0, packed.err
+    assert re.fullmatch(r"ok prices: 1 months packed now, 0 before; 0\.0 MB beside the Parquet files\.\n", packed.out)
+    file = desk / "artifacts/data/bars/prices/1d/year=2024/month=01/wide.arrow"
+    size = file.stat().st_size
+    facts = {"dataset": "prices", "bar_size": "1d"}
+    again = fairlead("data", "pack", "prices", "--json", cwd=desk)
+    assert again.json == {**facts, "made": 0, "kept": 1, "unfit": [], "bytes": size}
+    assert fairlead("features", "compute", "sma", "--param", "n=3", "--dataset", "prices", "--json", cwd=desk).out == plain.out
+    assert fairlead("data", "check", "prices", cwd=desk).code == 0
+    file.write_bytes(file.read_bytes()[:-20])
+    for verb in (("data", "check", "prices"), ("features", "compute", "sma", "--dataset", "prices")):
+        damaged = fairlead(*verb, cwd=desk)
+        assert damaged.code == 2
+        assert "wide.arrow cannot be used" in damaged.err
+        assert "make it again with fairlead data pack, or delete it" in damaged.err
+    assert fairlead("data", "pack", "prices", "--json", cwd=desk).json["made"] == 1
+    assert fairlead("data", "pack", "prices", "--remove", "--json", cwd=desk).json == {**facts, "freed_bytes": size}
+    assert not file.exists()
+    assert "is read from its Parquet files" in fairlead("data", "pack", "prices", "--remove", cwd=desk).out
+
+
+def test_data_pack_names_the_months_that_it_cannot_pack(desk):
+    """Two names whose bars of one instant belong to different sessions."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from fairlead.data.ingest import import_bars
+    from fairlead.data.opening import store_of
+
+    table = import_bars(desk / "ACME.csv", bar_size="1d").table
+    other = table.set_column(1, table.schema.field("symbol"), pa.array(["ZED"] * 8))
+    label = table.schema.get_field_index("label")
+    shifted = other.set_column(label, table.schema.field("label"), pc.add(table["label"], np.timedelta64(1, "ns")))
+    both = pa.concat_tables([table, shifted]).sort_by([("known", "ascending"), ("symbol", "ascending")])
+    store_of(desk / "artifacts").write("odd", both, bar_size="1d", calendar="XNYS")
+    found = fairlead("data", "pack", "odd", cwd=desk)
+    assert found.code == 0
+    assert "year=2024/month=01/bars.parquet cannot be packed and is read as it is" in found.err
+    assert fairlead("data", "pack", "odd", "--json", cwd=desk).json["unfit"] == ["year=2024/month=01/bars.parquet"]
+
+
 def test_data_check_lists_the_rules_that_stored_bars_break(desk):
     """Bars that came past the door some other way are found, with symbol, month and rule; exit code 1."""
     import pyarrow.compute as pc

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from fairlead.core.time import BarSize
+from fairlead.data.packing import pack_dataset
+from fairlead.data.store import BarStore
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-MODULES = ("machine", "workloads", "reference", "run")
+MODULES = ("machine", "workloads", "reference", "run", "wide")
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +177,32 @@ def test_the_machine_is_described_without_names_or_paths(bench):
     for private in (str(Path.home()), str(BENCHMARKS), sys.prefix):
         assert private not in json.dumps(about)
     assert bench.machine.library_version("no-such-library") is None
+
+
+def test_the_gate_of_wide_history_passes_what_was_made_and_names_what_differs(bench, tmp_path):
+    """Counts, sums and equity of the engine against the cents that the bars were made from, packed and not."""
+    store = BarStore(tmp_path)
+    made = bench.wide.make(store, months=2, symbols=3)
+    dataset = store.open("wide")
+    assert dataset.manifest.rows == made.instants * 3
+    bench.wide.gate(dataset, made)
+    assert pack_dataset(dataset).made == 2
+    bench.wide.gate(dataset, made)
+    for wrong, text in (
+        ({"instants": made.instants + 1}, f"instants: {made.instants} delivered, {made.instants + 1} made"),
+        ({"sums": made.sums + 1}, "the sums of the closes differ"),
+        ({"last": made.last + 1}, "final equity"),
+        ({"second_open": made.second_open - 1}, "final equity"),
+    ):
+        with pytest.raises(bench.wide.GateFailed, match=text):
+            bench.wide.gate(dataset, dataclasses.replace(made, **wrong))
+
+
+def test_the_probe_of_wide_history_tells_rate_and_memory(bench, tmp_path):
+    store = BarStore(tmp_path)
+    made = bench.wide.make(store, months=1, symbols=3)
+    found = bench.wide.measured(tmp_path, 2)
+    assert len(found["wall_s"]) == 2
+    assert found["bars_per_s"] <= found["best_bars_per_s"] == made.instants * 3 / min(found["wall_s"])
+    assert 0 < found["rss_mb"]["start"] < found["rss_mb"]["end"] <= found["peak_rss_mb"] < 1000
+    assert found["rss_curve"][-1][0] == made.instants

@@ -23,6 +23,7 @@ from fairlead.cli.console import (
     say,
     workspace_of,
 )
+from fairlead.cli.data_pack import DatasetArgument, WhichBarSizeOption, pack
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -40,7 +41,6 @@ _SUBJECT: Final = re.compile(r"^'(timezone|stamp_format|dataset|bar_size)'(?= mu
 _OTHER_FORM: Final = re.compile(r"Declare another form: stamp_format='[^']*'\.")
 _CODE: Final = re.compile(r"^  - ([A-Z]\d\d) ", re.MULTILINE)
 
-DatasetArgument = Annotated[str, typer.Argument(help="Name of a dataset.", metavar="DATASET", show_default=False)]
 BarSizeOption = Annotated[str, typer.Option("--bar-size", "-b", help="1min, 5min, 15min, 30min, 1h, 4h or 1d.", metavar="SIZE")]
 CalendarOption = Annotated[
     str, typer.Option("--calendar", help="Exchange calendar, such as XNYS, XLON or 24/7.", metavar="NAME")
@@ -50,7 +50,7 @@ ReplaceFlag = Annotated[bool, typer.Option("--replace", help="Forget what the da
 
 @app.callback()
 def _group() -> None:
-    """Import, list, check and generate market data."""
+    """Import, list, check, pack and generate market data."""
 
 
 @app.command("import")
@@ -176,9 +176,7 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
 def check(
     dataset: DatasetArgument,
     *,
-    bar_size: Annotated[
-        str | None, typer.Option("--bar-size", "-b", help="If the dataset has several.", metavar="SIZE")
-    ] = None,
+    bar_size: WhichBarSizeOption = None,
     workspace: WorkspaceOption = None,
     json: JsonFlag = False,
 ) -> None:
@@ -260,6 +258,9 @@ def synth(
     line = f"{SYNTHETIC} {{rows}} bars of {{symbols}} in dataset [bold]{{name}}[/]"
     say(line, rows=f"{manifest.rows:,}", symbols=shown, name=dataset)
     say("  Use it: [bold]data: {{type: historical, source: synthetic, dataset: {name}}}[/]", name=dataset)
+
+
+app.command("pack")(pack)
 
 
 def validated(settings: type[Any], **values: Any) -> Any:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from fairlead.core.arrays import BoolArray, DayArray, FloatArray, IntArray
 from fairlead.core.errors import DataNotFound
 from fairlead.core.events import ActionKind, Bar, CorporateAction
+
+# From so many columns on, filling row by row is faster than all rows at once.
+_WIDE: Final = 64
 
 
 class EffectiveAction(NamedTuple):
@@ -276,11 +279,22 @@ def forward_fill(values: FloatArray, before: FloatArray | None = None) -> FloatA
     missing = np.isnan(values)
     if not missing.any():
         return values
+    if values.shape[1] >= _WIDE:
+        return _fill_rows(values, missing, before)
     rows = np.where(missing, 0, np.arange(len(values))[:, None])
     np.maximum.accumulate(rows, axis=0, out=rows)
     filled: FloatArray = np.take_along_axis(values, rows, axis=0)
     if before is not None:
         filled = np.where(np.isnan(filled), before[None, :], filled)
+    return filled
+
+
+def _fill_rows(values: FloatArray, missing: BoolArray, before: FloatArray | None) -> FloatArray:
+    filled = values.copy()
+    if before is not None:
+        np.copyto(filled[0], before, where=missing[0])
+    for row in (np.flatnonzero(missing[1:].any(axis=1)) + 1).tolist():
+        np.copyto(filled[row], filled[row - 1], where=missing[row])
     return filled
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from fairlead.contracts.frames import DailyFrameSpec, IntradayFrameSpec, Violation
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.dataset import Dataset, read_month
+from fairlead.data.wide import check_wide
 
 Progress = Callable[[int], None]
 
@@ -43,12 +44,15 @@ def check_dataset(dataset: Dataset, progress: Progress | None = None) -> Iterato
     Raises
     ------
     DataError
-        If a file was changed, is missing or cannot be read.
+        If a file was changed, is missing or cannot be read, or a wide form is not that of its month.
     """
     calendar = ExchangeCalendar.get(dataset.manifest.calendar)
     for done, file in enumerate(dataset.manifest.files, start=1):
         dataset.verify_file(file)
-        yield from _check_month(dataset, read_month(dataset.folder, file), file.path, calendar)
+        table = read_month(dataset.folder, file)
+        if dataset.wide_path(file).is_file():
+            check_wide(dataset.wide_path(file), table, file.content_sha256)
+        yield from _check_month(dataset, table, file.path, calendar)
         if progress is not None:
             progress(done)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,11 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.errors import DataError, DataNotFound, StorageError
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import BarSize, date_to_day
-from fairlead.data.blocks import assemble
+from fairlead.data.blocks import assemble_pieces, block_rows, panels_of
 from fairlead.data.selection import DateRange, choose_actions, choose_symbols, span_text
 from fairlead.data.table import BAR_SCHEMA
+from fairlead.data.wide import WIDE_FILE, WideMonth
+from fairlead.data.windows import Piece
 
 BARS_FILE: Final = "bars.parquet"
 MANIFEST_FILE: Final = "manifest.json"
@@ -122,6 +125,20 @@ class Dataset:
         found = sha256_file(path)
         if found != file.sha256:
             raise _changed(path, file.sha256, found)
+
+    def wide_path(self, file: BarFile) -> Path:
+        """Return where the wide form of a month is, if it has one."""
+        return (self.folder / file.path).with_name(WIDE_FILE)
+
+    def wide_month(self, file: BarFile) -> WideMonth | None:
+        """Return the wide form of a month; None if it has none, or only one of other bars.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read.
+        """
+        return None if self._held else WideMonth.open(self.wide_path(file), file.content_sha256)
 
     def read(self, file: BarFile) -> Iterator[pa.RecordBatch]:
         """Yield the rows of one month file in pieces.
@@ -265,7 +282,8 @@ class StoredSource:
             If a file is missing, unreadable or not the one the manifest lists.
         """
         found = False
-        for block in assemble(self.batches(), self.symbols, carry=carry, actions=self.actions):
+        pieces = self._pieces()
+        for block in assemble_pieces(pieces, self.symbols, carry=carry, actions=self.actions, expected=self.expected_rows):
             found = True
             yield block
         if not found:
@@ -275,11 +293,25 @@ class StoredSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the selected dates, for all symbols of the dataset, in pieces of at most 65,536."""
-        for file in self._files:
+        return self._batches(self._files)
+
+    def _batches(self, files: Iterable[BarFile]) -> Iterator[pa.RecordBatch]:
+        for file in files:
             for batch in self._dataset.read(file):
                 part = self._dates.cut(batch)
                 if part.num_rows:
                     yield part
+
+    def _pieces(self) -> Iterator[Piece]:
+        # Lazily: a month is opened when it is due.
+        months = ((file, self._dataset.wide_month(file)) for file in self._files)
+        for is_wide, run in groupby(months, key=lambda month: month[1] is not None):
+            if not is_wide:
+                yield from panels_of(self._batches(file for file, _ in run), self.symbols, rows=block_rows(len(self.symbols)))
+                continue
+            for _, wide in run:
+                if wide is not None:
+                    yield from wide.pieces(self.symbols, self._dates)
 
 
 def read_manifest(folder: Path) -> BarManifest:

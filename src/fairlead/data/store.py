@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,6 +42,7 @@ from fairlead.data.dataset import (
 from fairlead.data.fingerprint import bars_sha256, symbol_ranks
 from fairlead.data.merging import REPLACE, canonical, column_ns, merge_actions, merge_bars, session_days, split_months
 from fairlead.data.quarantine import Quarantine, merge_quarantine, quarantine_csv
+from fairlead.data.wide import WIDE_FILE, write_wide
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
 
@@ -157,7 +159,9 @@ class BarStore:
         if not plan.kept and not plan.months:
             raise DataNotFound(f"nothing to write: dataset {dataset!r} would have no bar.")
         with _staging(folder) as staging:
-            files = _write_bars(staging, folder, plan)
+            # A dataset that is packed stays packed.
+            packed = stored is not None and any(stored.wide_path(file).is_file() for file in stored.manifest.files)
+            files = _write_bars(staging, folder, plan, packed=packed)
             write_json(staging / ACTIONS_FILE, plan.action_records)
             if plan.quarantine:
                 atomic_write_text(staging / QUARANTINE_FILE, quarantine_csv(plan.quarantine))
@@ -261,16 +265,21 @@ def _staging(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _write_bars(staging: Path, folder: Path, plan: _Plan) -> tuple[BarFile, ...]:
+def _write_bars(staging: Path, folder: Path, plan: _Plan, *, packed: bool) -> tuple[BarFile, ...]:
     files = list(plan.kept)
     for file in plan.kept:
         (staging / file.path).parent.mkdir(parents=True)
-        shutil.copyfile(folder / file.path, staging / file.path)
+        for name in (Path(file.path), Path(file.path).with_name(WIDE_FILE)):
+            if (folder / name).is_file():
+                _link_or_copy(folder / name, staging / name)
     for month, bars in plan.months.items():
         path = staging / month / BARS_FILE
         path.parent.mkdir(parents=True)
         pq.write_table(bars, path, compression="zstd", row_group_size=BATCH_ROWS, use_dictionary=["symbol"])
         sessions = session_days(bars)
+        content = bars_sha256(bars)
+        if packed:
+            write_wide(path.with_name(WIDE_FILE), bars, content)
         files.append(
             BarFile(
                 path=f"{month}/{BARS_FILE}",
@@ -279,10 +288,19 @@ def _write_bars(staging: Path, folder: Path, plan: _Plan) -> tuple[BarFile, ...]
                 first_session=day_to_date(sessions[0]),
                 last_session=day_to_date(sessions[-1]),
                 sha256=sha256_file(path),
-                content_sha256=bars_sha256(bars),
+                content_sha256=content,
             )
         )
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _link_or_copy(old: Path, new: Path) -> None:
+    try:
+        # A file of a dataset is never written in place, so that two folders can share it; long history would be copied
+        # again with every month that is added.
+        os.link(old, new)
+    except OSError:  # a file system without links
+        shutil.copyfile(old, new)
 
 
 def _content_sha256(files: Sequence[BarFile], actions: list[dict[str, Any]]) -> str:

@@ -34,11 +34,17 @@ class LedgerCurve:
     def close_block(self, block: BarBlock) -> None:
         """Compute the delivered rows of `block`, of which every change was noted."""
         first, end = block.start, len(block)
+        symbols = {symbol for segment in self._segments for symbol, _ in segment[2]}
+        if len(self._segments) == 1 and not symbols:
+            # Nothing held and nothing changed: three numbers, however many rows.
+            idle = np.array([[self._segments[0][1]], [0.0], [0.0]])
+            self._chunks.append(np.broadcast_to(idle, (3, end - first)))
+            self._segments = []
+            return
         starts = [segment[0] for segment in self._segments]
         lengths = np.diff([*starts, end])
         values = np.empty((3, end - first))
         values[0] = np.repeat([segment[1] for segment in self._segments], lengths)
-        symbols = {symbol for segment in self._segments for symbol, _ in segment[2]}
         if len(symbols) <= 1:
             # One symbol, traded however often, is one product over the whole block.
             units = np.repeat([segment[2][0][1] if segment[2] else 0.0 for segment in self._segments], lengths)
@@ -85,7 +91,7 @@ class CurveRecorder:
     def __init__(self, ledgers: dict[str, Portfolio]) -> None:
         self._curves = {name: LedgerCurve(ledger) for name, ledger in ledgers.items()}
         self._known: list[np.ndarray] = []
-        self._sessions: list[np.ndarray] = []
+        self._sessions: list[tuple[np.ndarray, np.ndarray]] = []
         self._ends: dict[int, tuple[int, FloatArray]] = {}
         self._symbols: tuple[str, ...] = ()
         self.changed: set[str] = set()
@@ -112,16 +118,18 @@ class CurveRecorder:
             curve.close_block(block)
         delivered = slice(block.start, len(block))
         session = block.session[delivered]
-        self._known.append(block.known_ns[delivered])
-        self._sessions.append(session)
-        last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True)) + block.start
-        for row in last_rows.tolist():
+        last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True))
+        # A copy: a view would keep alive the memory that it is a part of. Sessions are kept as how many rows each has.
+        self._known.append(block.known_ns[delivered].copy())
+        self._sessions.append((session[last_rows], np.diff(last_rows, prepend=-1)))
+        for row in (last_rows + block.start).tolist():
             self._ends[int(block.session[row])] = (int(block.known_ns[row]), block.mark[row].copy())
 
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
         """Return the account's curve and each strategy's."""
         ts = np.concatenate(self._known) if self._known else np.empty(0, np.int64)
-        session = np.concatenate(self._sessions) if self._sessions else np.empty(0, np.int32)
+        runs = [np.repeat(days, rows) for days, rows in self._sessions]
+        session = np.concatenate(runs) if runs else np.empty(0, np.int32)
         each = {name: curve.values() for name, curve in self._curves.items()}
         by_strategy = {name: EquityCurve(ts, session, v[0] + v[2], v[0], v[1], v[2]) for name, v in each.items()}
         if len(by_strategy) == 1:
