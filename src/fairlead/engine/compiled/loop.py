@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from functools import cache
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from fairlead.core import accounting, grid, machine_code
 from fairlead.engine.compiled import layout, matching, orders, taking
@@ -19,6 +19,15 @@ from fairlead.engine.compiled.taking import take
 from fairlead.execution import cost_kernels, kernels
 from fairlead.risk import kernels as risk_kernels
 from fairlead.sdk.scan import signature
+
+
+_RARE: Final = frozenset(
+    {
+        *("end", "end_waiting", "cancel_for", "forget", "react", "grow", "shrink", "start", "leave_alone", "rescale", "act"),
+        *("reject", "add_exit", "wake", "level", "close_drawdown", "finish", "follow_all"),
+    }
+)
+"""What is called as a function: what a run does seldom, or from many places. The books are many words to hand over."""
 
 
 def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any, states: Any, delays: Any, closes: Any) -> int:
@@ -213,12 +222,11 @@ def compiled_run() -> Any:
     from numba.extending import register_jitable  # noqa: PLC0415
 
     rooms = (grid, accounting, kernels, cost_kernels, risk_kernels, orders, matching, taking)
-    for room in rooms:
-        for value in vars(room).values():
-            if isinstance(value, FunctionType) and value.__module__ == room.__name__:
-                register_jitable(_nrt=False)(value)
-    for own in (market_orders, act, mark, follow_one, follow_all, level, close_drawdown, finish):
-        register_jitable(_nrt=False)(own)
+    own = (market_orders, act, mark, follow_one, follow_all, level, close_drawdown, finish)
+    found = [value for room in rooms for value in vars(room).values() if getattr(value, "__module__", "") == room.__name__]
+    for function in (*found, *own):
+        if isinstance(function, FunctionType):
+            register_jitable(_nrt=False, forceinline=function.__name__ not in _RARE)(function)
     whole, number = types.int64, types.float64
     index, vector = types.Array(whole, 1, "C"), types.Array(number, 1, "C")
     table, matrix, cube = types.Array(whole, 2, "C"), types.Array(number, 2, "C"), types.Array(number, 3, "C")
