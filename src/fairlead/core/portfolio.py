@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from fairlead.core.errors import DataError
-from fairlead.core.events import PositionChange
+from fairlead.core.events import PositionChange, make_change
 from fairlead.core.fills import Fill
 
 # Sums of fractional lots leave dust near 1e-16 of the largest number in them; no lot grid is this fine.
@@ -139,7 +139,7 @@ class Portfolio:
         self.cash -= signed * fill.price * position.multiplier + fill.commission
         self.realised_pnl += realised
         self.commissions += fill.commission
-        return PositionChange(fill.symbol, fill.ts_ns, before, position.quantity, position.average_price, realised)
+        return make_change((fill.symbol, fill.ts_ns, before, position.quantity, position.average_price, realised))
 
     def apply_split(self, symbol: str, ratio: float, ts_ns: int) -> PositionChange | None:
         """Scale a position by a split; None if there is no position."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairlead.core.arrays import FloatArray
+from fairlead.core.arrays import DayArray, FloatArray, IntArray
 from fairlead.core.bars import BarBlock
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.record import EquityCurve, SessionPrices
@@ -86,7 +86,7 @@ class CurveRecorder:
         self._curves = {name: LedgerCurve(ledger) for name, ledger in ledgers.items()}
         self._known: list[np.ndarray] = []
         self._sessions: list[np.ndarray] = []
-        self._ends: dict[int, tuple[int, FloatArray]] = {}
+        self._ends: list[tuple[DayArray, IntArray, FloatArray]] = []
         self._symbols: tuple[str, ...] = ()
         self.changed: set[str] = set()
 
@@ -114,9 +114,8 @@ class CurveRecorder:
         session = block.session[delivered]
         self._known.append(block.known_ns[delivered])
         self._sessions.append(session)
-        last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True)) + block.start
-        for row in last_rows.tolist():
-            self._ends[int(block.session[row])] = (int(block.known_ns[row]), block.mark[row].copy())
+        ends = np.flatnonzero(np.append(session[1:] != session[:-1], True)) + block.start
+        self._ends.append((block.session[ends], block.known_ns[ends], block.mark[ends]))
 
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
         """Return the account's curve and each strategy's."""
@@ -131,7 +130,12 @@ class CurveRecorder:
 
     def prices(self) -> SessionPrices:
         """Return the last price of every symbol at each session's end."""
-        days = sorted(self._ends)
-        marks = np.array([self._ends[day][1] for day in days]) if days else np.empty((0, len(self._symbols)))
-        ts = np.array([self._ends[day][0] for day in days], dtype=np.int64)
-        return SessionPrices(self._symbols, np.array(days, dtype=np.int32), ts, marks)
+        if not self._ends:
+            return SessionPrices(self._symbols, np.empty(0, np.int32), np.empty(0, np.int64), np.empty((0, len(self._symbols))))
+        days, ts, marks = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*self._ends, strict=True))
+        # A session that goes on in the next block has its end there.
+        known, last = np.unique(days[::-1], return_index=True)
+        if not np.array_equal(known, days):
+            last = len(days) - 1 - last
+            days, ts, marks = known, ts[last], marks[last]
+        return SessionPrices(self._symbols, days, ts, marks)
