@@ -93,21 +93,22 @@ class OrderIntent:
         If a value is not finite, or type and prices do not fit together.
     """
 
+    # The defaults stand in the constructor alone: what is also an attribute of the class is slower to read from an instance.
     symbol: str
     amount: float
-    amount_kind: AmountKind = AmountKind.QUANTITY
-    order_type: OrderType = OrderType.MARKET
-    limit_price: float | None = None
-    stop_price: float | None = None
-    time_in_force: TimeInForce = TimeInForce.DAY
-    expires_at: dt.datetime | None = None
-    trail_amount: float | None = None
-    trail_percent: float | None = None
-    reduce_only: bool = False
-    exits: Exits | None = None
-    followers: tuple[OrderIntent, ...] = ()
-    oco: str = ""
-    tag: str = ""
+    amount_kind: AmountKind
+    order_type: OrderType
+    limit_price: float | None
+    stop_price: float | None
+    time_in_force: TimeInForce
+    expires_at: dt.datetime | None
+    trail_amount: float | None
+    trail_percent: float | None
+    reduce_only: bool
+    exits: Exits | None
+    followers: tuple[OrderIntent, ...]
+    oco: str
+    tag: str
 
     def __init__(
         self,
@@ -128,24 +129,27 @@ class OrderIntent:
         oco: str = "",
         tag: str = "",
     ) -> None:
-        # By hand, and into the dictionary: the constructor of a frozen dataclass sets every field with a call of its own, which
-        # costs more than everything else that is done with an intent until it is an order.
-        fields = self.__dict__
-        fields["symbol"] = symbol = check_symbol(symbol)
-        fields["amount"] = amount
-        fields["amount_kind"] = amount_kind
-        fields["order_type"] = order_type
-        fields["limit_price"] = limit_price
-        fields["stop_price"] = stop_price
-        fields["time_in_force"] = time_in_force
-        fields["expires_at"] = expires_at
-        fields["trail_amount"] = trail_amount
-        fields["trail_percent"] = trail_percent
-        fields["reduce_only"] = reduce_only
-        fields["exits"] = exits
-        fields["followers"] = followers
-        fields["oco"] = oco
-        fields["tag"] = tag
+        # By hand, and all at once: the constructor of a frozen dataclass sets every field with a call of its own, which costs
+        # more than everything else that is done with an intent until it is an order.
+        symbol = check_symbol(symbol)
+        fields = {
+            "symbol": symbol,
+            "amount": amount,
+            "amount_kind": amount_kind,
+            "order_type": order_type,
+            "limit_price": limit_price,
+            "stop_price": stop_price,
+            "time_in_force": time_in_force,
+            "expires_at": expires_at,
+            "trail_amount": trail_amount,
+            "trail_percent": trail_percent,
+            "reduce_only": reduce_only,
+            "exits": exits,
+            "followers": followers,
+            "oco": oco,
+            "tag": tag,
+        }
+        object.__setattr__(self, "__dict__", fields)
         if not math.isfinite(amount):
             raise ContractError.of(f"{symbol} amount", "be a finite number", amount)
         if amount == 0 and amount_kind not in _TARGETS:

@@ -249,7 +249,7 @@ class Order:
         before, whole = self.filled_quantity, self.quantity
         filled = before + quantity
         # This forgives the rounding of sums of fractional lots; a whole lot too much or too little never passes.
-        if not quantity > 0 or filled > whole * (1 + _ROUNDING):
+        if not quantity > 0.0 or filled > whole * (1 + _ROUNDING):
             raise InvalidTransition(f"order {self.order_id} has {self.remaining} left and cannot fill {quantity}.")
         complete = filled >= whole * (1 - _ROUNDING)
         status = _FILLED if complete else _PARTIALLY_FILLED

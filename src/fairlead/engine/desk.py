@@ -147,7 +147,7 @@ class OrderDesk:
         # Most often there is one, and nothing that it could get in the way of.
         (intent,) = wanted
         symbol = intent.symbol
-        quantity = self._quantity(runner, intent, exposure, exposure.held(symbol))
+        quantity = self._quantity(runner, intent, exposure)
         if quantity is not None:
             self._submit(runner, intent, quantity, group_id(symbol, now), now, exposure)
 
@@ -162,7 +162,7 @@ class OrderDesk:
             ordinal = ordinals.get(symbol, 0)
             if ordinal and _is_target(intent):
                 # What came before it in the batch may have been refused.
-                resized = self._quantity(runner, intent, exposure, exposure.held(symbol))
+                resized = self._quantity(runner, intent, exposure)
                 if resized is None:
                     continue
                 quantity = resized
@@ -199,7 +199,7 @@ class OrderDesk:
         planned: dict[str, float] = {}
         for intent in wanted:
             symbol = intent.symbol
-            quantity = self._quantity(runner, intent, exposure, exposure.held(symbol) + planned.get(symbol, 0.0))
+            quantity = self._quantity(runner, intent, exposure, planned.get(symbol, 0.0))
             if quantity is None:
                 if symbol in planned:
                     # Reached if what comes before it leaves: seen again when that is known.
@@ -210,14 +210,24 @@ class OrderDesk:
             sized.append((intent, quantity))
         return sized
 
-    def _quantity(self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, held: float) -> float | None:
-        """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do."""
-        instrument = self._instruments.get(intent.symbol)
-        price = exposure.price(intent.symbol) if instrument is not None else _UNKNOWN
-        if instrument is None or not price > 0:
+    def _quantity(
+        self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, planned: float = 0.0
+    ) -> float | None:
+        """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do.
+
+        Parameters
+        ----------
+        planned : float
+            Signed units of the same batch that are not part of `exposure` yet.
+        """
+        symbol = intent.symbol
+        instrument = self._instruments.get(symbol)
+        price = exposure.price(symbol) if instrument is not None else _UNKNOWN
+        if instrument is None or not price > 0.0:
             # Left for the check, which refuses and records why. But to hold nothing of what has no price yet is no order.
             return None if instrument is not None and _is_target(intent) and intent.amount == 0 else intent.amount
         try:
+            held = exposure.held(symbol) + planned
             quantity, note = size_intent(
                 intent, instrument, price=price, equity=exposure.equity, held=held, limits=runner.limits
             )
@@ -239,12 +249,12 @@ class OrderDesk:
         if runner.error is not None:
             # Hearing of an order, or of a cancel, made it fail.
             return
-        symbol, kind = intent.symbol, intent.order_type
+        symbol, kind, reduces = intent.symbol, intent.order_type, intent.reduce_only
         price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
         rejection = Rejection("below_min_qty") if quantity == 0.0 and price > 0 else None
         if symbol in self.gone:
             rejection = Rejection(self.gone[symbol])
-        if rejection is None and not (intent.reduce_only and price > 0):
+        if rejection is None and not (reduces and price > 0):
             rejection = self._check(runner, symbol, quantity, kind, exposure, price, oco_id)
         order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, now)
         if oco_id:
@@ -255,7 +265,7 @@ class OrderDesk:
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
             return
-        if not intent.reduce_only:
+        if not reduces:
             exposure.add(symbol, quantity, kind, oco_id)
         elif kind is _MARKET:
             exposure.reduce(symbol, quantity)
@@ -296,7 +306,7 @@ class OrderDesk:
         exposure.add(parent.symbol, parent.side.sign * parent.remaining, _MARKET)
         for i, intent in enumerate(followers):
             symbol = intent.symbol
-            quantity = self._quantity(runner, intent, exposure, exposure.held(symbol)) or 0.0
+            quantity = self._quantity(runner, intent, exposure) or 0.0
             group = f"{parent.group_id}_then_{i}"
             order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, parent.created_ns)
             order.parent_id, order.role = parent.order_id, _FOLLOWER
@@ -424,7 +434,8 @@ class OrderDesk:
             runner.ledger.apply(fill)
             if self._accounts is not None:
                 self._accounts.book(runner, fill)
-            self._ledger_changed(runner.name)
+            changed = self._ledger_changed
+            changed(runner.name)
         if runner.hears_updates:
             runner.tell(order)
 

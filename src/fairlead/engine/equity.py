@@ -25,11 +25,11 @@ class LedgerCurve:
 
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
-        positions = self._ledger.positions.values()
-        held = [(p.symbol, p.quantity * p.multiplier) for p in positions if p.quantity]
-        if self._segments and self._segments[-1][0] == row:
-            self._segments.pop()
-        self._segments.append((row, self._ledger.cash, held))
+        ledger, segments = self._ledger, self._segments
+        held = [(p.symbol, p.quantity * p.multiplier) for p in ledger.positions.values() if p.quantity]
+        if segments and segments[-1][0] == row:
+            segments.pop()
+        segments.append((row, ledger.cash, held))
 
     def close_block(self, block: BarBlock) -> None:
         """Compute the delivered rows of `block`, of which every change was noted."""
@@ -102,9 +102,10 @@ class CurveRecorder:
 
     def note_changes(self, row: int) -> None:
         """Record every changed ledger as it stands from `row` on."""
-        for name in sorted(self.changed):
+        changed = self.changed
+        for name in sorted(changed) if len(changed) > 1 else changed:
             self._curves[name].note(row)
-        self.changed.clear()
+        changed.clear()
 
     def close_block(self, block: BarBlock) -> None:
         """Compute the block's part of every curve."""

@@ -198,7 +198,8 @@ class StrategyRunner:
         except Exception as exc:  # noqa: BLE001  a generator runs the strategy's code: still its boundary
             self._fail(exc)
             return
-        self._submit(self, wanted)
+        submit = self._submit
+        submit(self, wanted)
 
     # The three steps below are closures over locals: they run once per instant, and attribute look-ups would be a third
     # of their cost.

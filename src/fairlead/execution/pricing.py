@@ -54,6 +54,8 @@ class BarPricer:
         session_close: SessionClose | None = None,
     ) -> None:
         self._model = BarFillModel(limit_fill_on_touch=settings.limit_fill_on_touch)
+        # Bound once: a settings class looks its methods up the long way.
+        self._price_whole = self._model.price
         self._grace_ns = int(settings.arrival_grace_ms * _NS_PER_MS)
         self._instruments = instruments
         self._one_bar_sessions = one_bar_sessions
@@ -85,7 +87,8 @@ class BarPricer:
         if late and in_force is not _CLS:
             found = self._model.price_late(order, high, low, close)
         else:
-            found = self._model.price(order, open_, high, low, close)
+            price = self._price_whole
+            found = price(order, open_, high, low, close)
         if found is None and (in_force is _IOC or in_force is _FOK or in_force is _OPG or in_force is _CLS):
             return MISSED
         return found

@@ -38,20 +38,37 @@ class SimulatedExecution(Venue):
         """
         cells = block.cells
         now, session = cells.known_ns[row], cells.session[row]
-        touched: AbstractSet[str] = _NOBODY
-        if self._requests.waiting:
-            self._fulfil(cells.label_ns[row])
-            touched = self._requests.touched(now)
-        self._meet(list(self.working.values()), block, row, now, touched)
-        if self._requests.waiting:
-            self._fulfil(now)
+        if len(self.working) == 1 and not (self._requests.waiting or self._families.used):
+            self._meet_alone(block, row, now, session)
+        else:
+            touched: AbstractSet[str] = _NOBODY
+            if self._requests.waiting:
+                self._fulfil(cells.label_ns[row])
+                touched = self._requests.touched(now)
+            self._meet(list(self.working.values()), block, row, now, touched)
+            if self._requests.waiting:
+                self._fulfil(now)
         if self._pricer.trailing:
             self._pricer.trail(block, row)
         if self.working:
             self._end_day(now, session)
 
+    def _meet_alone(self, block: BarBlock, row: int, now: int, session: int) -> None:
+        # What `_meet` does, for an order that has nobody to be served before or after.
+        (order,) = self.working.values()
+        if not self._has_arrived(order, now, session):
+            return
+        found = self._pricer.price(order, block, row)
+        if found is MISSED:
+            self._miss(order, now)
+        elif found is not None:
+            free = self._participation * block.cells.volume[row, block.columns[order.symbol]]
+            self._trade(order, found, free, block, row, now)
+
     def _meet(self, orders: Sequence[Order], block: BarBlock, row: int, now: int, touched: AbstractSet[str]) -> None:
         candidates = self._candidates(orders, block, row, now, touched)
+        if not candidates:
+            return
         columns, volume = block.columns, block.cells.volume
         consumed: dict[int, float] = {}
         served = 0
