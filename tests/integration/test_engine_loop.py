@@ -571,11 +571,62 @@ def test_how_history_is_cut_leaves_no_trace(rows, kind):
 
 
 def test_more_rows_than_scalars_are_made_at_once():
-    """A lone symbol's bars are made 2,048 at a time."""
+    """A lone symbol's bars are made 4,096 at a time."""
     strategy = Scripted()
-    run(minutes({"A": steady(5_000, 1, 0.01)}, rows=2_500), strategy)
+    run(minutes({"A": steady(9_000, 1, 0.01)}, rows=4_500), strategy)
     closes = [h[2] for h in strategy.heard if h[0] == "bar"]
-    np.testing.assert_array_equal(closes, [1 + i * 0.01 for i in range(5_000)])
+    np.testing.assert_array_equal(closes, [1 + i * 0.01 for i in range(9_000)])
+
+
+class FailsLater(Random):
+    """Fails in one of its hooks when it was called so often: of updates, with those that tell of a fill or of a submission."""
+
+    hook, last = "", 50
+
+    def on_start(self, context):
+        super().on_start(context)
+        self.calls = 0
+
+    def _count(self, hook):
+        if hook and hook == self.hook:
+            self.calls += 1
+            if self.calls == self.last:
+                raise ValueError(hook)
+
+    def on_market_event(self, event, context):
+        self._count("on_market_event")
+        super().on_market_event(event, context)
+
+    def on_order_update(self, order, context):
+        kinds = {OrderStatus.FILLED: "on_order_update", OrderStatus.SUBMITTED: "on_submission"}
+        self._count(kinds.get(order.status, ""))
+        super().on_order_update(order, context)
+
+    def generate_orders(self, context):
+        self._count("generate_orders")
+        return super().generate_orders(context)
+
+
+@pytest.mark.parametrize(
+    ("hook", "last"), [("", 1), ("on_market_event", 50), ("on_order_update", 6), ("on_submission", 25), ("generate_orders", 50)]
+)
+@pytest.mark.parametrize("rows", [7, None])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_lone_strategy_that_walks_meets_what_it_meets_row_by_row(hook, last, rows, seed):
+    """A strategy that is timed is called row by row, one that is alone takes its bars itself."""
+    kind = type("Kind", (FailsLater,), {"hook": hook, "last": last, "name": "kind"})
+    bars = {"A": random_bars(np.random.default_rng(seed), 200)}
+    actions = [split("A", 1, 2.0), dividend("A", 1, 0.1), dividend("A", 3, 0.5), split("A", 5, 0.5)]
+    source = minutes(bars, per_session=30, actions=actions, rows=rows)
+    walks, steps = kind(), kind()
+    found = run(source, allocate(walks), execution=free(**COSTS), seed=seed)
+    expected = run(source, allocate(steps), execution=free(**COSTS), seed=seed, profile=True)
+    assert found.strategies[0].status == ("stopped" if hook else "completed")
+    assert len(found.fills) > 5
+    assert walks.heard == steps.heard
+    assert (found.digest, found.updates, found.fills) == (expected.digest, expected.updates, expected.fills)
+    assert found.applied_actions == expected.applied_actions
+    np.testing.assert_array_equal(found.account.equity, expected.account.equity)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100, None])

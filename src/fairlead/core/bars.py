@@ -7,12 +7,12 @@ the latter. NaN in `close` means that the symbol has no bar in that row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from fairlead.core.arrays import BoolArray, DayArray, FloatArray, IntArray
+from fairlead.core.arrays import BoolArray, DayArray, FloatArray, FloatCells, IntArray, IntCells
 from fairlead.core.errors import DataNotFound
 from fairlead.core.events import ActionKind, Bar, CorporateAction
 
@@ -36,6 +36,21 @@ class FormerName(NamedTuple):
     row: int
     """The first row under the new name; what lies before stands in the other column."""
     column: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarCells:
+    """The columns of a `BarBlock`, to be read one number at a time."""
+
+    label_ns: IntCells
+    known_ns: IntCells
+    session: IntCells
+    open: FloatCells
+    high: FloatCells
+    low: FloatCells
+    close: FloatCells
+    volume: FloatCells
+    mark: FloatCells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +88,8 @@ class BarBlock:
     start: int = 0
     actions: tuple[EffectiveAction, ...] = ()
     columns: Mapping[str, int] = field(init=False)
+    cells: BarCells = field(init=False, repr=False)
+    """The same memory, for what looks at single bars."""
     actions_of: Mapping[int, tuple[EffectiveAction, ...]] = field(init=False)
     """The actions by column, each at the first row at or after its own in which the symbol has a bar.
 
@@ -84,6 +101,8 @@ class BarBlock:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", {symbol: i for i, symbol in enumerate(self.symbols)})
+        cells: dict[str, Any] = {cell.name: memoryview(getattr(self, cell.name)) for cell in fields(BarCells)}
+        object.__setattr__(self, "cells", BarCells(**cells))
         former = self._find_former_names()
         by_column: dict[int, list[EffectiveAction]] = {}
         for effective in self.actions:
@@ -130,18 +149,19 @@ class BarBlock:
 
     def bar(self, row: int, column: int) -> Bar | None:
         """Return the bar at one cell, or None if the symbol has no bar in that row."""
-        close = float(self.close[row, column])
+        cells = self.cells
+        close = cells.close[row, column]
         if close != close:
             return None
         return Bar(
             self.symbols[column],
-            int(self.label_ns[row]),
-            int(self.known_ns[row]),
-            float(self.open[row, column]),
-            float(self.high[row, column]),
-            float(self.low[row, column]),
+            cells.label_ns[row],
+            cells.known_ns[row],
+            cells.open[row, column],
+            cells.high[row, column],
+            cells.low[row, column],
             close,
-            float(self.volume[row, column]),
+            cells.volume[row, column],
         )
 
 
@@ -243,7 +263,7 @@ class Cursor:
     @property
     def known_ns(self) -> int:
         """The instant of the current row, in nanoseconds."""
-        return int(self.block.known_ns[self.row])
+        return self.block.cells.known_ns[self.row]
 
 
 class CursorMarks(Mapping[str, float]):
@@ -255,8 +275,8 @@ class CursorMarks(Mapping[str, float]):
         self._cursor = cursor
 
     def __getitem__(self, symbol: str) -> float:
-        cursor = self._cursor
-        return float(cursor.block.mark[cursor.row, cursor.block.columns[symbol]])
+        block, row = self._cursor.block, self._cursor.row
+        return block.cells.mark[row, block.columns[symbol]]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cursor.block.symbols)

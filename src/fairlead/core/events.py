@@ -9,6 +9,7 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 from fairlead.core.errors import ContractError
@@ -258,6 +259,10 @@ class PositionChange(NamedTuple):
     average_price: float
     realised_pnl: float
     """Realised by this change, in currency, before commission."""
+
+
+make_change: Final = partial(tuple.__new__, PositionChange)
+"""A `PositionChange` from a tuple of all its fields, made in C: the constructor of a named tuple is a Python function."""
 
 
 class CommandKind(StrEnum):

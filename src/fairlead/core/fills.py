@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, NamedTuple
 
 from fairlead.core.identity import short_hash
@@ -59,3 +60,7 @@ class Fill(NamedTuple):
     def slippage(self) -> float:
         """Cost of slippage per unit, in currency; never negative in a simulation."""
         return (self.price - self.price_ideal) * self.side.sign
+
+
+make_fill: Final = partial(tuple.__new__, Fill)
+"""A `Fill` from a tuple of all its fields, made in C: the constructor of a named tuple is a Python function."""

@@ -11,9 +11,12 @@ from typing import Final
 import numpy as np
 
 from fairlead.core.errors import ContractError
-from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, day_to_date
+from fairlead.core.time import NS_PER_SECOND, day_to_date
 
-_NAMESPACE: Final = uuid.NAMESPACE_URL.bytes
+_ORDER_NAME: Final = uuid.NAMESPACE_URL.bytes + b"order|"
+# Of the digit that holds the variant, the two upper bits are fixed and the two lower ones kept.
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+_DAY_SECONDS: Final = 86_400
 
 
 def short_hash(*fields: str) -> str:
@@ -38,9 +41,8 @@ def idempotency_key(run_id: str, strategy: str, version: str, symbol: str, side:
 def order_id(key: str) -> str:
     """Return the UUID of the order with this idempotency key."""
     # uuid5 by hand: the library's object costs four times as much, and a run makes one per order.
-    digest = hashlib.sha1(_NAMESPACE + f"order|{key}".encode()).hexdigest()  # noqa: S324  as RFC 9562 asks
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+    digest = hashlib.sha1(_ORDER_NAME + key.encode()).hexdigest()  # noqa: S324  as RFC 9562 asks
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 
 def group_id(symbol: str, ts_ns: int, ordinal: int = 0) -> str:
@@ -48,15 +50,20 @@ def group_id(symbol: str, ts_ns: int, ordinal: int = 0) -> str:
 
     Orders that may coexist or re-enter need a group of their own, or their idempotency keys would be equal.
     """
-    day, rest = divmod(ts_ns, NS_PER_DAY)
-    minutes, seconds = divmod(rest // NS_PER_SECOND, 60)
-    stem = f"{symbol}_{_date_text(day)}_{minutes // 60:02}{minutes % 60:02}{seconds:02}"
+    second = ts_ns // NS_PER_SECOND
+    stem = f"{symbol}_{_date_text(second // _DAY_SECONDS)}_{_time_text(second % _DAY_SECONDS)}"
     return f"{stem}_{ordinal}" if ordinal else stem
 
 
 @lru_cache(maxsize=1 << 12)
 def _date_text(day: int) -> str:
     return day_to_date(day).strftime("%Y%m%d")
+
+
+@lru_cache(maxsize=1 << 12)
+def _time_text(second: int) -> str:
+    minute, second = divmod(second, 60)
+    return f"{minute // 60:02}{minute % 60:02}{second:02}"
 
 
 def slug(text: str) -> str:

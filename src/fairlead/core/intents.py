@@ -20,6 +20,7 @@ _IN_AUCTIONS: Final = frozenset({OrderType.MARKET, OrderType.LIMIT})
 _OPG: Final = TimeInForce.OPG
 _CLS: Final = TimeInForce.CLS
 _GTD: Final = TimeInForce.GTD
+_MARKET: Final = OrderType.MARKET
 _TRAILING: Final = OrderType.TRAILING_STOP
 
 
@@ -59,7 +60,7 @@ class Exits:
             raise ContractError.of(f"{symbol} exits", rule, (stop, entry, target))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False)
 class OrderIntent:
     """What a strategy wants; sizing, guards and execution decide what becomes of it.
 
@@ -92,42 +93,86 @@ class OrderIntent:
         If a value is not finite, or type and prices do not fit together.
     """
 
+    # The defaults stand in the constructor alone: what is also an attribute of the class is slower to read from an instance.
     symbol: str
     amount: float
-    amount_kind: AmountKind = AmountKind.QUANTITY
-    order_type: OrderType = OrderType.MARKET
-    limit_price: float | None = None
-    stop_price: float | None = None
-    time_in_force: TimeInForce = TimeInForce.DAY
-    expires_at: dt.datetime | None = None
-    trail_amount: float | None = None
-    trail_percent: float | None = None
-    reduce_only: bool = False
-    exits: Exits | None = None
-    followers: tuple[OrderIntent, ...] = ()
-    oco: str = ""
-    tag: str = ""
+    amount_kind: AmountKind
+    order_type: OrderType
+    limit_price: float | None
+    stop_price: float | None
+    time_in_force: TimeInForce
+    expires_at: dt.datetime | None
+    trail_amount: float | None
+    trail_percent: float | None
+    reduce_only: bool
+    exits: Exits | None
+    followers: tuple[OrderIntent, ...]
+    oco: str
+    tag: str
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "symbol", check_symbol(self.symbol))
-        if not math.isfinite(self.amount):
-            raise ContractError.of(f"{self.symbol} amount", "be a finite number", self.amount)
-        if self.amount == 0 and self.amount_kind not in _TARGETS:
-            raise ContractError.of(f"{self.symbol} {self.amount_kind}", "not be 0", self.amount, "Return no intent instead.")
+    def __init__(
+        self,
+        *,
+        symbol: str,
+        amount: float,
+        amount_kind: AmountKind = AmountKind.QUANTITY,
+        order_type: OrderType = OrderType.MARKET,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+        expires_at: dt.datetime | None = None,
+        trail_amount: float | None = None,
+        trail_percent: float | None = None,
+        reduce_only: bool = False,
+        exits: Exits | None = None,
+        followers: tuple[OrderIntent, ...] = (),
+        oco: str = "",
+        tag: str = "",
+    ) -> None:
+        # By hand, and all at once: the constructor of a frozen dataclass sets every field with a call of its own, which costs
+        # more than everything else that is done with an intent until it is an order.
+        symbol = check_symbol(symbol)
+        fields = {
+            "symbol": symbol,
+            "amount": amount,
+            "amount_kind": amount_kind,
+            "order_type": order_type,
+            "limit_price": limit_price,
+            "stop_price": stop_price,
+            "time_in_force": time_in_force,
+            "expires_at": expires_at,
+            "trail_amount": trail_amount,
+            "trail_percent": trail_percent,
+            "reduce_only": reduce_only,
+            "exits": exits,
+            "followers": followers,
+            "oco": oco,
+            "tag": tag,
+        }
+        object.__setattr__(self, "__dict__", fields)
+        if not math.isfinite(amount):
+            raise ContractError.of(f"{symbol} amount", "be a finite number", amount)
+        if amount == 0 and amount_kind not in _TARGETS:
+            raise ContractError.of(f"{symbol} {amount_kind}", "not be 0", amount, "Return no intent instead.")
+        # Everything below is about what a plain market order does not have.
+        if order_type is not _MARKET or limit_price is not None or stop_price is not None:
+            self._check_prices()
+        if (time_in_force is _GTD) != (expires_at is not None):
+            raise ContractError.of(f"{symbol} expires_at", "be given for GTD orders, and only for them", expires_at)
+        if expires_at is not None:
+            to_ns(expires_at)
+        if order_type is _TRAILING or trail_amount is not None or trail_percent is not None:
+            _check_trail(f"{symbol} {order_type}", order_type, trail_amount, trail_percent)
+        if (time_in_force is _OPG or time_in_force is _CLS) and order_type not in _IN_AUCTIONS:
+            raise ContractError.of(f"{symbol} {time_in_force} order", "be a market or limit order", order_type)
+        if exits is not None or followers:
+            self._check_family()
+
+    def _check_prices(self) -> None:
         _check_price(self, "limit_price", self.limit_price, wanted=self.order_type in _WITH_LIMIT)
         _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
         if self.limit_price is not None and self.stop_price is not None:
             _check_stop_limit(self, self.stop_price, self.limit_price)
-        if (self.time_in_force is _GTD) != (self.expires_at is not None):
-            raise ContractError.of(f"{self.symbol} expires_at", "be given for GTD orders, and only for them", self.expires_at)
-        if self.expires_at is not None:
-            to_ns(self.expires_at)
-        if self.order_type is _TRAILING or self.trail_amount is not None or self.trail_percent is not None:
-            _check_trail(f"{self.symbol} {self.order_type}", self.order_type, self.trail_amount, self.trail_percent)
-        if (self.time_in_force is _OPG or self.time_in_force is _CLS) and self.order_type not in _IN_AUCTIONS:
-            raise ContractError.of(f"{self.symbol} {self.time_in_force} order", "be a market or limit order", self.order_type)
-        if self.exits is not None or self.followers:
-            self._check_family()
 
     def _check_family(self) -> None:
         entry = self.stop_price if self.stop_price is not None else self.limit_price

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fairlead.core.accounting import execute
 from fairlead.core.errors import DataError
-from fairlead.core.events import PositionChange
+from fairlead.core.events import PositionChange, make_change
 from fairlead.core.fills import Fill
 
 
@@ -105,16 +105,17 @@ class Portfolio:
 
     def apply(self, fill: Fill) -> PositionChange:
         """Book an execution: cash, position, realised profit and commission move together."""
-        position = self.positions.get(fill.symbol)
+        symbol, price, commission = fill.symbol, fill.price, fill.commission
+        position = self.positions.get(symbol)
         if position is None:
-            position = self.positions[fill.symbol] = Position(fill.symbol, self.multipliers.get(fill.symbol, 1.0))
+            position = self.positions[symbol] = Position(symbol, self.multipliers.get(symbol, 1.0))
         before = position.quantity
         signed = fill.signed_quantity
-        realised = position.trade(signed, fill.price)
-        self.cash -= signed * fill.price * position.multiplier + fill.commission
+        realised = position.trade(signed, price)
+        self.cash -= signed * price * position.multiplier + commission
         self.realised_pnl += realised
-        self.commissions += fill.commission
-        return PositionChange(fill.symbol, fill.ts_ns, before, position.quantity, position.average_price, realised)
+        self.commissions += commission
+        return make_change((symbol, fill.ts_ns, before, position.quantity, position.average_price, realised))
 
     def apply_split(self, symbol: str, ratio: float, ts_ns: int) -> PositionChange | None:
         """Scale a position by a split; None if there is no position."""

@@ -141,6 +141,17 @@ class OrderDesk:
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
         if self._children:
             self._count_children(runner, exposure)
+        if len(wanted) > 1 or wanted[0].oco:
+            self._take_batch(runner, wanted, now, exposure)
+            return
+        # Most often there is one, and nothing that it could get in the way of.
+        (intent,) = wanted
+        symbol = intent.symbol
+        quantity = self._quantity(runner, intent, exposure)
+        if quantity is not None:
+            self._submit(runner, intent, quantity, group_id(symbol, now), now, exposure)
+
+    def _take_batch(self, runner: StrategyRunner, wanted: list[OrderIntent], now: int, exposure: ProjectedExposure) -> None:
         sized = self._size(runner, wanted, exposure)
         if len(sized) > 1:
             sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
@@ -151,13 +162,14 @@ class OrderDesk:
             ordinal = ordinals.get(symbol, 0)
             if ordinal and _is_target(intent):
                 # What came before it in the batch may have been refused.
-                resized = self._quantity(runner, intent, exposure, exposure.held(symbol))
+                resized = self._quantity(runner, intent, exposure)
                 if resized is None:
                     continue
                 quantity = resized
             ordinals[symbol] = ordinal + 1
             group = group_id(symbol, now, ordinal)
-            self._submit(runner, intent, quantity, group, exposure, sets.setdefault(intent.oco, group) if intent.oco else "")
+            oco_id = sets.setdefault(intent.oco, group) if intent.oco else ""
+            self._submit(runner, intent, quantity, group, now, exposure, oco_id)
         if sets:
             self._end_broken_sets(frozenset(sets.values()), now)
 
@@ -187,7 +199,7 @@ class OrderDesk:
         planned: dict[str, float] = {}
         for intent in wanted:
             symbol = intent.symbol
-            quantity = self._quantity(runner, intent, exposure, exposure.held(symbol) + planned.get(symbol, 0.0))
+            quantity = self._quantity(runner, intent, exposure, planned.get(symbol, 0.0))
             if quantity is None:
                 if symbol in planned:
                     # Reached if what comes before it leaves: seen again when that is known.
@@ -198,14 +210,24 @@ class OrderDesk:
             sized.append((intent, quantity))
         return sized
 
-    def _quantity(self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, held: float) -> float | None:
-        """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do."""
-        instrument = self._instruments.get(intent.symbol)
-        price = exposure.price(intent.symbol) if instrument is not None else _UNKNOWN
-        if instrument is None or not price > 0:
+    def _quantity(
+        self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, planned: float = 0.0
+    ) -> float | None:
+        """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do.
+
+        Parameters
+        ----------
+        planned : float
+            Signed units of the same batch that are not part of `exposure` yet.
+        """
+        symbol = intent.symbol
+        instrument = self._instruments.get(symbol)
+        price = exposure.price(symbol) if instrument is not None else _UNKNOWN
+        if instrument is None or not price > 0.0:
             # Left for the check, which refuses and records why. But to hold nothing of what has no price yet is no order.
             return None if instrument is not None and _is_target(intent) and intent.amount == 0 else intent.amount
         try:
+            held = exposure.held(symbol) + planned
             quantity, note = size_intent(
                 intent, instrument, price=price, equity=exposure.equity, held=held, limits=runner.limits
             )
@@ -220,30 +242,32 @@ class OrderDesk:
         intent: OrderIntent,
         quantity: float,
         group: str,
+        now: int,
         exposure: ProjectedExposure,
-        oco_id: str,
+        oco_id: str = "",
     ) -> None:
-        if not runner.is_running:
+        if runner.error is not None:
             # Hearing of an order, or of a cancel, made it fail.
             return
-        symbol = intent.symbol
+        symbol, kind, reduces = intent.symbol, intent.order_type, intent.reduce_only
         price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
         rejection = Rejection("below_min_qty") if quantity == 0.0 and price > 0 else None
         if symbol in self.gone:
             rejection = Rejection(self.gone[symbol])
-        if rejection is None and not (intent.reduce_only and price > 0):
-            rejection = self._check(runner, symbol, quantity, intent.order_type, exposure, oco_id)
-        order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, self._cursor.known_ns)
-        order.oco_id = oco_id
+        if rejection is None and not (reduces and price > 0):
+            rejection = self._check(runner, symbol, quantity, kind, exposure, price, oco_id)
+        order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, now)
+        if oco_id:
+            order.oco_id = oco_id
         if rejection is None and self._accounts is not None and not order.reduce_only:
             rejection = self._ask_account(self._accounts, runner, order, price)
         self.orders.append(order)
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
             return
-        if not intent.reduce_only:
-            exposure.add(symbol, quantity, intent.order_type, oco_id)
-        elif intent.order_type is _MARKET:
+        if not reduces:
+            exposure.add(symbol, quantity, kind, oco_id)
+        elif kind is _MARKET:
             exposure.reduce(symbol, quantity)
         if intent.exits is None and not intent.followers:
             self.execution.submit(order)
@@ -282,7 +306,7 @@ class OrderDesk:
         exposure.add(parent.symbol, parent.side.sign * parent.remaining, _MARKET)
         for i, intent in enumerate(followers):
             symbol = intent.symbol
-            quantity = self._quantity(runner, intent, exposure, exposure.held(symbol)) or 0.0
+            quantity = self._quantity(runner, intent, exposure) or 0.0
             group = f"{parent.group_id}_then_{i}"
             order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, parent.created_ns)
             order.parent_id, order.role = parent.order_id, _FOLLOWER
@@ -310,7 +334,8 @@ class OrderDesk:
             return Rejection("below_min_qty")
         rejection = None
         if not order.reduce_only:
-            rejection = self._check(runner, symbol, quantity, order.order_type, exposure, order.oco_id)
+            price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
+            rejection = self._check(runner, symbol, quantity, order.order_type, exposure, price, order.oco_id)
         if rejection is not None or self._accounts is None or order.reduce_only:
             return rejection
         working = [*self.working(runner.name), *siblings]
@@ -327,6 +352,7 @@ class OrderDesk:
         quantity: float,
         order_type: OrderType,
         exposure: ProjectedExposure,
+        price: float,
         oco_id: str = "",
     ) -> Rejection | None:
         if oco_id:
@@ -340,7 +366,7 @@ class OrderDesk:
             exposure=exposure,
             limits=runner.limits,
             instruments=self._instruments,
-            price=exposure.price(symbol) if symbol in self._instruments else _UNKNOWN,
+            price=price,
         )
 
     def _change(self, runner: StrategyRunner, intent: CancelIntent | ReplaceIntent, now: int) -> None:
@@ -363,11 +389,12 @@ class OrderDesk:
         if order.reduce_only or not more > 0.0:
             return False
         exposure, added = self._exposure(runner), order.side.sign * more
-        if self._check(runner, order.symbol, added, order.order_type, exposure) is not None:
+        price = exposure.price(order.symbol)
+        if self._check(runner, order.symbol, added, order.order_type, exposure, price) is not None:
             return True
         if self._accounts is None:
             return False
-        price, working = exposure.price(order.symbol), self.working(runner.name)
+        working = self.working(runner.name)
         return self._accounts.refuses(runner, instrument, added, price, working) is not None
 
     def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float) -> None:
@@ -407,8 +434,10 @@ class OrderDesk:
             runner.ledger.apply(fill)
             if self._accounts is not None:
                 self._accounts.book(runner, fill)
-            self._ledger_changed(runner.name)
-        runner.tell(order)
+            changed = self._ledger_changed
+            changed(runner.name)
+        if runner.hears_updates:
+            runner.tell(order)
 
 
 def _is_target(intent: OrderIntent) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from fairlead.core.fills import Fill
 from fairlead.core.orders import TERMINAL, Order, OrderUpdate
 
+_NONE: Final = math.nan
 _ORDER: Final = struct.Struct("<qqdddd")
 _END: Final = struct.Struct("<qq")
 _FILL: Final = struct.Struct("<qqdddd")
@@ -23,20 +24,20 @@ def run_digest(orders: Sequence[Order], updates: Iterable[OrderUpdate], fills: I
     enters as its position in the sequence instead. Numbers enter as their 64 bits.
     """
     hasher = hashlib.sha256()
-    position = {order.order_id: i for i, order in enumerate(orders)}
-    for o in orders:
-        hasher.update(
-            f"{o.strategy}|{o.symbol}|{o.side}|{o.order_type}|{o.time_in_force}|{o.status}|{o.tag!r}|{o.reason!r}\n".encode()
-        )
-        limit, stop = _price(o.limit_price), _price(o.stop_price)
-        hasher.update(_ORDER.pack(o.created_ns, o.expires_ns or 0, o.quantity, o.filled_quantity, limit, stop))
+    update, pack = hasher.update, _ORDER.pack
+    position: dict[str, int] = {}
+    for at, o in enumerate(orders):
+        position[o.order_id] = at
+        words = o.strategy, o.symbol, o.side, o.order_type, o.time_in_force, o.status, repr(o.tag), repr(o.reason)
+        limit = _NONE if o.limit_price is None else o.limit_price
+        stop = _NONE if o.stop_price is None else o.stop_price
+        numbers = pack(o.created_ns, o.expires_ns or 0, o.quantity, o.filled_quantity, limit, stop)
+        update(("|".join(words) + "\n").encode() + numbers)
+    pack = _END.pack
     for u in updates:
         if u.status in TERMINAL:
-            hasher.update(_END.pack(position[u.order_id], u.ts_ns))
+            update(pack(position[u.order_id], u.ts_ns))
+    pack = _FILL.pack
     for f in fills:
-        hasher.update(_FILL.pack(position[f.order_id], f.ts_ns, f.quantity, f.price_ideal, f.price, f.commission))
+        update(pack(position[f.order_id], f.ts_ns, f.quantity, f.price_ideal, f.price, f.commission))
     return hasher.hexdigest()
-
-
-def _price(price: float | None) -> float:
-    return math.nan if price is None else price

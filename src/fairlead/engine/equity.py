@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fairlead.core.arrays import FloatArray
+from fairlead.core.arrays import DayArray, FloatArray, IntArray
 from fairlead.core.bars import BarBlock
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.record import EquityCurve, SessionPrices
@@ -25,11 +25,11 @@ class LedgerCurve:
 
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
-        positions = self._ledger.positions.values()
-        held = [(p.symbol, p.quantity * p.multiplier) for p in positions if p.quantity]
-        if self._segments and self._segments[-1][0] == row:
-            self._segments.pop()
-        self._segments.append((row, self._ledger.cash, held))
+        ledger, segments = self._ledger, self._segments
+        held = [(p.symbol, p.quantity * p.multiplier) for p in ledger.positions.values() if p.quantity]
+        if segments and segments[-1][0] == row:
+            segments.pop()
+        segments.append((row, ledger.cash, held))
 
     def close_block(self, block: BarBlock) -> None:
         """Compute the delivered rows of `block`, of which every change was noted."""
@@ -92,7 +92,7 @@ class CurveRecorder:
         self._curves = {name: LedgerCurve(ledger) for name, ledger in ledgers.items()}
         self._known: list[np.ndarray] = []
         self._sessions: list[tuple[np.ndarray, np.ndarray]] = []
-        self._ends: dict[int, tuple[int, FloatArray]] = {}
+        self._ends: list[tuple[DayArray, IntArray, FloatArray]] = []
         self._symbols: tuple[str, ...] = ()
         self.changed: set[str] = set()
 
@@ -108,9 +108,10 @@ class CurveRecorder:
 
     def note_changes(self, row: int) -> None:
         """Record every changed ledger as it stands from `row` on."""
-        for name in sorted(self.changed):
+        changed = self.changed
+        for name in sorted(changed) if len(changed) > 1 else changed:
             self._curves[name].note(row)
-        self.changed.clear()
+        changed.clear()
 
     def close_block(self, block: BarBlock) -> None:
         """Compute the block's part of every curve."""
@@ -122,8 +123,8 @@ class CurveRecorder:
         # A copy: a view would keep alive the memory that it is a part of. Sessions are kept as how many rows each has.
         self._known.append(block.known_ns[delivered].copy())
         self._sessions.append((session[last_rows], np.diff(last_rows, prepend=-1)))
-        for row in (last_rows + block.start).tolist():
-            self._ends[int(block.session[row])] = (int(block.known_ns[row]), block.mark[row].copy())
+        ends = last_rows + block.start
+        self._ends.append((block.session[ends], block.known_ns[ends], block.mark[ends]))
 
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
         """Return the account's curve and each strategy's."""
@@ -139,7 +140,12 @@ class CurveRecorder:
 
     def prices(self) -> SessionPrices:
         """Return the last price of every symbol at each session's end."""
-        days = sorted(self._ends)
-        marks = np.array([self._ends[day][1] for day in days]) if days else np.empty((0, len(self._symbols)))
-        ts = np.array([self._ends[day][0] for day in days], dtype=np.int64)
-        return SessionPrices(self._symbols, np.array(days, dtype=np.int32), ts, marks)
+        if not self._ends:
+            return SessionPrices(self._symbols, np.empty(0, np.int32), np.empty(0, np.int64), np.empty((0, len(self._symbols))))
+        days, ts, marks = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*self._ends, strict=True))
+        # A session that goes on in the next block has its end there.
+        known, last = np.unique(days[::-1], return_index=True)
+        if not np.array_equal(known, days):
+            last = len(days) - 1 - last
+            days, ts, marks = known, ts[last], marks[last]
+        return SessionPrices(self._symbols, days, ts, marks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from fairlead.core.bars import BarBlock, Cursor
@@ -74,25 +75,16 @@ class EventLoop:
 
     def run_block(self, block: BarBlock) -> None:
         """Deliver every row of a block from its `start` on."""
-        cursor = self._cursor
-        cursor.block = block
-        cursor.row = block.start
-        self._desk.execution.enter(block)
-        self._enter_features(block)
-        for runner in self._runners:
-            runner.enter(block)
-        self._refresh_steps()
-        self._curves.open_block(block)
-        self.bars += int((block.close[block.start :] == block.close[block.start :]).sum())
-        effective, accounts = _by_row(block), self._accounts
+        self._enter(block)
+        cursor, effective, accounts = self._cursor, _by_row(block), self._accounts
         # A row at which nothing may happen costs nothing: where accounts are watched, every row is one of the others.
         watched = range(block.start, len(block)) if accounts is not None else ()
         action_rows = sorted({*effective, *watched}, reverse=True)
         next_action = action_rows.pop() if action_rows else -1
-        due = self._due
-        working, changed, steps = self._desk.execution.working, self._curves.changed, self._steps
-        match, note_changes = self._match, self._curves.note_changes
-        for row in self._clock.rows(block):
+        due, working, changed, steps = self._due, self._desk.execution.working, self._curves.changed, self._steps
+        meet, alone = self._meeting(block), self._alone()
+        rows = iter(self._clock.rows(block))
+        for row in rows:
             cursor.row = row
             if row == next_action:
                 due += effective.get(row, ())
@@ -101,13 +93,44 @@ class EventLoop:
                     accounts.pass_nights(self._runners, self._curves.mark_changed)
             if due:
                 self._act(block, row)
+            if working or changed:
+                meet(row)
+            for step in steps:
+                step(row)
+            if alone is not None and alone.can_walk and not due:
+                # Up to the next action there is nobody to wait for: the strategy takes the rows itself.
+                until = next_action if next_action >= 0 else len(block)
+                alone.walk(islice(rows, until - row - 1), cursor, working, changed, meet)
+        self._record(block)
+
+    def _enter(self, block: BarBlock) -> None:
+        self._cursor.block = block
+        self._cursor.row = block.start
+        self._desk.execution.enter(block)
+        self._enter_features(block)
+        for runner in self._runners:
+            runner.enter(block)
+        self._refresh_steps()
+        self._curves.open_block(block)
+        self.bars += int((block.close[block.start :] == block.close[block.start :]).sum())
+
+    def _meeting(self, block: BarBlock) -> Callable[[int], None]:
+        """Return what comes before the strategies in a row: orders meet its bars, and changes of ledgers are noted."""
+        working, changed = self._desk.execution.working, self._curves.changed
+        match, note_changes = self._match, self._curves.note_changes
+
+        def meet(row: int) -> None:
             if working:
                 match(block, row)
             if changed:
                 note_changes(row)
-            for step in steps:
-                step(row)
-        self._record(block)
+
+        return meet
+
+    def _alone(self) -> StrategyRunner | None:
+        """Return the strategy whose step is all that a row takes, if nobody times or records it."""
+        runner = self._runners[0] if len(self._runners) == 1 else None
+        return runner if runner is not None and runner.can_walk and self._steps == [runner.step] else None
 
     def _call_margins(self, _row: int) -> None:
         accounts = self._accounts

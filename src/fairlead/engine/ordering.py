@@ -54,34 +54,35 @@ class OrderMaker:
         now : int
             The instant of the decision.
         """
-        side = Side.of(quantity or intent.amount)
-        key = self._key(name, strategy, intent.symbol, side, group)
-        instrument = self._instruments.get(intent.symbol)
+        symbol, side = intent.symbol, Side.of(quantity or intent.amount)
+        key = idempotency_key(self._run_id, name, type(strategy).version, symbol, side, group)
         limit, stop = intent.limit_price, intent.stop_price
+        instrument = self._instruments.get(symbol) if limit is not None or stop is not None else None
         if instrument is not None:
             # Away from a better fill: a limit never pays more than asked, an entry stop never triggers sooner.
             limit = on_tick(instrument, limit, up=side is _SELL) if limit is not None else None
             stop = on_tick(instrument, stop, up=side is _BUY) if stop is not None else None
+        kind, expires_at = intent.order_type, intent.expires_at
         order = Order(
-            order_id=order_id(key),
-            idempotency_key=key,
-            group_id=group,
-            strategy=name,
-            symbol=intent.symbol,
-            side=side,
-            quantity=abs(quantity) or abs(intent.amount),
-            order_type=intent.order_type,
-            created_ns=now,
-            arrives_ns=now,
-            limit_price=limit,
-            stop_price=stop,
-            time_in_force=intent.time_in_force,
-            expires_ns=to_ns(intent.expires_at) if intent.expires_at is not None else None,
-            tag=intent.tag,
+            order_id(key),
+            key,
+            group,
+            name,
+            symbol,
+            side,
+            abs(quantity) or abs(intent.amount),
+            kind,
+            now,
+            now,
+            limit,
+            stop,
+            intent.time_in_force,
+            to_ns(expires_at) if expires_at is not None else None,
+            intent.tag,
         )
         if intent.reduce_only:
             order.reduce_only = True
-        if intent.order_type is _TRAILING:
+        if kind is _TRAILING:
             order.trail_amount, order.trail_percent = intent.trail_amount, intent.trail_percent
         return order
 
@@ -110,7 +111,7 @@ class OrderMaker:
     def _exit(self, parent: Order, strategy: Strategy, role: OrderRole, kind: OrderType) -> Order:
         group = f"{parent.group_id}_{role}"
         side = _SELL if parent.side is _BUY else _BUY
-        key = self._key(parent.strategy, strategy, parent.symbol, side, group)
+        key = idempotency_key(self._run_id, parent.strategy, type(strategy).version, parent.symbol, side, group)
         return Order(
             order_id=order_id(key),
             idempotency_key=key,
@@ -128,6 +129,3 @@ class OrderMaker:
             role=role,
             reduce_only=True,
         )
-
-    def _key(self, name: str, strategy: Strategy, symbol: str, side: Side, group: str) -> str:
-        return idempotency_key(self._run_id, name, type(strategy).version, symbol, side, group)

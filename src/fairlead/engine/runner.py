@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, repeat
 from types import FunctionType
@@ -11,7 +12,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from fairlead.core.bars import BarBlock, BarSlice
+from fairlead.core.bars import BarBlock, BarSlice, Cursor
 from fairlead.core.errors import StrategyError
 from fairlead.core.events import Bar, CorporateAction
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
@@ -23,10 +24,12 @@ from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
 
 # Bars are made in C, straight from the columns' scalars: a Python-level constructor would cost more than the strategy.
+_new_bar: Final[Any] = tuple.__new__
 _make_bar: Final = partial(tuple.__new__, Bar)
+_SEQUENCES: Final = (tuple, list)
 _INTENTS: Final = (OrderIntent, CancelIntent, ReplaceIntent)
-# Scalars are produced in blocks of this many rows, so that memory stays small and the cache warm.
-_SCALAR_ROWS: Final = 2048
+# Columns are copied in blocks of this many rows, so that memory stays small and the cache warm.
+_SCALAR_ROWS: Final = 4096
 
 Submit = Callable[["StrategyRunner", Sequence[OrderIntent | CancelIntent | ReplaceIntent]], None]
 Failed = Callable[["StrategyRunner"], None]
@@ -69,9 +72,10 @@ class StrategyRunner:
         self.limits = limits
         self.error: BaseException | None = None
         self.step: Callable[[int], None] = _no_step
+        self._bars: Iterator[Bar] | None = None
         self._submit = submit
         self._failed = failed
-        self._hears_updates = type(strategy).on_order_update is not Strategy.on_order_update
+        self.hears_updates = type(strategy).on_order_update is not Strategy.on_order_update
 
     @property
     def is_running(self) -> bool:
@@ -89,7 +93,7 @@ class StrategyRunner:
 
     def tell(self, order: Order) -> None:
         """Let it hear of a change to one of its orders."""
-        if self._hears_updates and self.is_running:
+        if self.hears_updates and self.is_running:
             self._guarded(self.strategy.on_order_update, order, self.context)
 
     def tell_action(self, action: CorporateAction) -> None:
@@ -99,14 +103,66 @@ class StrategyRunner:
 
     def enter(self, block: BarBlock) -> None:
         """Prepare `step` for the rows of a block."""
+        self._bars = None
         if not self.is_running:
             self.step = _no_step
         elif self.strategy.event_type is BarSlice:
             self.step = self._slice_step(block)
         elif len(block.symbols) == 1 and not np.isnan(block.close[block.start :]).any():
-            self.step = self._single_step(block)
+            self._bars = _bars_of_one(block)
+            self.step = self._single_step(self._bars)
         else:
             self.step = self._many_step(block)
+
+    @property
+    def can_walk(self) -> bool:
+        """Whether it runs and gets one bar with every row of the block, so that `walk` may stand in for `step`."""
+        return self._bars is not None and self.is_running
+
+    def walk(
+        self,
+        rows: Iterable[int],
+        cursor: Cursor,
+        working: Collection[object],
+        changed: Collection[object],
+        meet: Callable[[int], None],
+    ) -> None:
+        """Do what `step` does for one row after the other, until they end or the strategy fails.
+
+        Parameters
+        ----------
+        rows : iterable of int
+            The next rows of the block. Where the strategy fails the later ones are left in it.
+        cursor : Cursor
+            Moved to each row.
+        working, changed : collection
+            Unless both are empty, something comes before the strategy.
+        meet : callable
+            Called with the row for that.
+        """
+        on_event, generate = self.strategy.on_market_event, self.strategy.generate_orders
+        context, take, fail = self.context, self._take, self._fail
+        # Only what is done here gives the venue work, or changes a ledger: most rows need not ask.
+        is_busy = bool(working or changed)
+        for row, bar in zip(rows, self._bars or (), strict=False):
+            cursor.row = row
+            if is_busy:
+                meet(row)
+                if self.error is not None:
+                    return
+                is_busy = bool(working or changed)
+            try:
+                on_event(bar, context)
+                intents = generate(context)
+                if not intents:
+                    continue
+            except Exception as exc:  # noqa: BLE001  the boundary of the strategy
+                fail(exc)
+                return
+            take(intents)
+            if self.error is not None:
+                return
+            is_busy = bool(working or changed)
 
     def outcome(self, capital: float) -> StrategyOutcome:
         """Return what it was and how it ended."""
@@ -142,13 +198,14 @@ class StrategyRunner:
         except Exception as exc:  # noqa: BLE001  a generator runs the strategy's code: still its boundary
             self._fail(exc)
             return
-        self._submit(self, wanted)
+        submit = self._submit
+        submit(self, wanted)
 
     # The three steps below are closures over locals: they run once per instant, and attribute look-ups would be a third
     # of their cost.
 
-    def _single_step(self, block: BarBlock) -> Callable[[int], None]:
-        next_bar = _bars_of_one(block).__next__
+    def _single_step(self, bars: Iterator[Bar]) -> Callable[[int], None]:
+        next_bar = bars.__next__
         on_event, generate = self.strategy.on_market_event, self.strategy.generate_orders
         context, take, fail = self.context, self._take, self._fail
 
@@ -212,12 +269,15 @@ def _bars_of_one(block: BarBlock) -> Iterator[Bar]:
 
 
 def _make_bars(block: BarBlock, first: int) -> Iterator[Bar]:
+    # Arrays of the standard library make their numbers one by one, each when it is asked for: lists of them would have left
+    # the cache before they are read.
     rows = slice(first, first + _SCALAR_ROWS)
-    prices = (column[rows, 0].tolist() for column in (block.open, block.high, block.low, block.close, block.volume))
-    return map(
-        _make_bar,
-        zip(repeat(block.symbols[0]), block.label_ns[rows].tolist(), block.known_ns[rows].tolist(), *prices, strict=False),
+    stamps = (array("q", column[rows].tobytes()) for column in (block.label_ns, block.known_ns))
+    prices = (
+        array("d", column[rows, 0].tobytes()) for column in (block.open, block.high, block.low, block.close, block.volume)
     )
+    cells = zip(repeat(block.symbols[0]), *stamps, *prices, strict=False)
+    return map(_new_bar, repeat(Bar), cells)
 
 
 def _no_step(_row: int) -> None:
@@ -226,7 +286,8 @@ def _no_step(_row: int) -> None:
 
 def _wanted(intents: Any) -> list[OrderIntent | CancelIntent | ReplaceIntent]:
     # Inside the boundary: a generator runs the strategy's code, and what is not an intent is the strategy's fault.
-    wanted: list[Any] = list(intents) if isinstance(intents, Iterable) else [None]
+    # The usual types are known without asking the abstract class, which takes longer than all the rest.
+    wanted: list[Any] = list(intents) if type(intents) in _SEQUENCES or isinstance(intents, Iterable) else [None]
     for intent in wanted:
         if not isinstance(intent, _INTENTS):
             raise StrategyError.of("generate_orders", "return a list of OrderIntent, CancelIntent and ReplaceIntent", intents)

@@ -28,13 +28,17 @@ class ExecutionCosts:
     ----------
     needs_history : bool
         Whether every block must be shown to `enter`. If none is, volatility and daily volume stay unknown.
+    flat_slippage : float or None
+        What `slip` returns for every execution, as a fraction of price; None if it has to be asked.
     """
 
     def __init__(self, slippage: SlippageModel, commission: CommissionModel) -> None:
         self.needs_history = slippage.needs_history
         self._slippage = slippage
-        self._constant = _constant_of(slippage)
+        self.flat_slippage = _flat_of(slippage)
         self._commission = commission
+        # Bound once, for the models that look at the execution alone.
+        self._plain_charge = None if commission.needs_context else commission.charge
         self._liquidity: DailyLiquidity | None = None
         self._volume = MonthVolume()
 
@@ -46,18 +50,18 @@ class ExecutionCosts:
 
     def slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
         """Return the adverse price change as a fraction of `price`, None if the bar cannot fill the order."""
-        if self._constant is not None:
-            return self._constant
+        if self.flat_slippage is not None:
+            return self.flat_slippage
         column = block.columns[order.symbol]
         known, share = _UNKNOWN, 1.0
         if self.needs_history:
-            share = session_share(int(block.label_ns[row]), int(block.known_ns[row]))
+            share = session_share(block.cells.label_ns[row], block.cells.known_ns[row])
             if self._liquidity is not None:
-                known = self._liquidity.at(int(block.session[row]), column)
+                known = self._liquidity.at(block.cells.session[row], column)
         return self._slippage.fraction(
             SlippageContext(
                 quantity,
-                float(block.volume[row, column]),
+                block.cells.volume[row, column],
                 price,
                 known.sigma_daily,
                 known.adv,
@@ -78,9 +82,9 @@ class ExecutionCosts:
         session : int
             Session date in days since the epoch.
         """
-        model = self._commission
-        if not model.needs_context:
-            return model.charge(quantity, price, multiplier, order.executed, order.commission)
+        plain = self._plain_charge
+        if plain is not None:
+            return plain(quantity, price, multiplier, order.executed, order.commission)
         commission = self.quote(order, quantity, price, multiplier, session)
         self._volume.add(order.strategy, session, quantity)
         return commission
@@ -99,7 +103,7 @@ class ExecutionCosts:
         )
 
 
-def _constant_of(slippage: SlippageModel) -> float | None:
+def _flat_of(slippage: SlippageModel) -> float | None:
     # What is the same for every execution is not asked for at each.
     if type(slippage) is NoSlippage:
         return 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import IntEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 from fairlead.contracts.settings import Settings
@@ -42,6 +43,10 @@ class FillPrice(NamedTuple):
 
     price: float
     phase: FillPhase
+
+
+# Made in C: one for every order that could fill, and the constructor of a named tuple is a Python function.
+_make_price: Final = partial(tuple.__new__, FillPrice)
 
 
 class Spark(NamedTuple):
@@ -91,7 +96,7 @@ class BarFillModel(FillModel):
         if order.time_in_force is _OPG or order.time_in_force is _CLS:
             return self._auction(order, open_, close)
         if kind is _MARKET:
-            return FillPrice(open_, _AT_OPEN)
+            return _make_price((open_, _AT_OPEN))
         side = 1 if order.side is _BUY else -1
         if kind is _LIMIT or (kind is _STOP_LIMIT and order.stop_triggered):
             return _found(*kernels.limit_in_bar(side, _given(order.limit_price), open_, high, low, self.limit_fill_on_touch))
@@ -154,7 +159,7 @@ def stop_fill(side: Side, stop: float, open_: float, high: float, low: float) ->
 
 
 def _found(price: float, phase: int) -> FillPrice | None:
-    return FillPrice(price, _PHASES[phase]) if price == price else None
+    return _make_price((price, _PHASES[phase])) if price == price else None
 
 
 def _given(price: float | None) -> float:

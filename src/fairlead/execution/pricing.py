@@ -54,6 +54,8 @@ class BarPricer:
         session_close: SessionClose | None = None,
     ) -> None:
         self._model = BarFillModel(limit_fill_on_touch=settings.limit_fill_on_touch)
+        # Bound once: a settings class looks its methods up the long way.
+        self._price_whole = self._model.price
         self._grace_ns = int(settings.arrival_grace_ms * _NS_PER_MS)
         self._instruments = instruments
         self._one_bar_sessions = one_bar_sessions
@@ -63,19 +65,19 @@ class BarPricer:
 
     def price(self, order: Order, block: BarBlock, row: int) -> FillPrice | None:
         """Return where an order that has arrived fills in the bar of its symbol: None if not here, `MISSED` if nowhere."""
-        column = block.columns[order.symbol]
-        close = float(block.close[row, column])
+        cells, column = block.cells, block.columns[order.symbol]
+        close = cells.close[row, column]
         if close != close:
             return None
         in_force = order.time_in_force
         if (in_force is _OPG or in_force is _CLS) and not self._is_auction(order, block, row, column):
             return None
-        open_, high, low = float(block.open[row, column]), float(block.high[row, column]), float(block.low[row, column])
+        open_, high, low = cells.open[row, column], cells.high[row, column], cells.low[row, column]
         # The journey alone first: a bar opens no sooner than the decision, and reading its label costs more.
         late = (
             order.arrives_ns - order.created_ns > self._grace_ns
             and not self._one_bar_sessions
-            and order.arrives_ns - int(block.label_ns[row]) > self._grace_ns
+            and order.arrives_ns - cells.label_ns[row] > self._grace_ns
         )
         if order.order_type is _TRAILING and order.stop_price is None:
             # What the bar did before the order arrived raises no stop.
@@ -85,21 +87,22 @@ class BarPricer:
         if late and in_force is not _CLS:
             found = self._model.price_late(order, high, low, close)
         else:
-            found = self._model.price(order, open_, high, low, close)
+            price = self._price_whole
+            found = price(order, open_, high, low, close)
         if found is None and (in_force is _IOC or in_force is _FOK or in_force is _OPG or in_force is _CLS):
             return MISSED
         return found
 
     def price_after(self, order: Order, spark: Spark, block: BarBlock, row: int) -> FillPrice | None:
         """Return where an order fills in the bar inside which it comes to life: None if not here, `MISSED` if nowhere."""
-        column = block.columns[order.symbol]
-        close = float(block.close[row, column])
+        cells, column = block.cells, block.columns[order.symbol]
+        close = cells.close[row, column]
         in_force = order.time_in_force
         if close != close or in_force is _OPG:
             return None
         if in_force is _CLS:
             return self.price(order, block, row)
-        found = self._model.price_after(order, spark, float(block.high[row, column]), float(block.low[row, column]), close)
+        found = self._model.price_after(order, spark, cells.high[row, column], cells.low[row, column], close)
         return MISSED if found is None and (in_force is _IOC or in_force is _FOK) else found
 
     def price_changed(
@@ -114,15 +117,13 @@ class BarPricer:
         changed_ns : int
             When the change arrived.
         """
-        if found is None or changed_ns - int(block.label_ns[row]) <= self._grace_ns or self._one_bar_sessions:
+        if found is None or changed_ns - block.cells.label_ns[row] <= self._grace_ns or self._one_bar_sessions:
             return found
-        column = block.columns[order.symbol]
+        cells, column = block.cells, block.columns[order.symbol]
         if before is not None:
             # It has filled, whenever the change came; at the worse of the two.
             return max(before, found) if order.side is _BUY else min(before, found)
-        return self._model.price_late(
-            order, float(block.high[row, column]), float(block.low[row, column]), float(block.close[row, column])
-        )
+        return self._model.price_late(order, cells.high[row, column], cells.low[row, column], cells.close[row, column])
 
     def closes(self, now: int, session: int) -> bool:
         """Whether a bar that is known now is the last of its session."""
@@ -154,8 +155,8 @@ class BarPricer:
         """Move trailing stops after a bar: a level that its high has raised does not meet a price that came before the high."""
         for order in self.trailing.values():
             column = block.columns[order.symbol]
-            extreme = block.low if order.side is _BUY else block.high
-            best = float((block.close if order.order_id in self._young else extreme)[row, column])
+            extreme = block.cells.low if order.side is _BUY else block.cells.high
+            best = (block.cells.close if order.order_id in self._young else extreme)[row, column]
             self.follow_to(order, best)
         self._young.clear()
 
@@ -173,13 +174,14 @@ class BarPricer:
         return on_tick(instrument, level, up=order.side is _BUY)
 
     def _is_auction(self, order: Order, block: BarBlock, row: int, column: int) -> bool:
-        session = int(block.session[row])
+        cells = block.cells
+        session = cells.session[row]
         if order.time_in_force is _CLS:
-            return self.closes(int(block.known_ns[row]), session)
+            return self.closes(cells.known_ns[row], session)
         # The first bar of the symbol in its session.
         before = row - 1
-        while before >= 0 and int(block.session[before]) == session:
-            if block.close[before, column] == block.close[before, column]:
+        while before >= 0 and cells.session[before] == session:
+            if cells.close[before, column] == cells.close[before, column]:
                 return False
             before -= 1
         return True

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 from fairlead.core.bars import BarBlock
-from fairlead.core.orders import Order, OrderRole, OrderStatus, Side
+from fairlead.core.orders import TERMINAL, Order, OrderRole, OrderStatus, Side
 from fairlead.execution.fills import FillPhase, FillPrice
 from fairlead.execution.pricing import MISSED
 from fairlead.execution.venue import Venue
@@ -36,30 +36,49 @@ class SimulatedExecution(Venue):
         Orders that could fill are served by phase (open, stops, limits, close) and then by age; what one takes from a bar's
         volume is gone for the next.
         """
-        now, session = int(block.known_ns[row]), int(block.session[row])
-        touched: AbstractSet[str] = _NOBODY
-        if self._requests.waiting:
-            self._fulfil(int(block.label_ns[row]))
-            touched = self._requests.touched(now)
-        self._meet(list(self.working.values()), block, row, now, touched)
-        if self._requests.waiting:
-            self._fulfil(now)
+        cells = block.cells
+        now, session = cells.known_ns[row], cells.session[row]
+        if len(self.working) == 1 and not (self._requests.waiting or self._families.used):
+            self._meet_alone(block, row, now, session)
+        else:
+            touched: AbstractSet[str] = _NOBODY
+            if self._requests.waiting:
+                self._fulfil(cells.label_ns[row])
+                touched = self._requests.touched(now)
+            self._meet(list(self.working.values()), block, row, now, touched)
+            if self._requests.waiting:
+                self._fulfil(now)
         if self._pricer.trailing:
             self._pricer.trail(block, row)
         if self.working:
             self._end_day(now, session)
 
+    def _meet_alone(self, block: BarBlock, row: int, now: int, session: int) -> None:
+        # What `_meet` does, for an order that has nobody to be served before or after.
+        (order,) = self.working.values()
+        if not self._has_arrived(order, now, session):
+            return
+        found = self._pricer.price(order, block, row)
+        if found is MISSED:
+            self._miss(order, now)
+        elif found is not None:
+            free = self._participation * block.cells.volume[row, block.columns[order.symbol]]
+            self._trade(order, found, free, block, row, now)
+
     def _meet(self, orders: Sequence[Order], block: BarBlock, row: int, now: int, touched: AbstractSet[str]) -> None:
         candidates = self._candidates(orders, block, row, now, touched)
+        if not candidates:
+            return
+        columns, volume = block.columns, block.cells.volume
         consumed: dict[int, float] = {}
         served = 0
         while served < len(candidates):
-            order, found = candidates[served][2:]
+            _, _, order, found = candidates[served]
             served += 1
-            if not order.is_terminal:
-                column = block.columns[order.symbol]
+            if order.status not in TERMINAL:
+                column = columns[order.symbol]
                 taken = consumed.get(column, 0.0)
-                free = self._participation * float(block.volume[row, column]) - taken
+                free = self._participation * volume[row, column] - taken
                 consumed[column] = taken + self._trade(order, found, free, block, row, now)
             if self._awake:
                 self._wake(candidates, served, block, row)
@@ -67,14 +86,15 @@ class SimulatedExecution(Venue):
     def _candidates(
         self, orders: Sequence[Order], block: BarBlock, row: int, now: int, touched: AbstractSet[str]
     ) -> list[Candidate]:
-        session = int(block.session[row])
+        session = block.cells.session[row]
+        price = self._pricer.price
         candidates: list[Candidate] = []
         changed = self._change(block, row, touched) if touched else {}
         for age, order in enumerate(orders):
             # Hearing of one order may make a strategy fail, which takes its others back.
-            if order.is_terminal or not self._has_arrived(order, now, session):
+            if order.status in TERMINAL or not self._has_arrived(order, now, session):
                 continue
-            found = self._pricer.price(order, block, row)
+            found = price(order, block, row)
             if changed and order.order_id in changed:
                 found = self._pricer.price_changed(order, *changed[order.order_id], found, block, row)
             if found is None:
@@ -82,7 +102,7 @@ class SimulatedExecution(Venue):
             if found is MISSED:
                 self._miss(order, now)
             else:
-                candidates.append((int(found.phase), age, order, found))
+                candidates.append((found.phase, age, order, found))
         if len(candidates) > 1:
             candidates.sort()
             if self._families.used:
@@ -94,7 +114,7 @@ class SimulatedExecution(Venue):
 
         Returns where each order that was changed would have filled as it was, and when it was changed.
         """
-        now, session = int(block.known_ns[row]), int(block.session[row])
+        now, session = block.cells.known_ns[row], block.cells.session[row]
         changed: dict[str, tuple[FillPrice | None, int]] = {}
         for order in [order for order in self.working.values() if order.order_id in touched]:
             if order.is_terminal or not self._has_arrived(order, now, session):
@@ -110,7 +130,7 @@ class SimulatedExecution(Venue):
         for child, spark in awake:
             if child.is_terminal or not (self._settings.allow_same_bar_exit or child.role is _FOLLOWER):
                 continue
-            now, session = int(block.known_ns[row]), int(block.session[row])
+            now, session = block.cells.known_ns[row], block.cells.session[row]
             if self._has_expired(child, now, session):
                 continue
             found = self._pricer.price_after(child, spark, block, row)
@@ -119,7 +139,7 @@ class SimulatedExecution(Venue):
             elif found is not None:
                 # Younger than all that was there before, and in the order in which they woke up.
                 self._woken += 1
-                insort(candidates, (int(found.phase), _YOUNGER + self._woken, child, found), lo=served)
+                insort(candidates, (found.phase, _YOUNGER + self._woken, child, found), lo=served)
 
     def _rank_sets(self, candidates: list[Candidate], block: BarBlock, row: int, now: int) -> None:
         reached: dict[str, list[int]] = {}
@@ -143,5 +163,5 @@ class SimulatedExecution(Venue):
 
 def _reached_first(order: Order, found: FillPrice, block: BarBlock, row: int) -> tuple[float, int]:
     # Of two stops of a set the one nearer to the open was reached first; a tie goes to the buy (domain rule R5).
-    open_ = float(block.open[row, block.columns[order.symbol]])
+    open_ = block.cells.open[row, block.columns[order.symbol]]
     return abs(found.price - open_) / open_, 0 if order.side is _BUY else 1

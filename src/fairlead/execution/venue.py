@@ -9,10 +9,10 @@ from typing import Final
 from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
 from fairlead.core.events import CorporateAction
-from fairlead.core.fills import Fill
+from fairlead.core.fills import Fill, make_fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
-from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.core.orders import TERMINAL, Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
 from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
 from fairlead.execution.cost_kernels import slipped
 from fairlead.execution.costs import ExecutionCosts
@@ -138,7 +138,8 @@ class Venue(ABC):
             self._families.add_to_set(order)
         if children:
             self._families.add_children(order, children)
-        self._hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
+        hear = self._hear  # a method would be found faster than what is stored; a local is as fast
+        hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
 
     def cancel(self, order_id: str, ts_ns: int, reason: str = "cancelled_by_strategy") -> None:
         """Take an order back at once.
@@ -252,39 +253,43 @@ class Venue(ABC):
             self._end(order, _EXPIRED, now, "auction_over")
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
-        if self._has_expired(order, now, session) or order.created_ns >= now or order.arrives_ns > now:
+        may_expire = order.day_session is not None or order.expires_ns is not None
+        if (may_expire and self._has_expired(order, now, session)) or order.created_ns >= now or order.arrives_ns > now:
             return False
         if order.status is _SUBMITTED:
-            self._hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
+            hear = self._hear
+            hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
         if order.day_session is None:
             order.day_session = session
-        return not order.is_terminal
+        return order.status not in TERMINAL
 
     def _trade(self, order: Order, found: FillPrice, free: float, block: BarBlock, row: int, now: int) -> float:
         """Let an order take what it may of `free` units at a price, and return what it took."""
-        instrument = self._instruments[order.symbol]
-        quantity = min(order.remaining, instrument.floor_quantity(free) if free > 0.0 else 0.0)
-        if order.reduce_only or order.time_in_force is _FOK:
+        instrument, in_force = self._instruments[order.symbol], order.time_in_force
+        quantity = min(order.quantity - order.filled_quantity, instrument.floor_quantity(free) if free > 0.0 else 0.0)
+        if order.reduce_only or in_force is _FOK:
             quantity = self._room(order, quantity, now)
             if order.is_terminal:
                 return 0.0
         paid = 0.0
-        slip = self._slip(order, quantity, found.price, block, row) if quantity > 0 else None
+        ideal = found.price
+        slip = self._slip(order, quantity, ideal, block, row) if quantity > 0.0 else None
         if slip is not None:
-            price = slipped(1 if order.side is _BUY else -1, found.price, slip)
-            session = int(block.session[row])
+            price = slipped(1 if order.side is _BUY else -1, ideal, slip)
+            cells = block.cells
+            session = cells.session[row]
             paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
             if paid > 0.0:
                 commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
-                self._fill(order, paid, found.price, price, commission, now, int(block.label_ns[row]))
+                self._fill(order, paid, ideal, price, commission, now, cells.label_ns[row])
                 if self._families.used:
                     self._react(order, paid, spark_of(order, found), now, session)
             if paid < quantity and not order.is_terminal:
                 self._refuse_rest(order, now)
-        if not order.is_terminal:
-            if order.time_in_force is _IOC:
+        if order.status not in TERMINAL:
+            if in_force is _IOC:
                 self._end(order, _CANCELLED, now, "ioc_remainder")
-            elif order.time_in_force in _AUCTIONS:
+            elif in_force in _AUCTIONS:
                 self._end(order, _EXPIRED, now, "auction_over")
         return paid
 
@@ -318,29 +323,32 @@ class Venue(ABC):
 
     def _fill(self, order: Order, quantity: float, ideal: float, price: float, commission: float, now: int, label: int) -> None:
         update = order.record_fill(quantity, price, commission, now)
-        fill = Fill(
-            str(order.update_count),
-            order.order_id,
-            order.strategy,
-            order.symbol,
-            order.side,
-            quantity,
-            ideal,
-            price,
-            commission,
-            now,
-            label,
-            order.tag,
+        fill = make_fill(
+            (
+                str(order.update_count),
+                order.order_id,
+                order.strategy,
+                order.symbol,
+                order.side,
+                quantity,
+                ideal,
+                price,
+                commission,
+                now,
+                label,
+                order.tag,
+            )
         )
-        if order.is_terminal:
+        if order.status in TERMINAL:
             self._remove(order)
-        self._hear(order, update, fill)
+        hear = self._hear
+        hear(order, update, fill)
 
     def _slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
-        is_limit = order.order_type in (_LIMIT, _STOP_LIMIT)
-        if is_limit and not self._slip_limits:
+        if not self._slip_limits and (order.order_type is _LIMIT or order.order_type is _STOP_LIMIT):
             return 0.0
-        return self.costs.slip(order, quantity, price, block, row)
+        flat = self.costs.flat_slippage
+        return self.costs.slip(order, quantity, price, block, row) if flat is None else flat
 
     def _has_expired(self, order: Order, now: int, session: int) -> bool:
         if order.expires_ns is not None and now > order.expires_ns:
@@ -367,7 +375,8 @@ class Venue(ABC):
 
     def _remove(self, order: Order) -> None:
         del self.working[order.order_id]
-        self._pricer.forget(order)
+        if self._pricer.trailing:
+            self._pricer.forget(order)
 
     # What one fill means for other orders.
 

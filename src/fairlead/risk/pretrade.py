@@ -58,6 +58,8 @@ class _Line:
         held, buys, sells = self.held, self.buys, self.sells
         if order_type is _MARKET:
             held += signed_quantity
+            if buys == 0.0 and sells == 0.0:
+                return abs(held)
         elif signed_quantity > 0:
             buys += signed_quantity
         else:
@@ -106,7 +108,7 @@ class ProjectedExposure:
             if signed_quantity == 0.0:
                 return
             self._sets[oco_id, symbol, whole > 0] = abs(whole)
-        line = self._line(symbol)
+        line = self._lines.get(symbol) or self._line(symbol)
         worst = line.worst(signed_quantity, order_type)
         if order_type is _MARKET:
             line.held += signed_quantity
@@ -126,7 +128,7 @@ class ProjectedExposure:
 
     def price(self, symbol: str) -> float:
         """Last known price of `symbol`, in currency; NaN if there is none."""
-        return self._line(symbol).price
+        return (self._lines.get(symbol) or self._line(symbol)).price
 
     def held(self, symbol: str) -> float:
         """Signed units held, market orders under way included."""
@@ -135,7 +137,7 @@ class ProjectedExposure:
 
     def after(self, symbol: str, signed_quantity: float, order_type: OrderType) -> tuple[float, float]:
         """Return (worst |units| of the symbol, worst gross exposure in currency) with one more order."""
-        line = self._line(symbol)
+        line = self._lines.get(symbol) or self._line(symbol)
         units = line.worst(signed_quantity, order_type)
         return units, self._gross - line.worth + units * line.unit_value
 

@@ -20,7 +20,6 @@ from fairlead.execution import cost_kernels, kernels
 from fairlead.risk import kernels as risk_kernels
 from fairlead.sdk.scan import signature
 
-
 _RARE: Final = frozenset(
     {
         *("end", "end_waiting", "cancel_for", "forget", "react", "grow", "shrink", "start", "leave_alone", "rescale", "act"),
