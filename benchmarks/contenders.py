@@ -168,6 +168,7 @@ AT_ONCE = "vectorised: arrays, no bar by bar"
 CONTENDERS = (
     # The first row of Fairlead is what the others are compared with.
     Contender(workload="W1", engine=OWN, style=PER_BAR, task="W1"),
+    Contender(workload="W1", engine=OWN, style="compiled strategy", task="W1 compiled", kind="a kernel strategy"),
     Contender(workload="W1", engine="nautilus_trader", style=PER_BAR, task="W1"),
     Contender(workload="W1", engine="backtesting", style=PER_BAR, task="W1"),
     Contender(workload="W1", engine="pybroker", style=PER_BAR, task="W1"),
@@ -183,6 +184,10 @@ CONTENDERS = (
     Contender(workload="W2", engine="pybroker", style=PER_BAR, task="W2"),
     Contender(workload="W2", engine="zipline", style=PER_BAR, task="W2"),
     Contender(workload="W2", engine="vectorbt", style="compiled order function", task="W2"),
+    Contender(workload="W3", engine=OWN, style="compiled, on 2 threads", task="W3 compiled", kind="a kernel strategy"),
+    Contender(
+        workload="W3", engine=OWN, style="compiled, `sweep`: every trial recorded", task="W3 recorded", kind="a recorded sweep"
+    ),
     Contender(workload="W3", engine=OWN, style="Python, `sweep` on 2 processes", task="W3"),
     Contender(workload="W3", engine="backtesting", style="Python, `optimize` on every core", task="W3"),
     Contender(workload="W3", engine="vectorbt", style="vectorised, on 2 processes", task="W3"),

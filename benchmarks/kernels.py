@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fairlead.sdk import HOLD, KernelStrategy, parameter, target_position
+from fairlead.core.arrays import FloatArray
+from fairlead.sdk import HOLD, Decision, KernelStrategy, parameter, target_position
 
 _RING = 128
 _MASK = _RING - 1
@@ -20,20 +21,20 @@ class KernelCrossover(KernelStrategy):
     shares: float = parameter(100.0, gt=0, doc="What to hold.")
 
     @staticmethod
-    def decide(close, fast, slow, shares, state):
+    def decide(close: float, fast: int, slow: int, shares: float, state: FloatArray) -> Decision:
         """Update both sums, and trade when they change places."""
         seen = int(state[0])
+        state[0] += 1.0
         ring = state[4:]
         state[1] += close - ring[(seen - fast) & _MASK]
         state[2] += close - ring[(seen - slow) & _MASK]
         ring[seen & _MASK] = close
-        state[0] = seen + 1
         if seen + 1 < slow:
             return HOLD
         # Averages compared without a division: sums of prices on the grid are exact.
         view = 1.0 if state[1] * slow > state[2] * fast else -1.0
         before = state[3]
         state[3] = view
-        if before == 0.0 or view == before:
+        if before in (0.0, view):
             return HOLD
         return target_position(shares if view > 0.0 else 0.0)

@@ -14,9 +14,12 @@ import fairlead
 import workloads
 from fairlead.backtest.sweep_result import SweepResult
 from fairlead.core.time import BarSize
+from fairlead.engine.compiled import CompiledRun, CompiledRuns, layout
+from fairlead.engine.compiled.playback import record_of
 from fairlead.engine.record import RunRecord
 from fairlead.sdk import Strategy
 from fairlead.sdk.history import MIN_HISTORY
+from kernels import KernelCrossover
 from peers import protocol
 from peers.protocol import Data, Fills, Prepared
 
@@ -62,6 +65,23 @@ def w1(data: Data) -> Prepared:
     return prepared(data, workloads.SmaCrossover, fast=data.terms["fast"], slow=data.terms["slow"])
 
 
+def compiled(data: Data) -> CompiledRuns:
+    """Return the compiled loop over all of the data, which it holds as arrays, as the peers hold their frames."""
+    source = workloads.as_source(columns_of(data))
+    return CompiledRuns(workloads.plan(source, KernelCrossover(), data.terms["cash"]))
+
+
+def w1_compiled(data: Data) -> Prepared:
+    """W1 as a kernel strategy in the compiled loop; what is told is played back from its tape."""
+    runs, columns = compiled(data), columns_of(data)
+    strategy = KernelCrossover(fast=data.terms["fast"], slow=data.terms["slow"])
+
+    def run() -> CompiledRun:
+        return next(runs.run([strategy], tape=True))[1]
+
+    return Prepared(run, lambda done: told(record_of(runs.history, strategy, done), columns), compiles=True)
+
+
 def w2(data: Data) -> Prepared:
     """W2 as an ordinary Python strategy."""
     return prepared(data, workloads.TopMomentum, **{name: data.terms[name] for name in ("window", "every", "count")})
@@ -69,6 +89,11 @@ def w2(data: Data) -> Prepared:
 
 def w3(data: Data) -> Prepared:
     """W3 as ordinary Python strategies, by the sweep that users have, on two processes; every trial is recorded."""
+    return swept(data, workloads.SmaCrossover, processes=2)
+
+
+def swept(data: Data, strategy: type[Strategy], processes: int = 0) -> Prepared:
+    """Return W3 by `fairlead.backtest.sweep`."""
     source, terms = workloads.as_source(columns_of(data)), data.terms
     pairs = [tuple(pair) for pair in terms["pairs"]]
     space = {"fast": sorted({fast for fast, _ in pairs}), "slow": sorted({slow for _, slow in pairs})}
@@ -76,16 +101,35 @@ def w3(data: Data) -> Prepared:
 
     def run() -> SweepResult:
         with tempfile.TemporaryDirectory(dir=data.folder) as workspace:
-            return fairlead.backtest.sweep(
-                workloads.SmaCrossover, source, space, workers=2, workspace=workspace, cash=terms["cash"], **costs
-            )
+            return fairlead.backtest.sweep(strategy, source, space, workers=2, workspace=workspace, cash=terms["cash"], **costs)
 
     def tell(result: SweepResult) -> tuple[list[int], list[float]]:
         frame = result.frame.set_index(["fast", "slow"]).loc[pairs]
         return frame["num_fills"].tolist(), (terms["cash"] * (1.0 + frame["total_return"])).tolist()
 
-    return Prepared(run, tell, processes=2)
+    return Prepared(run, tell, compiles=True, processes=processes)
+
+
+def w3_compiled(data: Data) -> Prepared:
+    """W3 as a kernel strategy in the compiled loop, on two threads: fills, equity by session and costs of every pair."""
+    runs = compiled(data)
+
+    def run() -> list[CompiledRun]:
+        strategies = [KernelCrossover(fast=fast, slow=slow) for fast, slow in data.terms["pairs"]]
+        return [done for _, done in runs.run(strategies, threads=2)]
+
+    def tell(done: list[CompiledRun]) -> tuple[list[int], list[float]]:
+        return [int(one.counts[layout.FILLS]) for one in done], [float(one.money[layout.LAST_EQUITY]) for one in done]
+
+    return Prepared(run, tell, compiles=True)
+
+
+def w3_recorded(data: Data) -> Prepared:
+    """W3 as a kernel strategy by the sweep that users have, on two threads: every trial judged, hashed and recorded."""
+    return swept(data, KernelCrossover)
 
 
 if __name__ == "__main__":
-    protocol.answer("fairlead", {"W1": w1, "W2": w2, "W3": w3})
+    tasks = {"W1": w1, "W1 compiled": w1_compiled, "W2": w2}
+    tasks |= {"W3": w3, "W3 compiled": w3_compiled, "W3 recorded": w3_recorded}
+    protocol.answer("fairlead", tasks)

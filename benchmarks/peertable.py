@@ -60,7 +60,7 @@ _NOTES = """\
   pay for, as where prices gap up between decision and open. In W2 they have a credit line of the same size as their cash, which
   is taken off the equity again.
 - **backtesting.py** trades one symbol a run, and **bt** knows one price a bar: the one is not in W2, the other not in W1.
-- **W3**: Fairlead's `sweep` records every trial with all its metrics. `optimize` of backtesting.py keeps one number of each
+- **W3**: Fairlead's `sweep` judges every trial by the metrics of a run and records it in a database. `optimize` of backtesting.py keeps one number of each
   run, so all equities are compared, and the fills of eight pairs.
 """
 
@@ -101,7 +101,7 @@ def told_as_text(results: dict[str, Any]) -> str:
             f"{'':44}{'median (min to max)':34}{'runs':>4}{'/ Fairlead':>12}{work['unit']:>13}",
         ]
         for row in ordered(work["rows"]):
-            name = f"{row['title']} {row.get('version', '')}".strip()
+            name = f"{row['title']} {row.get('version', '')}".strip() + (f", {row['kind']}" if row["is_own"] else "")
             time, runs, ratio, rate, memory = cells(row)
             lines.append(f"  {name:42}{time:34}{runs:>4}{ratio:>12}{rate:>13}{memory:>11}".rstrip())
         lines.append("")

@@ -220,14 +220,19 @@ def as_source(columns: Columns) -> TableSource:
     return TableSource(columns, pa.Table.from_arrays(arrays, schema=BAR_SCHEMA))
 
 
-def run(source: TableSource, strategy: Strategy, cash: float) -> RunRecord:
-    """Run a strategy in the engine with 1 bp commission and without slippage."""
+def plan(source: TableSource, strategy: Strategy, cash: float) -> SessionPlan:
+    """Return a session with 1 bp commission and without slippage."""
     execution = ExecutionSettings(
         slippage=SlippageSettings(model="none"),
         commission=CommissionSettings(model="bps", params={"bps": COMMISSION_BPS}),
     )
     allocation = Allocation(name=strategy.name, strategy=strategy, capital=cash)
-    return run_session(SessionPlan(run_id="benchmark", allocations=[allocation], source=source, execution=execution))
+    return SessionPlan(run_id="benchmark", allocations=[allocation], source=source, execution=execution)
+
+
+def run(source: TableSource, strategy: Strategy, cash: float) -> RunRecord:
+    """Run a strategy in the engine."""
+    return run_session(plan(source, strategy, cash))
 
 
 def _columns(symbols: tuple[str, ...], bar_size: BarSize, values: list[np.ndarray]) -> Columns:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from fairlead.backtest.api import study_setup
 from fairlead.backtest.info import plain
 from fairlead.backtest.objectives import objective_of
-from fairlead.backtest.pools.compiled import LEAN
+from fairlead.backtest.pools.compiled import LEAN, CompiledPool
 from fairlead.backtest.pools.opening import LOCAL, open_pool
 from fairlead.backtest.resuming import check_recorded, study_to_resume
 from fairlead.backtest.run import config_hash
@@ -231,9 +231,10 @@ def run_sweep(
             first += len(batch)
             for ordinal in asked.keys() & done.keys():
                 check_recorded(study.id, done[ordinal], asked[ordinal])
-            for ordinal, trial in pool.run([task for task in asked.items() if task[0] not in done]):
-                store.add(study.id, [(ordinal, trial)])
-                done[ordinal] = trial
+            missing = [task for task in asked.items() if task[0] not in done]
+            for group in pool.groups(missing) if isinstance(pool, CompiledPool) else ([one] for one in pool.run(missing)):
+                store.add(study.id, group)
+                done.update(group)
                 if progress is not None:
                     progress(len(done))
             search.tell([judge(done[ordinal]) if done[ordinal].completed else None for ordinal in asked])

@@ -36,6 +36,8 @@ LEAN: Final = frozenset(
     }
 )
 """Objectives that need no round trips."""
+_GROUP_S: Final = 0.1
+"""Trials that end within so many seconds are one group."""
 
 
 class CompiledPool:
@@ -71,25 +73,36 @@ class CompiledPool:
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Trial]]:
         """Yield the place and outcome of every task."""
-        began = time.perf_counter()
+        for group in self.groups(tasks):
+            yield from group
+
+    def groups(self, tasks: Iterable[Task]) -> Iterator[list[tuple[int, Trial]]]:
+        """Yield places and outcomes in groups of what ended at about the same time: a short trial is not worth a commit."""
         ready: list[tuple[int, Mapping[str, Any], KernelStrategy]] = []
         for ordinal, params in tasks:
             strategy = self._built(params)
             if strategy is None:
-                yield ordinal, run_trial(self._setup, params)
+                yield [(ordinal, run_trial(self._setup, params))]
             else:
                 ready.append((ordinal, params, strategy))
         if not ready:
             return
         if self._runs is None:
             self._runs = CompiledRuns(self._setup.plan_of((ready[0][2],), "trial"))
+        group: list[tuple[int, Trial]] = []
+        began = last = time.perf_counter()
         for place, run in self._runs.run([strategy for _, _, strategy in ready], threads=self._threads):
             ordinal, params, strategy = ready[place]
-            ended = time.perf_counter()
+            now = time.perf_counter()
             # What the event loop refuses in words, or what raised, it has to say itself.
-            trial = self._told(params, strategy, run, ended - began) if run.is_sure else run_trial(self._setup, params)
-            began = ended
-            yield ordinal, trial
+            trial = self._told(params, strategy, run, now - last) if run.is_sure else run_trial(self._setup, params)
+            group.append((ordinal, trial))
+            last = now
+            if now - began > _GROUP_S:
+                yield group
+                group, began = [], time.perf_counter()
+        if group:
+            yield group
 
     def _built(self, params: Mapping[str, Any]) -> KernelStrategy | None:
         try:

@@ -62,9 +62,8 @@ class LoadedHistory:
         self.actions, rows, columns = _actions(blocks, market[:, :, _CLOSE])
         table = np.array([rows, columns, [KINDS[a.kind] for a in self.actions]], np.int64).reshape(3, -1)
         values = np.array([a.value if KINDS[a.kind] == at.DIVIDEND else a.share_factor for a in self.actions], np.float64)
-        grid = np.array([[i.lot_step, i.min_quantity, i.tick, float(i.shortable)] for i in self.instruments])
+        grid = np.array([[i.lot_step, i.min_quantity, i.tick, float(i.shortable), i.multiplier] for i in self.instruments])
         self.arrays = History(market, times, last_rows, table, values, grid, np.zeros(at.RULES))
-        self.multipliers = np.array([i.multiplier for i in self.instruments])
         self._ruled: dict[tuple[float, float | None, float], History] = {}
 
     def ruled(self, capital: float, limits: RiskLimits) -> History:

@@ -163,7 +163,8 @@ LOT: Final = 0
 LEAST: Final = 1
 TICK: Final = 2
 SHORTABLE: Final = 3
-INSTRUMENT: Final = 4
+MULTIPLE: Final = 4
+INSTRUMENT: Final = 5
 
 # Rules of a run.
 PARTICIPATION: Final = 0
@@ -245,26 +246,19 @@ class Books(NamedTuple):
     found: IntArray
 
     @classmethod
-    def new(cls, multipliers: FloatArray, orders: int, events: int) -> Books:
-        """Return the books of a run that has not begun, with room for so many orders and tape entries."""
-        made = cls(
+    def new(cls, symbols: int, orders: int, events: int) -> Books:
+        """Return books with room for so many orders and tape entries; a run begins them itself."""
+        return cls(
             np.empty((orders, ORDER_INTS), np.int64),
             np.empty((orders, ORDER_FLOATS)),
-            np.empty(COUNTS + len(multipliers), np.int64),
+            np.empty(COUNTS + symbols, np.int64),
             np.empty(MONEY),
-            np.empty((SYMBOL_ROWS, len(multipliers))),
+            np.empty((SYMBOL_ROWS, symbols)),
             np.empty((events, TAPE_INTS), np.int64),
             np.empty((events, TAPE_FLOATS)),
-            np.empty((len(multipliers), 5)),
-            np.zeros(len(multipliers) + 1, np.int64),
+            np.empty((symbols, 5)),
+            np.zeros(symbols + 1, np.int64),
         )
-        made.begin(multipliers)
-        return made
-
-    def begin(self, multipliers: FloatArray) -> None:
-        """Make the books those of a run that has not begun."""
-        self.counts[:], self.money[:], self.symbols[:] = 0, 0.0, 0.0
-        self.symbols[MULTIPLIER] = multipliers
 
 
 class History(NamedTuple):

@@ -29,8 +29,20 @@ _RARE: Final = frozenset(
 """What is called as a function: what a run does seldom, or from many places. The books are many words to hand over."""
 
 
-def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any, states: Any, delays: Any, closes: Any) -> int:
-    """Run one parameter set over all of history, and return how it ended: `layout.FINE` or what was lacking.
+def run_many(
+    scan: Any,
+    h: History,
+    b: Books,
+    features: Any,
+    chosen: Any,
+    params: Any,
+    states: Any,
+    delays: Any,
+    closes: Any,
+    counts: Any,
+    money: Any,
+) -> int:
+    """Run parameter sets over all of history, one after the other.
 
     Parameters
     ----------
@@ -38,18 +50,38 @@ def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any
         See `fairlead.sdk.scan`.
     h : History
     b : Books
-        New ones.
+        Used by each run in turn; afterwards they are those of the last.
     features : float64 array of shape (features, instants, symbols)
-    chosen : int64 array
-        Which of them `scan` reads.
-    params : float64 array of shape (parameters,)
+    chosen : int64 array of shape (runs, read)
+        Which of them each run reads.
+    params : float64 array of shape (runs, parameters)
     states : float64 array of shape (symbols, state)
-        Zeros.
     delays : int64 array
         Latency of each order in the order in which they leave, nanoseconds.
-    closes : float64 array of shape (sessions,)
+    closes : float64 array of shape (runs, sessions)
         Gets the equity at the last instant of each session.
+    counts, money : int64 array of shape (runs, COUNTS), float64 array of shape (runs, MONEY)
+        Get those of the books; ``counts[:, PROBLEM]`` says how each run ended: `layout.FINE` or what was lacking.
     """
+    for trial in range(params.shape[0]):
+        b.counts[:] = 0
+        b.money[:] = 0.0
+        b.symbols[:] = 0.0
+        for column in range(h.instruments.shape[0]):
+            b.symbols[at.MULTIPLIER, column] = h.instruments[column, at.MULTIPLE]
+        states[:] = 0.0
+        run(scan, h, b, features, chosen[trial], params[trial], states, delays, closes[trial])
+        for i in range(counts.shape[1]):
+            counts[trial, i] = b.counts[i]
+        for i in range(money.shape[1]):
+            money[trial, i] = b.money[i]
+    return int(params.shape[0])
+
+
+def run(
+    scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any, states: Any, delays: Any, closes: Any
+) -> None:
+    """Run one parameter set; see `run_many`."""
     count = h.market.shape[0]
     b.money[at.LAST_EQUITY] = b.money[at.CASH] = b.money[at.PEAK] = h.rules[at.CAPITAL]
     action, actions = 0, h.actions.shape[1]
@@ -75,10 +107,9 @@ def run(scan: Any, h: History, b: Books, features: Any, chosen: Any, params: Any
             b.counts[at.AT_ROW] = hit
             take(b, h, delays, hit)
         if b.counts[at.PROBLEM] != at.FINE:
-            return int(b.counts[at.PROBLEM])
+            return
         row = min(hit + 1, stop)
     finish(b, h, count - 1)
-    return int(b.counts[at.PROBLEM])
 
 
 def market_orders(b: Books) -> int:
@@ -215,13 +246,13 @@ def finish(b: Books, h: History, row: int) -> None:
 
 
 @cache
-def compiled_run() -> Any:
-    """Return `run` as machine code, from the disk cache where it is there."""
+def compiled_runs() -> Any:
+    """Return `run_many` as machine code, from the disk cache where it is there."""
     from numba import types  # noqa: PLC0415  imported where something is compiled
     from numba.extending import register_jitable  # noqa: PLC0415
 
     rooms = (grid, accounting, kernels, cost_kernels, risk_kernels, orders, matching, taking)
-    own = (market_orders, act, mark, follow_one, follow_all, level, close_drawdown, finish)
+    own = (run, market_orders, act, mark, follow_one, follow_all, level, close_drawdown, finish)
     found = [value for room in rooms for value in vars(room).values() if getattr(value, "__module__", "") == room.__name__]
     for function in (*found, *own):
         if isinstance(function, FunctionType):
@@ -233,5 +264,6 @@ def compiled_run() -> Any:
     books = types.NamedTuple((table, matrix, index, vector, matrix, table, matrix, matrix, index), Books)
     scan = types.FunctionType(signature())
     identity = machine_code.files_hash(*rooms, layout, sys.modules[__name__])
-    made = machine_code.placed(run, run, globals(), identity)
-    return machine_code.machine_code(whole(scan, history, books, cube, index, vector, matrix, index, vector), _nrt=False)(made)
+    made = machine_code.placed(run_many, run_many, globals(), identity)
+    signed = whole(scan, history, books, cube, table, matrix, matrix, index, matrix, table, matrix)
+    return machine_code.machine_code(signed, _nrt=False)(made)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -25,6 +27,9 @@ FEATURE_BYTES: Final = 256 * 2**20
 _Key: TypeAlias = tuple[str, tuple[tuple[str, Any], ...], str]
 """A feature's name, its parameters, and which output."""
 _ORDERS: Final = 1024
+_SHARE: Final = 64
+"""Runs of one call, at the most: progress is told between calls."""
+_RAISED: Final = -1
 _EVENTS_PER_ORDER: Final = 6
 
 
@@ -84,54 +89,67 @@ class CompiledRuns:
         done = 0
         for batch in self._batches(strategies):
             features, places = self._features(batch, threads)
+            shares = _shares(batch, 1 if tape else max(1, min(_SHARE, -(-len(batch) // (4 * threads)))))
 
-            def one(
-                strategy: KernelStrategy, features: FloatArray = features, places: Mapping[_Key, int] = places
-            ) -> CompiledRun:
-                return self._one(strategy, features, places, tape=tape)
+            def some(
+                share: list[KernelStrategy], features: FloatArray = features, places: Mapping[_Key, int] = places
+            ) -> list[CompiledRun]:
+                return self._some(share, features, places, tape=tape)
 
-            if threads == 1 or len(batch) == 1:
-                yield from enumerate(map(one, batch), start=done)
+            if threads == 1 or len(shares) == 1:
+                yield from enumerate(chain.from_iterable(map(some, shares)), start=done)
             else:
                 with ThreadPoolExecutor(threads) as pool:
-                    yield from enumerate(pool.map(one, batch), start=done)
+                    yield from enumerate(chain.from_iterable(pool.map(some, shares)), start=done)
             done += len(batch)
 
-    def _one(self, strategy: KernelStrategy, features: FloatArray, places: Mapping[_Key, int], *, tape: bool) -> CompiledRun:
-        from fairlead.engine.compiled.loop import compiled_run  # noqa: PLC0415  numba is for those who compile
+    def _some(
+        self, strategies: list[KernelStrategy], features: FloatArray, places: Mapping[_Key, int], *, tape: bool
+    ) -> list[CompiledRun]:
+        """Run strategies of one share in one call; those that need more room, or of a call that raised, one by one."""
+        books, counts, money, closes = self._call(strategies, features, places, tape=tape)
+        runs: list[CompiledRun] = []
+        for i, strategy in enumerate(strategies):
+            code = int(counts[i, at.PROBLEM])
+            if code in (at.FINE, at.UNSURE) or (code == _RAISED and len(strategies) == 1):
+                runs.append(CompiledRun(counts[i], money[i], closes[i], code == at.FINE, books if tape else None))
+                continue
+            if code != _RAISED:
+                # The same once more, with four times as much room; so do those that follow.
+                self._room = max(self._room, 4 * len(books.ints))
+            runs += self._some([strategy], features, places, tape=tape)
+        if not tape:
+            self._spare.put(books)
+        return runs
 
-        allocation = self.plan.allocations[0]
-        h = self.history.ruled(allocation.capital, strategy.risk_limits.tightened_by(allocation.limits))
-        chosen = np.array([places[key] for key in _keys(strategy)], np.int64)
-        scan, numbers = strategy.scan(), strategy.numbers()
-        while True:
-            books = self._books(tape=tape)
-            closes = np.empty(len(h.last_rows))
-            states = np.zeros((len(self.history.symbols), strategy.state_size))
-            try:
-                code = compiled_run()(scan, h, books, features, chosen, numbers, states, self._delays.first(self._room), closes)
-            except Exception:  # noqa: BLE001  the author's code: whatever it raises, the event loop tells where
-                code = at.UNSURE
-            if code in (at.FINE, at.UNSURE):
-                sure = code == at.FINE
-                if tape:
-                    return CompiledRun(books.counts, books.money, closes, sure, books)
-                done = CompiledRun(books.counts.copy(), books.money.copy(), closes, sure)
-                self._spare.put(books)
-                return done
-            # It needs more room than it was given: the same once more, with four times as much; so do those that follow.
-            self._room = max(self._room, 4 * (len(books.ints) if code != at.NEEDS_DELAYS else self._room))
+    def _call(
+        self, strategies: list[KernelStrategy], features: FloatArray, places: Mapping[_Key, int], *, tape: bool
+    ) -> tuple[Books, IntArray, FloatArray, FloatArray]:
+        from fairlead.engine.compiled.loop import compiled_runs  # noqa: PLC0415  numba is for those who compile
+
+        first, allocation, count = strategies[0], self.plan.allocations[0], len(strategies)
+        h = self.history.ruled(allocation.capital, first.risk_limits.tightened_by(allocation.limits))
+        chosen = np.array([[places[key] for key in _keys(strategy)] for strategy in strategies], np.int64).reshape(count, -1)
+        numbers = np.array([strategy.numbers() for strategy in strategies]).reshape(count, -1)
+        states = np.empty((len(self.history.symbols), first.state_size))
+        counts, money = np.zeros((count, at.COUNTS), np.int64), np.zeros((count, at.MONEY))
+        closes = np.empty((count, len(h.last_rows)))
+        books = self._books(tape=tape)
+        delays = self._delays.first(len(books.ints))
+        try:
+            compiled_runs()(first.scan(), h, books, features, chosen, numbers, states, delays, closes, counts, money)
+        except Exception:  # noqa: BLE001  the author's code: whatever it raises, the event loop tells where
+            counts[:, at.PROBLEM] = _RAISED
+        return books, counts, money, closes
 
     def _books(self, *, tape: bool) -> Books:
         # Fresh memory for every run would cost as much as a short run.
-        orders = self._room
         try:
             books = None if tape else self._spare.get_nowait()
         except Empty:
             books = None
-        if books is None or len(books.ints) < orders:
-            return Books.new(self.history.multipliers, orders, orders * _EVENTS_PER_ORDER if tape else 0)
-        books.begin(self.history.multipliers)
+        if books is None or len(books.ints) < self._room:
+            books = Books.new(len(self.history.symbols), self._room, self._room * _EVENTS_PER_ORDER if tape else 0)
         return books
 
     def _batches(self, strategies: Sequence[KernelStrategy]) -> Iterator[list[KernelStrategy]]:
@@ -180,6 +198,27 @@ class CompiledRuns:
         return values, places
 
 
+def _shares(strategies: Sequence[KernelStrategy], most: int) -> list[list[KernelStrategy]]:
+    """Return runs of strategies that one call can take: of one class, with the same limits and the same arguments."""
+    shares: list[list[KernelStrategy]] = []
+    for strategy in strategies:
+        last = shares[-1] if shares else []
+        if last and len(last) < most and _alike(last[-1], strategy):
+            last.append(strategy)
+        else:
+            shares.append([strategy])
+    return shares
+
+
+def _alike(one: KernelStrategy, other: KernelStrategy) -> bool:
+    return (
+        type(one) is type(other)
+        and one.risk_limits == other.risk_limits
+        and one.state_size == other.state_size
+        and one.arguments() is other.arguments()
+    )
+
+
 class _Delays:
     """The latency of a strategy's orders, in the order in which they leave."""
 
@@ -187,14 +226,16 @@ class _Delays:
         self._latency = Latency(plan.execution.latency, lambda of: random_stream(plan.seed, f"execution.latency.{of}"))
         self._name = name
         self._drawn: IntArray = np.empty(0, np.int64)
+        self._lock = Lock()
 
     def first(self, count: int) -> IntArray:
         """Return the first `count` delays, in nanoseconds."""
-        missing = count - len(self._drawn)
-        if missing > 0:
-            more = [self._latency.draw_ns(self._name) for _ in range(missing)]
-            self._drawn = np.concatenate([self._drawn, np.array(more, np.int64)])
-        return self._drawn
+        with self._lock:  # two threads that draw at once would share out one stream
+            missing = count - len(self._drawn)
+            if missing > 0:
+                more = [self._latency.draw_ns(self._name) for _ in range(missing)]
+                self._drawn = np.concatenate([self._drawn, np.array(more, np.int64)])
+            return self._drawn[:count]
 
 
 def _keys(strategy: KernelStrategy) -> list[_Key]:
