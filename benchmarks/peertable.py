@@ -60,8 +60,8 @@ _NOTES = """\
   pay for, as where prices gap up between decision and open. In W2 they have a credit line of the same size as their cash, which
   is taken off the equity again.
 - **backtesting.py** trades one symbol a run, and **bt** knows one price a bar: the one is not in W2, the other not in W1.
-- **W3**: Fairlead's `sweep` judges every trial by the metrics of a run and records it in a database. `optimize` of backtesting.py keeps one number of each
-  run, so all equities are compared, and the fills of eight pairs.
+- **W3**: Fairlead's `sweep` judges every trial by the metrics of a run and records it in a database. `optimize` of
+  backtesting.py keeps one number of each run, so all equities are compared, and the fills of eight pairs.
 """
 
 

@@ -238,6 +238,8 @@ def run(source: TableSource, strategy: Strategy, cash: float) -> RunRecord:
 def _columns(symbols: tuple[str, ...], bar_size: BarSize, values: list[np.ndarray]) -> Columns:
     count, width = len(values[0]), len(symbols)
     calendar = ExchangeCalendar.get(CALENDAR)
-    label = calendar.labels(FIRST_DAY, LAST_DAY, bar_size)[:count]
+    # Two days of the calendar hold a session, and a session a bar or 210 of them at the least: no more labels than that.
+    last = FIRST_DAY + 2 * (count // (210 if bar_size.is_intraday else 1)) + 10
+    label = calendar.labels(FIRST_DAY, min(LAST_DAY, last), bar_size)[:count]
     known, session = calendar.closing_instants(label, bar_size)
     return Columns(symbols, bar_size, label, known, session, *(value.reshape(count, width) for value in values))

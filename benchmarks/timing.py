@@ -1,0 +1,21 @@
+"""How benchmarks take times, and what they raise where there is nothing to time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+
+class GateFailed(Exception):
+    """The engine and the reference disagree, so there is nothing to time."""
+
+
+def timed(runs: int, action: Callable[[], object]) -> dict[str, float]:
+    """Return the median and the least wall time of `runs` runs, in seconds."""
+    seconds = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - began)
+    return {"median_s": statistics.median(seconds), "min_s": min(seconds)}
