@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import fairlead
 from fairlead.backtest.api import study_setup
 from fairlead.backtest.pools.compiled import LEAN, CompiledPool
+from fairlead.backtest.pools.opening import open_pool
+from fairlead.backtest.space import ParameterSpace
+from fairlead.backtest.splitters import WalkForward
 from fairlead.backtest.trials import run_trial
+from fairlead.backtest.walkforward import walk_forward
 from fairlead.sdk import KernelStrategy, parameter, target_position, target_weight
 from support_kernels import Anything, Cross
-from support_sweeps import Above, prices
+from support_sweeps import NOON, Above, prices
 
 
 class Picky(KernelStrategy):
@@ -105,3 +110,51 @@ def test_threads_change_nothing():
 )
 def test_studies_that_need_the_event_loop(strategy, options):
     assert not CompiledPool.fits(lean(strategy, prices(), **options))
+
+
+def test_the_pool_of_a_kernel_strategy_is_the_compiled_loop_where_that_is_enough():
+    kernel = study_setup(Cross, prices())
+    assert isinstance(open_pool(replace(kernel, lean=True)), CompiledPool)
+    assert not isinstance(open_pool(kernel), CompiledPool)
+    assert not isinstance(open_pool(replace(study_setup(Above, prices()), lean=True)), CompiledPool)
+
+
+def test_a_sweep_of_a_kernel_strategy_is_recorded_and_resumed(tmp_path):
+    space = {"fast": [3, 5, 8], "slow": [10, 20]}
+    found = fairlead.backtest.sweep(Cross, prices(), space, workspace=tmp_path, now=lambda: NOON)
+    assert found.counts == {"completed": 6, "failed": 0, "refused": 0}
+    assert {trial.digest for trial in found.trials.values()} == {""}
+    again = fairlead.backtest.sweep(Cross, prices(), resume="latest", workspace=tmp_path)
+    assert {place: trial.metrics for place, trial in again.trials.items()} == {
+        place: trial.metrics for place, trial in found.trials.items()
+    }
+    best = found.best
+    alone = fairlead.backtest(Cross, prices(), params=best.params)
+    assert alone.stats["sharpe"] == best.metrics["sharpe"]
+    assert "win_rate" not in best.metrics
+
+
+def test_an_objective_that_needs_round_trips_runs_the_event_loop(tmp_path):
+    found = fairlead.backtest.sweep(
+        Cross, prices(), {"fast": [3, 5]}, objective="win_rate", workspace=tmp_path, now=lambda: NOON
+    )
+    assert all(trial.digest and trial.metrics["num_trades"] is not None for trial in found.trials.values())
+
+
+def test_a_walk_forward_of_a_kernel_strategy_is_that_of_the_event_loop():
+    space = ParameterSpace.of({"fast": [2, 4, 7], "slow": [9, 15]}, Cross.parameters, "cross")
+    splitter = WalkForward(train=60, test=20)
+    results = [
+        walk_forward(study_setup(Cross, prices()), space, splitter, objective=objective)
+        for objective in ("total_return", _total_return)
+    ]
+    compiled, looped = results
+    assert {t.digest for f in compiled.folds for t in f.trials} == {""}
+    assert "" not in {t.digest for f in looped.folds for t in f.trials}
+    np.testing.assert_array_equal(compiled.returns, looped.returns)
+    assert [f.chosen.params for f in compiled.folds] == [f.chosen.params for f in looped.folds]
+
+
+def _total_return(trial):
+    """An objective that nobody can tell to be content with metrics of the account."""
+    return trial.metrics["total_return"]
