@@ -107,7 +107,7 @@ def swept(data: Data, strategy: type[Strategy], processes: int = 0) -> Prepared:
         frame = result.frame.set_index(["fast", "slow"]).loc[pairs]
         return frame["num_fills"].tolist(), (terms["cash"] * (1.0 + frame["total_return"])).tolist()
 
-    return Prepared(run, tell, compiles=True, processes=processes)
+    return Prepared(run, tell, compiles=not processes, processes=processes)
 
 
 def w3_compiled(data: Data) -> Prepared:
