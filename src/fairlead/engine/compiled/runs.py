@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -17,7 +19,8 @@ from fairlead.engine.compiled.history import LoadedHistory
 from fairlead.engine.compiled.layout import Books
 from fairlead.engine.session import SessionPlan, check_plan
 from fairlead.execution.latency import Latency
-from fairlead.features.plan import Request
+from fairlead.features.feed import check_columns
+from fairlead.features.plan import Request, make_plan
 from fairlead.sdk.kernel_strategy import KernelStrategy
 
 FEATURE_BYTES: Final = 256 * 2**20
@@ -51,6 +54,9 @@ class CompiledRun:
     books: Books | None = None
 
 
+_UNSURE: Final = CompiledRun(np.empty(0, np.int64), np.empty(0), np.empty(0), is_sure=False)
+
+
 class CompiledRuns:
     """Runs of kernel strategies over one history.
 
@@ -71,7 +77,7 @@ class CompiledRuns:
     def run(
         self, strategies: Sequence[KernelStrategy], *, tape: bool = False, threads: int = 1
     ) -> Iterator[tuple[int, CompiledRun]]:
-        """Yield the place of each strategy and its outcome, in order.
+        """Yield the place of each strategy and its outcome; first those of which the event loop has to tell what is wrong.
 
         Parameters
         ----------
@@ -81,21 +87,42 @@ class CompiledRuns:
             Keep what happened, to be played back.
         threads : int
         """
-        done = 0
-        for batch in self._batches(strategies):
+        sound = [place for place, strategy in enumerate(strategies) if self._holds(strategy)]
+        yield from ((place, _UNSURE) for place in sorted({*range(len(strategies))}.difference(sound)))
+        for batch in self._batches([strategies[place] for place in sound]):
+            places, sound = sound[: len(batch)], sound[len(batch) :]
+            yield from zip(places, self._batch(batch, tape=tape, threads=threads), strict=True)
+
+    def _holds(self, strategy: KernelStrategy) -> bool:
+        """Whether what a strategy declares, and with these parameters perhaps it alone, can be had."""
+        try:
+            planned = make_plan(strategy.required_features())
+            check_columns(planned, self.plan.source.symbols, self.plan.features.side)
+            for label, output in strategy.arguments().features:
+                planned.asked[label].feature.output_index(output)
+            strategy.numbers()
+            strategy.risk_limits.tightened_by(self.plan.allocations[0].limits)
+        except Exception:  # noqa: BLE001  partly the author's code
+            return False
+        return True
+
+    def _batch(self, batch: Sequence[KernelStrategy], *, tape: bool, threads: int) -> Iterator[CompiledRun]:
+        try:
             features, places = self._features(batch, threads)
+        except Exception:  # noqa: BLE001  a feature may be a third party's, and raise anything
+            # Which one it was, and of whom, shows when each is alone.
+            alone = (self._batch([strategy], tape=tape, threads=threads) for strategy in batch)
+            yield from chain.from_iterable(alone) if len(batch) > 1 else (_UNSURE,)
+            return
 
-            def one(
-                strategy: KernelStrategy, features: FloatArray = features, places: Mapping[_Key, int] = places
-            ) -> CompiledRun:
-                return self._one(strategy, features, places, tape=tape)
+        def one(strategy: KernelStrategy) -> CompiledRun:
+            return self._one(strategy, features, places, tape=tape)
 
-            if threads == 1 or len(batch) == 1:
-                yield from enumerate(map(one, batch), start=done)
-            else:
-                with ThreadPoolExecutor(threads) as pool:
-                    yield from enumerate(pool.map(one, batch), start=done)
-            done += len(batch)
+        if threads == 1 or len(batch) == 1:
+            yield from map(one, batch)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                yield from pool.map(one, batch)
 
     def _one(self, strategy: KernelStrategy, features: FloatArray, places: Mapping[_Key, int], *, tape: bool) -> CompiledRun:
         from fairlead.engine.compiled.loop import compiled_run  # noqa: PLC0415  numba is for those who compile
@@ -186,15 +213,17 @@ class _Delays:
     def __init__(self, plan: SessionPlan, name: str) -> None:
         self._latency = Latency(plan.execution.latency, lambda of: random_stream(plan.seed, f"execution.latency.{of}"))
         self._name = name
+        self._lock = Lock()
         self._drawn: IntArray = np.empty(0, np.int64)
 
     def first(self, count: int) -> IntArray:
         """Return the first `count` delays, in nanoseconds."""
-        missing = count - len(self._drawn)
-        if missing > 0:
-            more = [self._latency.draw_ns(self._name) for _ in range(missing)]
-            self._drawn = np.concatenate([self._drawn, np.array(more, np.int64)])
-        return self._drawn
+        with self._lock:  # two threads would draw in turn
+            missing = count - len(self._drawn)
+            if missing > 0:
+                more = [self._latency.draw_ns(self._name) for _ in range(missing)]
+                self._drawn = np.concatenate([self._drawn, np.array(more, np.int64)])
+            return self._drawn
 
 
 def _keys(strategy: KernelStrategy) -> list[_Key]:
