@@ -1,6 +1,6 @@
 """Kernel strategies for tests: one that wants anything at all, and plain ones."""
 
-# ruff: noqa: PLR0917  a decision asks for what it reads
+# ruff: noqa: C901, PLR0911, PLR0917  a decision asks for what it reads, and a test for many
 
 from __future__ import annotations
 
@@ -74,3 +74,80 @@ class Share(KernelStrategy):
     @staticmethod
     def decide(weight):
         return target_weight(weight)
+
+
+class Wild(KernelStrategy):
+    """Wants what few want: what it holds already, parts of it, both sides in turn, far too much, far exits."""
+
+    state_size = 2
+    seed: int = parameter(1, ge=1, le=100_000, doc="Of the dice.")
+    activity: float = parameter(0.4, ge=0, le=1, doc="Share of the bars at which something is wanted.")
+
+    @staticmethod
+    def decide(seed, activity, state, close, position, average_price, cash, equity):
+        if state[0] == 0.0:
+            state[0] = seed + math.floor(close * 100.0)
+            state[1] = 1.0
+        if draw(state) > activity:
+            return HOLD
+        kind = math.floor(draw(state) * 12.0)
+        state[1] = -state[1]
+        far = draw(state)
+        if kind == 0:
+            return target_position(position)
+        if kind == 1:
+            return target_position(position * 0.37)
+        if kind == 2:
+            return target_weight(state[1] * 0.9)
+        if kind == 3:
+            return target_weight(state[1] * 12.0)
+        if kind == 4:
+            return target_weight(0.0)
+        if kind == 5:
+            return target_position(-position, close * 1.5 if position > 0.0 else math.nan)
+        if kind == 6:
+            return target_weight(0.5, close * 0.2, close * 1e3)
+        if kind == 7:
+            return target_weight(-0.5, close * (1.0 + 0.02 * far), close * (1.0 - 0.02 * far))
+        if kind == 8 and average_price > 0.0:
+            return target_position(cash / average_price, average_price * 0.97)
+        if kind == 9:
+            return target_position(position + state[1] * 0.4)
+        if kind == 10:
+            return target_position(state[1] * 3.0, math.nan, close * (1.0 + state[1] * 0.01 * far))
+        return target_position(equity / close * state[1] * far)
+
+
+class AtTheEnd(KernelStrategy):
+    """Wants nothing before a certain bar of its symbol."""
+
+    state_size = 1
+    bar: int = parameter(1, ge=1, le=100_000, doc="Which one.")
+
+    @staticmethod
+    def decide(bar, state, close):
+        state[0] += 1.0
+        return target_weight(0.3, close * 0.98, close * 1.02) if state[0] >= bar else HOLD
+
+
+class ManyFeatures(KernelStrategy):
+    """Reads features with several outputs, of all symbols at once, of a benchmark and of facts."""
+
+    n: int = parameter(5, ge=2, le=50, doc="Bars.")
+
+    def required_features(self):
+        return {
+            "bands": ("bollinger", {"n": self.n}),
+            "mean": ("sma", {"n": self.n}),
+            "rank": ("cross_rank", {"n": self.n}),
+            "beta": ("beta", {"n": self.n}),
+            "yield_": "earnings_yield",
+        }
+
+    @staticmethod
+    def decide(bands_upper, bands_lower, mean, rank, beta, yield_, close):
+        if close > bands_upper or rank > 0.8 or yield_ < 0.0:
+            return target_weight(-0.2, mean * 1.2)
+        if close < bands_lower:
+            return target_weight(0.3 if beta > 0.0 else 0.1, close * 0.9)
+        return HOLD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from fairlead.backtest.space import ParameterSpace
 from fairlead.backtest.splitters import WalkForward
 from fairlead.backtest.trials import run_trial
 from fairlead.backtest.walkforward import walk_forward
+from fairlead.engine.compiled.runs import _Delays
 from fairlead.sdk import KernelStrategy, parameter, target_position, target_weight
 from support_kernels import Anything, Cross
 from support_sweeps import NOON, Above, prices
@@ -158,3 +160,39 @@ def test_a_walk_forward_of_a_kernel_strategy_is_that_of_the_event_loop():
 def _total_return(trial):
     """An objective that nobody can tell to be content with metrics of the account."""
     return trial.metrics["total_return"]
+
+
+class Moody(KernelStrategy):
+    """With some parameters its features, labels or outputs are wrong, or it raises."""
+
+    n: int = parameter(5, ge=0, le=2**60, doc="Bars in the average, and more.")
+
+    def required_features(self):
+        if self.n == 6:
+            raise ValueError("not six")
+        if self.n == 7:
+            return {"mean": "macd"}
+        return {"meen" if self.n == 8 else "mean": ("bollinger", {"n": min(self.n, 9)})}
+
+    @staticmethod
+    def decide(n, mean_upper, close):
+        return target_position(float(n % 10) if close > mean_upper else 0.0)
+
+
+def test_one_parameter_set_that_is_wrong_ends_no_other():
+    tasks = [{"n": n} for n in (5, 0, 6, 7, 8, 2**53 + 1, 9)]
+    trials = both(lean(Moody, prices()), tasks)
+    assert [compiled.status for compiled, _ in trials] == ["completed", *["failed"] * 5, "completed"]
+    for compiled, looped in trials:
+        assert (compiled.status, compiled.reason) == (looped.status, looped.reason)
+    assert "must be within 9,007,199,254,740,992 of 0" in trials[5][0].reason
+
+
+def test_delays_are_drawn_in_one_order_by_many_threads():
+    setup = lean(Moody, prices())
+    planned = setup.plan_of(setup.build({}), "trial")
+    alone = _Delays(planned, "alpha").first(60_000)
+    together = _Delays(planned, "alpha")
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(together.first, range(20_000, 60_001, 5_000)))
+    assert all((part[:20_000] == alone[:20_000]).all() for part in drawn)

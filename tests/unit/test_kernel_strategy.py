@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +220,79 @@ def test_shipped_in_a_file_they_are_found_and_pass_the_lint(strategy):
     path = inspect.getfile(strategy)
     assert find_strategy(f"{path}:{strategy.__name__}").__name__ == strategy.__name__
     assert [str(fault) for fault in lint_strategy(strategy)] == []
+
+
+@pytest.mark.parametrize("name", ["on_start", "on_order_update", "on_corporate_action", "event_type"])
+def test_what_is_inherited_from_elsewhere_counts_too(name):
+    mixin = type("Mixin", (), {name: lambda *_: None})
+    with pytest.raises(ConfigurationError, match=rf"'Mixed\.{name}' must not be written for a kernel strategy"):
+        type("Mixed", (mixin, KernelStrategy), {"decide": staticmethod(lambda close: HOLD), "__module__": __name__})
+
+
+def test_an_inherited_decision_is_one():
+    child = type("Child", (Cross,), {"__module__": __name__})
+    source = minutes({"A": random_bars(np.random.default_rng(1), 60)})
+    assert len(run(source, child(fast=2, slow=3)).fills) == len(run(source, Cross(fast=2, slow=3)).fills) > 0
+
+
+TYPED = """
+from fairlead.sdk import KernelStrategy, target_position
+
+class Typed(KernelStrategy):
+    @staticmethod
+    def decide(close):
+        return target_position(3.0)
+"""
+
+
+def test_what_was_typed_in_runs_without_a_disk_cache():
+    space = {"__name__": "__main__"}
+    exec(compile(TYPED, "<stdin>", "exec"), space)
+    strategy = space["Typed"]()
+    assert [fill.quantity for fill in run(days({"A": [flat(10.0)] * 3}), strategy).fills] == [3.0]
+    assert strategy.scan().stats.cache_path is None
+
+
+SEVERAL_PROCESSES = """
+import sys
+from fairlead.sdk import find_strategy
+from support_sessions import days, flat, run
+
+strategy = find_strategy(sys.argv[1] + ":Held")
+for text in sys.argv[2:]:  # the file changes after it was imported
+    open(sys.argv[1], "w").write(text)
+print([fill.quantity for fill in run(days({"A": [flat(10.0)] * 3}), strategy()).fills])
+"""
+HELD = """
+from fairlead.sdk import KernelStrategy, target_position
+
+UNITS = {units}
+
+def amount():
+    return UNITS * {factor}
+
+class Held(KernelStrategy):
+    @staticmethod
+    def decide(close):
+        return target_position(amount())
+"""
+
+
+def test_machine_code_on_disk_is_never_that_of_another_text(tmp_path):
+    """Constants and helpers change, and a file is edited between its import and the first run: each text gives its own."""
+    path = tmp_path / "held.py"
+    source = str(Path(__file__).parents[1])
+    known = os.environ | {"PYTHONPATH": os.pathsep.join([source, *sys.path]), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def told(*later):
+        command = [sys.executable, "-B", "-c", SEVERAL_PROCESSES, str(path), *later]
+        return subprocess.run(command, env=known, check=True, capture_output=True, text=True).stdout.strip()
+
+    one, two, three = (HELD.format(units=units, factor=factor) for units, factor in ((1.0, 1), (2.0, 1), (1.0, 3)))
+    path.write_text(one)
+    assert told() == "[1.0]"
+    assert told(two) == "[1.0]"  # what it imported
+    assert told() == "[2.0]"
+    path.write_text(three)
+    assert told() == "[3.0]"
+    assert list((tmp_path / "cache").rglob("*.nbi"))

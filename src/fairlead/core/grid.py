@@ -11,15 +11,21 @@ from typing import Final
 # A grid comparison must forgive the representation error of a decimal step such as 0.01, and nothing larger.
 GRID_TOLERANCE: Final = 1e-9
 QUOTIENT_ERROR: Final = 1e-15
+_WHOLE: Final = 2.0**53
+"""From here on every float64 is a whole number."""
 
 
-def steps_down(steps: float) -> int:
+def steps_down(steps: float) -> float:
     """Return the largest whole number of steps in `steps`, the representation error of a quotient forgiven."""
     # The error grows with the quotient: at 900,000.00 in cents it is past any fixed tolerance.
-    return math.floor(steps + GRID_TOLERANCE + abs(steps) * QUOTIENT_ERROR)
+    forgiven = steps + GRID_TOLERANCE + abs(steps) * QUOTIENT_ERROR
+    if _WHOLE <= abs(forgiven) < math.inf:
+        # Compiled code has no integers that could hold it.
+        return forgiven
+    return math.floor(forgiven)
 
 
-def on_grid(steps: int, step: float) -> float:
+def on_grid(steps: float, step: float) -> float:
     """Return the value of so many steps."""
     # Dividing by the reciprocal keeps 0.01 grids exact in the last digit: 101 * 0.01 is 1.01 only that way.
     per_unit = round(1.0 / step)

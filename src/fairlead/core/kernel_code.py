@@ -83,6 +83,28 @@ def code_of(kernel: Any, owner: str, *, compiled: bool = True) -> list[Any]:
     return [[_function_code(f, owner, compiled=compiled) for f in functions], constants]
 
 
+def has_source(kernel: Any) -> bool:
+    """Whether the text of a function can be read: that of one which was typed in cannot."""
+    try:
+        inspect.getsourcelines(kernel)
+    except (OSError, TypeError):
+        return False
+    return True
+
+
+def bytecode_of(kernel: Any) -> list[Any]:
+    """Return what a kernel and its helpers are in memory, as plain data.
+
+    The text of a file that was edited after it was imported is not that of the functions that came from it.
+    """
+    return [_instructions(function.__code__) for function in (kernel, *helpers_of(kernel))]
+
+
+def _instructions(code: CodeType) -> list[Any]:
+    constants = [_instructions(c) if isinstance(c, CodeType) else f"{type(c).__name__} {c!r}" for c in code.co_consts]
+    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
+
+
 def _globals_of(function: Any) -> dict[str, Any]:
     names = _names(function.__code__)
     return {name: function.__globals__[name] for name in sorted(names) if name in function.__globals__}

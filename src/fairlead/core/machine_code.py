@@ -9,13 +9,15 @@ from types import CellType, FunctionType
 from typing import Any
 
 
-def machine_code(signature: Any, **options: Any) -> Callable[[Any], Any]:
+def machine_code(signature: Any, *, kept: bool = True, **options: Any) -> Callable[[Any], Any]:
     """Return a decorator that compiles a function, and keeps the machine code on disk where that is possible.
 
     Parameters
     ----------
     signature
         A numba type.
+    kept : bool
+        Use the disk at all.
     **options
         As `numba.njit` takes them.
     """
@@ -23,7 +25,7 @@ def machine_code(signature: Any, **options: Any) -> Callable[[Any], Any]:
 
     def make(function: Any) -> Any:
         try:
-            return nb.njit(signature, cache=True, nogil=True, **options)(function)
+            return nb.njit(signature, cache=kept, nogil=True, **options)(function)
         except RuntimeError:  # it was typed in and has no file to watch, or no folder for a cache may be written
             return nb.njit(signature, nogil=True, **options)(function)
 

@@ -18,6 +18,8 @@ from fairlead.sdk.scan import BOOK_ROWS, FIELDS, Arguments, Scan, arguments_of, 
 from fairlead.sdk.strategy import Intents, Strategy
 
 _ENGINES_OWN: Final = ("on_start", "on_market_event", "generate_orders", "save_state", "load_state", "event_type")
+_LARGEST: Final = 2**53
+"""The whole numbers up to here are float64 numbers."""
 _HOOKS: Final = ("on_order_update", "on_corporate_action", "on_stop")
 
 
@@ -58,7 +60,7 @@ class KernelStrategy(Strategy):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in (*_ENGINES_OWN, *_HOOKS):
-            if name in vars(cls):
+            if getattr(cls, name) is not getattr(KernelStrategy, name):
                 remedy = "Write `decide`, or derive from Strategy."
                 raise ConfigurationError.of(f"{cls.__name__}.{name}", "not be written for a kernel strategy", name, remedy)
 
@@ -86,8 +88,18 @@ class KernelStrategy(Strategy):
         return _arguments(type(self), tuple(self.required_features()))  # type: ignore[arg-type]  # mypy takes `hash` of a class for that of its instances
 
     def numbers(self) -> FloatArray:
-        """Return the parameters that `decide` reads, shape (parameters,)."""
-        return np.array([float(getattr(self, name)) for name in self.arguments().parameters])
+        """Return the parameters that `decide` reads, shape (parameters,).
+
+        Raises
+        ------
+        ConfigurationError
+            If one is a whole number that a float64 does not hold.
+        """
+        given = {name: getattr(self, name) for name in self.arguments().parameters}
+        for name, value in given.items():
+            if isinstance(value, int) and abs(value) > _LARGEST:
+                raise ConfigurationError.of(f"{type(self).__name__}.{name}", f"be within {_LARGEST:,} of 0", value)
+        return np.array([float(value) for value in given.values()])
 
     def scan(self) -> Scan:
         """Return `decide` compiled into its loop over bars."""
@@ -120,7 +132,7 @@ class KernelStrategy(Strategy):
         net = portfolio.net_exposure if self._arguments.reads_equity else 0.0
         self._scan(
             *(0, 1, self._market, self._values, self._chosen, self._numbers, self._states, portfolio.cash, net, book),
-            *(_NO_SEQUENCE, 0, 0, self._decisions, self._found),
+            *(_NO_SEQUENCE, 0, 0.0, self._decisions, self._found),
         )
         return [self._intent(context.symbols, i) for i in range(int(self._found[-1]))]
 

@@ -37,10 +37,11 @@ _ACCOUNT: Final = {"position": "book[0, c]", "average_price": "book[1, c]", "cas
 _STATE: Final = "state"
 
 # One row of it for each instant, one pass of the inner loop for each symbol with a bar. `net` is the value of what is held
-# where the caller knows it; else it is summed over `sequence`, in the order in which the ledger sums.
+# where the caller knows it; else it is summed over `sequence`, in the order in which the ledger sums. A target that is held
+# already is passed over where `least` is above 0, unless it is less than that: what is no lot closes what a split has left.
 _TEMPLATE: Final = """\
 def scan(
-    first, stop, market, features, chosen, params, states, cash, net, book, sequence, positions, skips, decisions, found
+    first, stop, market, features, chosen, params, states, cash, net, book, sequence, positions, least, decisions, found
 ):
     width = market.shape[1]
 {parameters}
@@ -56,7 +57,7 @@ def scan(
             if kind == 0.0:
                 continue
             bare = stop_loss != stop_loss and take_profit != take_profit
-            if skips and kind == 1.0 and amount == book[0, c] and bare:
+            if least > 0.0 and kind == 1.0 and amount == book[0, c] and bare and (amount == 0.0 or abs(amount) >= least):
                 continue
             decisions[count, 0] = kind
             decisions[count, 1] = amount
@@ -168,7 +169,9 @@ def signature() -> Any:
     number, whole = types.float64, types.int64
     vector, matrix, cube = (types.Array(number, n, "C") for n in (1, 2, 3))
     index = types.Array(whole, 1, "C")
-    return whole(*(whole, whole, cube, cube, index, vector, matrix, number, number, matrix, index, whole, whole, matrix, index))
+    return whole(
+        *(whole, whole, cube, cube, index, vector, matrix, number, number, matrix, index, whole, number, matrix, index)
+    )
 
 
 @cache
@@ -180,19 +183,17 @@ def _compiled(owner: str, decide: Any, arguments: Arguments) -> Scan:
         register_jitable(forceinline=True)(helper)
     for made in (decisions.target_position, decisions.target_weight):
         register_jitable(forceinline=True)(made)
-    identity = sha256_bytes(
-        canonical_json(
-            [
-                kernel_code.code_of(decide, owner),
-                list(map(list, arguments)),
-                machine_code.files_hash(decisions, sys.modules[__name__]),
-            ]
-        ).encode()
-    )
+    kept = kernel_code.has_source(decide)
+    described = [
+        kernel_code.code_of(decide, owner) if kept else [],
+        kernel_code.bytecode_of(decide),
+        list(map(list, arguments)),
+        machine_code.files_hash(decisions, sys.modules[__name__]),
+    ]
     space = {"decide": nb.njit(decide, forceinline=True)}
-    scan = machine_code.placed(_written(arguments), decide, space, identity)
+    scan = machine_code.placed(_written(arguments), decide, space, sha256_bytes(canonical_json(described).encode()))
     try:
-        found: Scan = machine_code.machine_code(signature())(scan)
+        found: Scan = machine_code.machine_code(signature(), kept=kept)(scan)
     except (nb.core.errors.NumbaError, nb.core.errors.UnsupportedBytecodeError) as exc:
         raise not_compiled(owner, decide, str(exc)) from exc
     return found

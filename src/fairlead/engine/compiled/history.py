@@ -70,7 +70,9 @@ class LoadedHistory:
         """Return the arrays with the rules of a strategy that has so much capital and such limits."""
         key = capital, limits.max_position_size, limits.max_leverage
         if key not in self._ruled:
-            self._ruled[key] = self.arrays._replace(rules=_rules(self.plan, capital, limits))
+            self._ruled[key] = self.arrays._replace(
+                rules=_rules(self.plan, capital, limits, float(self.arrays.instruments[:, at.LOT].max()))
+            )
         return self._ruled[key]
 
 
@@ -123,7 +125,7 @@ def _actions(blocks: list[BarBlock], close: FloatArray) -> tuple[list[CorporateA
     return [a for _, _, a in found], [row for row, _, _ in found], [column for _, column, _ in found]
 
 
-def _rules(plan: SessionPlan, capital: float, limits: RiskLimits) -> FloatArray:
+def _rules(plan: SessionPlan, capital: float, limits: RiskLimits, lot: float) -> FloatArray:
     settings = plan.execution
     rules = np.zeros(at.RULES)
     rules[at.PARTICIPATION] = settings.max_bar_participation
@@ -137,6 +139,7 @@ def _rules(plan: SessionPlan, capital: float, limits: RiskLimits) -> FloatArray:
     rules[at.MAX_SIZE] = float("nan") if limits.max_position_size is None else limits.max_position_size
     rules[at.MAX_LEVERAGE] = limits.max_leverage
     rules[at.CAPITAL] = capital
+    rules[at.LARGEST_LOT] = lot
     return rules
 
 

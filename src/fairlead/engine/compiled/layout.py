@@ -183,7 +183,9 @@ FEE_C: Final = 12
 MAX_SIZE: Final = 13
 MAX_LEVERAGE: Final = 14
 CAPITAL: Final = 15
-RULES: Final = 16
+LARGEST_LOT: Final = 16
+"""Of all symbols, in units."""
+RULES: Final = 17
 
 CONSTANT: Final = 0
 BY_VOLUME: Final = 1

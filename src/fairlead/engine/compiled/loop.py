@@ -18,7 +18,7 @@ from fairlead.engine.compiled.orders import cancel_for, end, is_over, list_worki
 from fairlead.engine.compiled.taking import take
 from fairlead.execution import cost_kernels, kernels
 from fairlead.risk import kernels as risk_kernels
-from fairlead.sdk.scan import signature
+from fairlead.sdk import scan as scans
 
 _RARE: Final = frozenset(
     {
@@ -97,10 +97,10 @@ def run(
         stop = row + 1 if b.counts[at.WORKING] > 0 else count
         if action < actions:
             stop = min(stop, h.actions[at.ROW, action])
-        skips = 1 if h.rules[at.MAX_SIZE] != h.rules[at.MAX_SIZE] and market_orders(b) == 0 else 0
+        least = h.rules[at.LARGEST_LOT] if h.rules[at.MAX_SIZE] != h.rules[at.MAX_SIZE] and market_orders(b) == 0 else 0.0
         hit = scan(
             row, stop, h.market, features, chosen, params, states, b.money[at.CASH], 0.0, b.symbols, b.counts[at.COUNTS :],
-            b.counts[at.POSITIONS], skips, b.decisions, b.found,
+            b.counts[at.POSITIONS], least, b.decisions, b.found,
         )  # fmt: skip
         mark(b, h, row, min(hit + 1, stop), closes)
         if hit < stop:
@@ -262,8 +262,8 @@ def compiled_runs() -> Any:
     table, matrix, cube = types.Array(whole, 2, "C"), types.Array(number, 2, "C"), types.Array(number, 3, "C")
     history = types.NamedTuple((cube, table, index, table, vector, matrix, vector), History)
     books = types.NamedTuple((table, matrix, index, vector, matrix, table, matrix, matrix, index), Books)
-    scan = types.FunctionType(signature())
-    identity = machine_code.files_hash(*rooms, layout, sys.modules[__name__])
+    scan = types.FunctionType(scans.signature())
+    identity = machine_code.files_hash(*rooms, layout, scans, sys.modules[__name__])
     made = machine_code.placed(run_many, run_many, globals(), identity)
     signed = whole(scan, history, books, cube, table, matrix, matrix, index, matrix, table, matrix)
     return machine_code.machine_code(signed, _nrt=False)(made)

@@ -19,7 +19,8 @@ from fairlead.engine.compiled.history import LoadedHistory
 from fairlead.engine.compiled.layout import Books
 from fairlead.engine.session import SessionPlan, check_plan
 from fairlead.execution.latency import Latency
-from fairlead.features.plan import Request
+from fairlead.features.feed import check_columns
+from fairlead.features.plan import Request, make_plan
 from fairlead.sdk.kernel_strategy import KernelStrategy
 
 FEATURE_BYTES: Final = 256 * 2**20
@@ -56,6 +57,9 @@ class CompiledRun:
     books: Books | None = None
 
 
+_UNSURE: Final = CompiledRun(np.empty(0, np.int64), np.empty(0), np.empty(0), is_sure=False)
+
+
 class CompiledRuns:
     """Runs of kernel strategies over one history.
 
@@ -71,12 +75,13 @@ class CompiledRuns:
         self.history = LoadedHistory(plan, list(plan.source.blocks(carry=0)))
         self._delays = _Delays(plan, plan.allocations[0].name)
         self._room = _ORDERS
+        self._known: set[_Key] = set()
         self._spare: SimpleQueue[Books] = SimpleQueue()
 
     def run(
         self, strategies: Sequence[KernelStrategy], *, tape: bool = False, threads: int = 1
     ) -> Iterator[tuple[int, CompiledRun]]:
-        """Yield the place of each strategy and its outcome, in order.
+        """Yield the place of each strategy and its outcome; first those of which the event loop has to tell what is wrong.
 
         Parameters
         ----------
@@ -86,22 +91,48 @@ class CompiledRuns:
             Keep what happened, to be played back.
         threads : int
         """
-        done = 0
-        for batch in self._batches(strategies):
+        sound = [place for place, strategy in enumerate(strategies) if self._holds(strategy)]
+        yield from ((place, _UNSURE) for place in sorted({*range(len(strategies))}.difference(sound)))
+        for batch in self._batches([strategies[place] for place in sound]):
+            places, sound = sound[: len(batch)], sound[len(batch) :]
+            yield from zip(places, self._batch(batch, tape=tape, threads=threads), strict=True)
+
+    def _holds(self, strategy: KernelStrategy) -> bool:
+        """Whether what a strategy declares, and with these parameters perhaps it alone, can be had."""
+        try:
+            read = dict(strategy.arguments().features)
+            for label, request in strategy.required_features().items():
+                # The event loop computes what nobody reads, too.
+                key = (*_named(request), read.get(label, ""))
+                if key not in self._known:
+                    planned = make_plan({label: request})
+                    check_columns(planned, self.plan.source.symbols, self.plan.features.side)
+                    planned.asked[label].feature.output_index(key[2])
+                    self._known.add(key)
+            strategy.numbers()
+            strategy.risk_limits.tightened_by(self.plan.allocations[0].limits)
+        except Exception:  # noqa: BLE001  partly the author's code
+            return False
+        return True
+
+    def _batch(self, batch: Sequence[KernelStrategy], *, tape: bool, threads: int) -> Iterator[CompiledRun]:
+        try:
             features, places = self._features(batch, threads)
-            shares = _shares(batch, 1 if tape else max(1, min(_SHARE, -(-len(batch) // (4 * threads)))))
+        except Exception:  # noqa: BLE001  a feature may be a third party's, and raise anything
+            # Which one it was, and of whom, shows when each is alone.
+            alone = (self._batch([strategy], tape=tape, threads=threads) for strategy in batch)
+            yield from chain.from_iterable(alone) if len(batch) > 1 else (_UNSURE,)
+            return
+        shares = _shares(batch, 1 if tape else max(1, min(_SHARE, -(-len(batch) // (4 * threads)))))
 
-            def some(
-                share: list[KernelStrategy], features: FloatArray = features, places: Mapping[_Key, int] = places
-            ) -> list[CompiledRun]:
-                return self._some(share, features, places, tape=tape)
+        def some(share: list[KernelStrategy]) -> list[CompiledRun]:
+            return self._some(share, features, places, tape=tape)
 
-            if threads == 1 or len(shares) == 1:
-                yield from enumerate(chain.from_iterable(map(some, shares)), start=done)
-            else:
-                with ThreadPoolExecutor(threads) as pool:
-                    yield from enumerate(chain.from_iterable(pool.map(some, shares)), start=done)
-            done += len(batch)
+        if threads == 1 or len(shares) == 1:
+            yield from chain.from_iterable(map(some, shares))
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                yield from chain.from_iterable(pool.map(some, shares))
 
     def _some(
         self, strategies: list[KernelStrategy], features: FloatArray, places: Mapping[_Key, int], *, tape: bool

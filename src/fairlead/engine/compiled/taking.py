@@ -28,6 +28,8 @@ _CHANGE = 4
 """Column of the decisions: the signed units that one asks for."""
 _MOST = 1e15
 """Units beyond which whole numbers of them are no longer exact."""
+_FARTHEST = 1e280
+"""A price beyond which the number of ticks may be infinite."""
 
 
 def take(b: Books, h: History, delays: IntArray, row: int) -> None:
@@ -121,7 +123,7 @@ def change_for(b: Books, h: History, decision: FloatArray, column: int, row: int
 
 def exits_fit(amount: float, stop: float, target: float) -> bool:
     """Whether exits are prices on the right sides of each other, of a target that is not 0."""
-    if amount == 0.0 or (stop == stop and not 0.0 < stop < math.inf) or (target == target and not 0.0 < target < math.inf):
+    if amount == 0.0 or (stop == stop and not 0.0 < stop < _FARTHEST) or (target == target and not 0.0 < target < _FARTHEST):
         return False
     side = 1.0 if amount > 0.0 else -1.0
     return stop != stop or target != target or (target - stop) * side > 0.0
