@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fairlead.core.arrays import BoolArray, DayArray, IntArray
+from fairlead.core.time import BarSize
 
 
 class Segments(NamedTuple):
@@ -48,6 +49,17 @@ class SessionCalendar(Protocol):
         ------
         DataError
             If the range is beyond the dates for which the calendar is known.
+        """
+
+    def closing_instants(self, label_ns: IntArray, bar_size: BarSize) -> tuple[IntArray, DayArray]:
+        """Return when each bar becomes known, and its session, as arrays of shape (n,).
+
+        Raises
+        ------
+        ContractError
+            If a label is outside the calendar's sessions.
+        DataError
+            If a label is beyond the dates for which the calendar is known.
         """
 
 

@@ -1,4 +1,4 @@
-"""Longer bars from shorter ones: buckets that count from the opening of their segment and never reach across it (domain 2.4)."""
+"""Longer bars from shorter ones: buckets count from the opening of their segment and never reach across it (domain 2.4)."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def resample_bars(
     Returns
     -------
     frame of the same library
-        ``OPEN, HIGH, LOW, CLOSE, VOLUME``; ``N_M1``, int64: how many minutes of source bars are in the bucket (of a source with a
-        column ``N_M1``: the sum of that); ``PARTIAL``, bool: whether that is fewer than the bucket has.
+        ``OPEN, HIGH, LOW, CLOSE, VOLUME``; ``N_M1``, int64: how many minutes of source bars are in the bucket (of a source with
+        a column ``N_M1``: the sum of that); ``PARTIAL``, bool: whether that is fewer than the bucket has.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def _minutes_given(df: Any, rows: int) -> IntArray | None:
     if MINUTES not in df.columns:
         return None
     try:
-        given = df[MINUTES].to_numpy().astype(np.int64)
+        given: IntArray = df[MINUTES].to_numpy().astype(np.int64)
     except (TypeError, ValueError) as exc:
         raise ContractError.of(MINUTES, "be a column of whole numbers", str(df[MINUTES].dtype)) from exc
     if rows and given.min() < 1:
