@@ -1,13 +1,15 @@
 """The five service levels, by hand: what each measures, on which side of its limit, and what cannot be measured."""
 
 import datetime as dt
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
-from fairlead.contracts import DataQualitySLA, Severity, SLAResult, all_passed
+from fairlead.contracts import DataQualitySLA, Severity, SLAResult, all_passed, assert_valid_daily, assert_valid_intraday
 from fairlead.core.errors import ConfigurationError, ContractError
 from fairlead.core.time import BarSize, date_to_day, to_datetime
 from fairlead.data.calendars import ExchangeCalendar
@@ -217,3 +219,27 @@ def test_thresholds_out_of_range_are_refused(arguments, text):
 def test_a_reference_without_a_zone_is_refused():
     with pytest.raises(ContractError, match="'timestamp' must carry a time zone"):
         DataQualitySLA().check_all(bars("2024-07-01", "2024-07-01"), XNYS, at("2024-07-01T15:00:00").replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", None, 5])
+def test_what_is_no_calendar_is_refused(calendar):
+    df = bars("2024-07-01", "2024-07-01")
+    text = "'calendar' must be a SessionCalendar, was .* Obtain one with"
+    with pytest.raises(ConfigurationError, match=text):
+        DataQualitySLA().check_all(df, calendar)
+    with pytest.raises(ConfigurationError, match=text):
+        assert_valid_intraday(df, calendar, "America/New_York")
+    if calendar is not None:
+        with pytest.raises(ConfigurationError, match=text):
+            assert_valid_daily(df, calendar)
+
+
+def test_the_public_names_are_there_and_load_only_what_is_asked_for():
+    import fairlead.contracts as door
+
+    assert set(dir(door)) == set(door.__all__)
+    assert all(getattr(door, name).__module__.startswith("fairlead.contracts.") for name in door.__all__)
+    with pytest.raises(AttributeError, match="module 'fairlead.contracts' has no attribute 'Nothing'"):
+        _ = door.Nothing
+    light = "import sys, fairlead.contracts.workspace; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", light], check=False).returncode == 0

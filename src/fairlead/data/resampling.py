@@ -105,10 +105,9 @@ def _valid_view(df: Any, calendar: SessionCalendar, tz: str, size: BarSize) -> F
 def _minutes_given(df: Any, rows: int) -> IntArray | None:
     if MINUTES not in df.columns:
         return None
-    try:
-        given: IntArray = df[MINUTES].to_numpy().astype(np.int64)
-    except (TypeError, ValueError) as exc:
-        raise ContractError.of(MINUTES, "be a column of whole numbers", str(df[MINUTES].dtype)) from exc
+    if not _is_whole(df[MINUTES]):
+        raise ContractError.of(MINUTES, "be a column of whole numbers", str(df[MINUTES].dtype))
+    given: IntArray = df[MINUTES].to_numpy().astype(np.int64)
     if rows and given.min() < 1:
         raise ContractError.of(MINUTES, "be 1 or more in every row", int(given.min()))
     return given

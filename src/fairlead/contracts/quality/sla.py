@@ -10,7 +10,7 @@ from fairlead.contracts.frames.reading import CANONICAL, FrameView, view_frame
 from fairlead.contracts.quality.expected import sessions_spanned
 from fairlead.contracts.quality.result import Severity, SLAResult
 from fairlead.contracts.quality.tally import QualityTally
-from fairlead.contracts.sessions import SessionCalendar
+from fairlead.contracts.sessions import SessionCalendar, require_calendar
 from fairlead.core.errors import ConfigurationError, DataError
 from fairlead.core.time import BarSize, date_to_day, format_utc, to_datetime, to_ns
 
@@ -81,7 +81,10 @@ class DataQualitySLA:
         ------
         ContractError
             If `reference_time` has no time zone.
+        ConfigurationError
+            If `calendar` is none.
         """
+        require_calendar(calendar)
         reference = None if reference_time is None else to_ns(reference_time)
         view = view_frame(df)
         reason = _unusable(view)
