@@ -239,7 +239,7 @@ def test_the_public_names_are_there_and_load_only_what_is_asked_for():
 
     assert set(dir(door)) == set(door.__all__)
     assert all(getattr(door, name).__module__.startswith("fairlead.contracts.") for name in door.__all__)
-    with pytest.raises(AttributeError, match="module 'fairlead.contracts' has no attribute 'Nothing'"):
+    with pytest.raises(AttributeError, match=r"module 'fairlead\.contracts' has no attribute 'Nothing'"):
         _ = door.Nothing
     light = "import sys, fairlead.contracts.workspace; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", light], check=False).returncode == 0

@@ -156,7 +156,7 @@ def test_arguments_out_of_range_are_refused_by_name(arguments, text):
     [
         (0, "'N_M1' must be 1 or more in every row, was 0"),
         ("x", "'N_M1' must be a column of whole numbers"),
-        (2.5, "must be a column of whole numbers, was 'float64'"),
+        (2.5, "'N_M1' must be a column of whole numbers, was 'float64'"),
     ],
 )
 def test_a_count_of_minutes_that_is_none_is_refused(values, text):
