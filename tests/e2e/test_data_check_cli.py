@@ -105,6 +105,7 @@ def test_lateness_is_measured_against_a_reference(desk):
         (("prices", "--reference", "2024-01-12T21:05:00"), "'--reference' must be a time with its zone"),
         (("prices", "--start", "soon"), "'--start' must be a date like 2024-01-31, was 'soon'"),
         (("prices", "--start", "2024-01-05", "--end", "2024-01-04"), "'end' must not be before start (2024-01-05)"),
+        (("prices", "--start", "2024-02-01"), "no symbol of dataset 'prices' has bars from 2024-02-01 to the end"),
         (("prices", "--end", "2999-01-04"), "calendar 'XNYS' is known from"),
         (("prices", "--refrence", "x"), "--reference"),
     ],

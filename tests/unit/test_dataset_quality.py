@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from fairlead.contracts import DataQualitySLA
-from fairlead.contracts.quality import QualityRecord, write_records
-from fairlead.core.errors import ConfigurationError, StorageError
+from fairlead.contracts.quality import QualityRecord, check_frame, write_records
+from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound, StorageError
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.time import BarSize, date_to_day
 from fairlead.data.calendars import ExchangeCalendar
@@ -97,8 +97,11 @@ def test_a_range_that_was_asked_for_must_be_there(tmp_path):
     nothing = records(dataset, start=dt.date(2024, 7, 8), end=dt.date(2024, 7, 9))["ACME"]
     assert slas(nothing)["m30_completeness"] == (0.0, False)
     assert (nothing.rows, nothing.passed, len(nothing.gaps)) == (0, False, 2)
+    assert list(records(dataset, start=dt.date(2024, 7, 3))) == ["ACME"]  # the other one has left by then
     with pytest.raises(ConfigurationError, match="'end' must not be before start"):
         records(dataset, start=dt.date(2024, 7, 2), end=dt.date(2024, 7, 1))
+    with pytest.raises(DataNotFound, match="no symbol of dataset 'half' has bars from 2024-07-05 to the end"):
+        records(dataset, start=dt.date(2024, 7, 5))
 
 
 def test_a_jump_is_a_hint_unless_an_action_explains_it(tmp_path):
@@ -145,3 +148,46 @@ def test_a_disk_that_refuses_is_one_clear_error(tmp_path):
     found = records(stored(tmp_path, {"ACME": whole}))
     with pytest.raises(StorageError, match="cannot write"):
         write_records(tmp_path, list(found.values()))
+
+
+def test_a_frame_is_recorded_as_a_dataset_is(tmp_path):
+    whole = frame("2024-06-24", "2024-07-03").drop(index=frame("2024-07-02", "2024-07-02").index[4])
+    stored_record = records(stored(tmp_path, {"ACME": whole}, actions=()))["ACME"]
+    sla = DataQualitySLA(BarSize.M30)
+    assert check_frame(whole, "ACME", XNYS, sla=sla, source="half: made for a test") == stored_record
+    shuffled = check_frame(whole.assign(HIGH=1.0), "ACME", XNYS, sla=sla, run_id="bt_1")
+    assert (shuffled.passed, shuffled.run_id, shuffled.contract.violations[0]["code"]) == (False, "bt_1", "D09")
+    assert shuffled.contract.violations[0]["first_ts"] == "2024-06-24T13:30:00.000000Z"
+
+
+def test_a_daily_frame_is_recorded_too():
+    days = pd.DatetimeIndex(["2024-07-01", "2024-07-02", "2024-07-05"], tz="UTC")
+    df = pd.DataFrame({"OPEN": 1.0, "HIGH": 1.0, "LOW": 1.0, "CLOSE": 1.0, "VOLUME": 1}, index=days)
+    record = check_frame(df, "ACME", XNYS, sla=DataQualitySLA(BarSize.D1))
+    assert slas(record)["d1_completeness"] == (0.75, False)
+    assert record.contract.passed
+    assert record.file_name == "ACME_D1_20240705T200000Z.json"
+
+
+def test_a_frame_that_says_nothing_is_refused():
+    whole = frame("2024-07-01", "2024-07-01")
+    sla = DataQualitySLA(BarSize.M30)
+    with pytest.raises(ContractError, match=r"frame of ACME \(30min\) breaks 1 rule of its contract:\n  - D01"):
+        check_frame(whole.drop(columns="LOW"), "ACME", XNYS, sla=sla)
+    with pytest.raises(ContractError, match="D02"):
+        check_frame([1], "ACME", XNYS, sla=sla)
+    empty = whole.iloc[:0]
+    with pytest.raises(ConfigurationError, match="'start and end' must be given for an empty frame"):
+        check_frame(empty, "ACME", XNYS, sla=sla)
+    record = check_frame(empty, "ACME", XNYS, sla=sla, start=dt.date(2024, 7, 1), end=dt.date(2024, 7, 2))
+    assert (record.rows, record.passed, record.contract.passed, len(record.gaps)) == (0, False, True, 2)
+    assert record.file_name == "ACME_M30_20240702T000000Z.json"
+    with pytest.raises(ConfigurationError, match=r"'end' must not be before start \(2024-07-02\), was '2024-07-01'"):
+        check_frame(whole, "ACME", XNYS, sla=sla, start=dt.date(2024, 7, 2), end=dt.date(2024, 7, 1))
+
+
+def test_stamps_outside_every_session_are_no_bars_of_any():
+    weekend = frame("2024-07-05", "2024-07-05").shift(freq="1D")
+    record = check_frame(weekend, "ACME", XNYS, sla=DataQualitySLA(BarSize.M30))
+    assert (record.passed, record.contract.violations[0]["code"]) == (False, "I02")
+    assert slas(record)["m30_completeness"] == (1.0, True)  # of no session, nothing is missing

@@ -1,5 +1,6 @@
 """Whether data is good enough to act on: service levels, hints, and the record of a check (domain 2.5 to 2.7)."""
 
+from fairlead.contracts.quality.collecting import check_frame
 from fairlead.contracts.quality.feeds import ClockDrift, clock_drift, is_stale
 from fairlead.contracts.quality.record import QualityRecord, write_records
 from fairlead.contracts.quality.result import Severity, SLAResult, all_passed
@@ -12,6 +13,7 @@ __all__ = [
     "SLAResult",
     "Severity",
     "all_passed",
+    "check_frame",
     "clock_drift",
     "is_stale",
     "write_records",

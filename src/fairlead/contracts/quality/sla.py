@@ -19,6 +19,7 @@ NO_NAN: Final = "no_nan_ohlc"
 NO_REPEATS: Final = "no_dupe_index"
 LOOKBACK: Final = "lookback_gap"
 PRICES: Final = CANONICAL[:4]
+NO_ROWS: Final = "there are no rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class DataQualitySLA:
         ContractError
             If `reference_time` has no time zone.
         ConfigurationError
-            If `calendar` is none.
+            If `calendar` is none, or `end` is before `start`, or before the first bar if there is no `start`.
         """
         require_calendar(calendar)
         reference = None if reference_time is None else to_ns(reference_time)
@@ -91,7 +92,7 @@ class DataQualitySLA:
         if view is None or view.label_ns is None or reason:
             return self.unmeasured(reason, reference)
         try:
-            first, last = (0, -1) if view.rows == 0 else sessions_spanned(calendar, view.label_ns, self.bar_size)
+            first, last = sessions_spanned(calendar, view.label_ns, self.bar_size)
             first = first if start is None else date_to_day(start)
             last = last if end is None else date_to_day(end)
             tally = QualityTally(calendar, self.bar_size, first, last, reference_ns=reference)
@@ -103,7 +104,7 @@ class DataQualitySLA:
     def results_of(self, tally: QualityTally) -> dict[str, SLAResult]:
         """Return every level by name, from what was counted."""
         if tally.rows == 0:
-            return self.unmeasured("there are no rows", tally.reference_ns)
+            return self.unmeasured(NO_ROWS, tally.reference_ns)
         asof = tally.asof_ns
         found = [self._completeness(tally, asof), *self._lateness(tally, asof), *self._faults(tally, asof)]
         return {result.sla_name: result for result in found}
@@ -157,6 +158,8 @@ def _unusable(view: FrameView | None) -> str:
         return f"there are no stamps: {view.index_text}"
     if view.missing:
         return "some stamps are missing"
+    if view.rows == 0:
+        return NO_ROWS
     return "" if view.tz == "UTC" else f"the time zone of the index must be UTC, was {view.tz}"
 
 

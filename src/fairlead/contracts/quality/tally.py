@@ -10,6 +10,7 @@ from fairlead.contracts.frames.checks import repeated
 from fairlead.contracts.quality.expected import ExpectedBars, bars_between, bars_of_sessions
 from fairlead.contracts.sessions import SessionCalendar
 from fairlead.core.arrays import FloatArray, IntArray
+from fairlead.core.errors import ConfigurationError
 from fairlead.core.time import NS_PER_MINUTE, BarSize, day_to_date, format_utc
 
 
@@ -33,20 +34,26 @@ class QualityTally:
         Cells of open, high, low and close that are no finite number; None if a column was missing.
     repeats : int
         Rows whose stamp an earlier row has too.
-    first_ns, last_ns : int or None
-        The first and the last stamp.
+    last_ns : int or None
+        The last stamp.
+
+    Raises
+    ------
+    ConfigurationError
+        If the range ends before it starts.
     """
 
     def __init__(
         self, calendar: SessionCalendar, bar_size: BarSize, first_day: int, last_day: int, *, reference_ns: int | None = None
     ) -> None:
+        if last_day < first_day:
+            raise ConfigurationError.of("end", f"not be before start ({day_to_date(first_day)})", str(day_to_date(last_day)))
         self.calendar = calendar
         self.bar_size = bar_size
         self.first_day, self.last_day = first_day, last_day
         self.reference_ns = reference_ns
         self.rows = self.expected = self.present = self.repeats = 0
         self.bad_cells: int | None = 0
-        self.first_ns: int | None = None
         self.last_ns: int | None = None
         self._next_day = first_day
         self._absent: list[ExpectedBars] = []
@@ -72,8 +79,7 @@ class QualityTally:
         elif self.bad_cells is not None:
             self.bad_cells += sum(int(np.count_nonzero(~np.isfinite(column))) for column in prices)
         if len(label_ns):
-            first, last = int(label_ns.min()), int(label_ns.max())
-            self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
+            last = int(label_ns.max())
             self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
         self._expect(label_ns, min(through_day, self.last_day))
 
