@@ -328,7 +328,8 @@ def test_data_check_passes_good_files_and_refuses_changed_ones(desk):
     """A file that differs from its hash is an error; a bar that breaks a rule is a finding."""
     fairlead("data", "import", "ACME.csv", "-d", "prices", "-b", "1d", cwd=desk)
     good = fairlead("data", "check", "prices", cwd=desk)
-    assert (good.code, good.out) == (0, "ok 1 files match their hashes, 8 bars pass every rule.\n")
+    assert good.code == 0
+    assert good.out.startswith("ok 1 files match their hashes, 8 bars pass every rule.\n")
     assert fairlead("data", "check", "prices", "--json", cwd=desk).json["passed"] is True
     file = desk / "artifacts/data/bars/prices/1d/year=2024/month=01/bars.parquet"
     file.write_bytes(file.read_bytes() + b"x")

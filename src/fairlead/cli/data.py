@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from fairlead.cli.console import (
-    EXIT_RUN_FAILED,
     SYNTHETIC,
     JsonFlag,
     WorkspaceOption,
@@ -23,7 +22,8 @@ from fairlead.cli.console import (
     say,
     workspace_of,
 )
-from fairlead.cli.data_pack import DatasetArgument, WhichBarSizeOption, pack
+from fairlead.cli.data_check import brief, check
+from fairlead.cli.data_pack import pack
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -120,7 +120,7 @@ def import_(
             replace=replace,
         )
     if json:
-        print_json({**_brief(manifest), "rows_in": result.rows_in, "rows_ok": result.rows_ok})
+        print_json({**brief(manifest), "rows_in": result.rows_in, "rows_ok": result.rows_ok})
         return
     say(
         "[green]ok[/] {ok} of {all} rows into dataset [bold]{name}[/], which holds {rows}",
@@ -146,7 +146,7 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
     folder = workspace_of(workspace)
     manifests = store_of(folder).datasets()
     if json:
-        print_json([_brief(m) for m in manifests])
+        print_json([brief(m) for m in manifests])
         return
     if not manifests:
         commands = "[bold]fairlead data import[/], [bold]fairlead data synth[/] or [bold]fairlead demo[/]"
@@ -172,46 +172,7 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
     print_table("", columns, rows, right=("Symbols", "Rows", *shown), whole=("Dataset", "Bars", "Calendar", "Hash"))
 
 
-@app.command("check")
-def check(
-    dataset: DatasetArgument,
-    *,
-    bar_size: WhichBarSizeOption = None,
-    workspace: WorkspaceOption = None,
-    json: JsonFlag = False,
-) -> None:
-    """Compare a dataset's files with their hashes and its bars with the rules; exit 1 if a rule is broken.
-
-    Example: fairlead data check us_equities
-    """
-    from fairlead.data.checking import check_dataset
-    from fairlead.data.opening import store_of
-
-    opened = store_of(workspace_of(workspace)).open(dataset, bar_size)
-    with progress("check", len(opened.manifest.files), quiet=json) as tell:
-        checks = list(check_dataset(opened, tell))
-    broken = [c for c in checks if c.violations]
-    if json:
-        print_json(
-            {
-                **_brief(opened.manifest),
-                "passed": not broken,
-                "violations": [
-                    {"symbol": c.symbol, "month": c.month, "code": v.code, "message": v.message, "count": v.count}
-                    for c in broken
-                    for v in c.violations
-                ],
-            }
-        )
-    elif broken:
-        rows = [(c.symbol, c.month, v.code, v.count, v.message) for c in broken for v in c.violations]
-        print_table(f"{dataset}: rules broken", ("Symbol", "Month", "Code", "Count", "What"), rows, right=("Count",))
-    else:
-        bars, files = sum(c.bars for c in checks), len(opened.manifest.files)
-        label = f"{SYNTHETIC} " if opened.manifest.synthetic else ""
-        say(f"{label}[green]ok[/] {files} files match their hashes, {bars:,} bars pass every rule.")
-    if broken:
-        raise typer.Exit(EXIT_RUN_FAILED)
+app.command("check")(check)
 
 
 @app.command("synth")
@@ -251,7 +212,7 @@ def synth(
     with progress("generate", months_of(settings), quiet=json) as tell:
         manifest = generate_dataset(store, dataset, settings, replace=replace, progress=tell)
     if json:
-        print_json(_brief(manifest))
+        print_json(brief(manifest))
         return
     names = [span.symbol for span in manifest.symbols]
     shown = ", ".join(names if len(names) <= _SHOWN_SYMBOLS else [*names[:2], "...", names[-1]])
@@ -348,8 +309,3 @@ def _name(manifest: BarManifest) -> Text:
     return (
         Text.assemble(("SYNTHETIC", "black on yellow"), " ", manifest.dataset) if manifest.synthetic else Text(manifest.dataset)
     )
-
-
-def _brief(manifest: BarManifest) -> dict[str, Any]:
-    brief = manifest.model_dump(mode="json", exclude={"files"})
-    return {**brief, "symbols": [span["symbol"] for span in brief["symbols"]]}

@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from fairlead.core.arrays import BoolArray, DayArray, IntArray
+from fairlead.core.errors import ConfigurationError
+from fairlead.core.time import BarSize
 
 
 class Segments(NamedTuple):
@@ -49,6 +51,30 @@ class SessionCalendar(Protocol):
         DataError
             If the range is beyond the dates for which the calendar is known.
         """
+
+    def closing_instants(self, label_ns: IntArray, bar_size: BarSize) -> tuple[IntArray, DayArray]:
+        """Return when each bar becomes known, and its session, as arrays of shape (n,).
+
+        Raises
+        ------
+        ContractError
+            If a label is outside the calendar's sessions.
+        DataError
+            If a label is beyond the dates for which the calendar is known.
+        """
+
+
+def require_calendar(calendar: object) -> None:
+    """Refuse what is not a calendar of this house, such as its name or another library's calendar.
+
+    Raises
+    ------
+    ConfigurationError
+        Saying where to obtain one.
+    """
+    if not hasattr(calendar, "segments_between"):
+        remedy = "Obtain one with fairlead.data.calendars.ExchangeCalendar.get('XNYS')."
+        raise ConfigurationError.of("calendar", "be a SessionCalendar", calendar, remedy)
 
 
 def find_segment(segments: Segments, label_ns: IntArray) -> tuple[BoolArray, IntArray]:

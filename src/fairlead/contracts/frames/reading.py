@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -59,6 +60,11 @@ def view_frame(frame: Any) -> FrameView | None:
     return _view_polars(frame) if library == "polars" else None
 
 
+def stamp_column(columns: Sequence[str]) -> str | None:
+    """Return the column in which a polars frame keeps its stamps, None if it has none."""
+    return next((name for stamp in STAMP_NAMES for name in columns if name.lower() == stamp), None)
+
+
 def _view_pandas(frame: Any) -> FrameView:
     index = frame.index
     columns = tuple(str(name) for name in frame.columns)
@@ -82,7 +88,7 @@ def _view_pandas(frame: Any) -> FrameView:
 
 def _view_polars(frame: Any) -> FrameView:
     view = FrameView(tuple(frame.columns), frame.height, None, None)
-    name = next((c for stamp in STAMP_NAMES for c in frame.columns if c.lower() == stamp), None)
+    name = stamp_column(frame.columns)
     if name is None:
         view.index_text = f"there is no column named {', '.join(STAMP_NAMES[:-1])} or {STAMP_NAMES[-1]}"
     else:

@@ -21,7 +21,7 @@ from fairlead.contracts.frames.checks import (
 )
 from fairlead.contracts.frames.reading import CANONICAL, FrameView, view_frame
 from fairlead.contracts.frames.violation import RULES, Violation, contract_error
-from fairlead.contracts.sessions import SessionCalendar
+from fairlead.contracts.sessions import SessionCalendar, require_calendar
 from fairlead.core.arrays import BoolArray, IntArray
 from fairlead.core.errors import FairleadError
 from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, BarSize, format_utc, to_datetime
@@ -51,6 +51,8 @@ class DailyFrameSpec:
         calendar : SessionCalendar, optional
             Whose sessions the stamps must be (D11); without one, D11 is not checked.
         """
+        if calendar is not None:
+            require_calendar(calendar)
         view = view_frame(df)
         found = _base_violations(view, df, allow_nonpositive=self.allow_nonpositive)
         if view is not None and calendar is not None and _has_utc_stamps(view):
@@ -93,6 +95,7 @@ class IntradayFrameSpec:
         tz : str
             IANA zone in which messages repeat the stamps, e.g. ``America/New_York``; the stamps themselves must be UTC.
         """
+        require_calendar(calendar)
         view = view_frame(df)
         show = _stamp_text(tz)
         found = _base_violations(view, df, allow_nonpositive=self.allow_nonpositive, show=show)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fairlead.core.errors import ContractError
+from fairlead.core.time import format_utc, to_ns
 
 RULES: Final = {
     "D01": ("missing_columns", "the columns OPEN, HIGH, LOW, CLOSE and VOLUME must be present, once each"),
@@ -60,6 +61,11 @@ class Violation:
     def name(self) -> str:
         """The rule's name, e.g. ``"duplicates"``."""
         return RULES[self.code][0]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the finding as plain data."""
+        first = None if self.first_ts is None else format_utc(to_ns(self.first_ts))
+        return {"code": self.code, "name": self.name, "message": self.message, "count": self.count, "first_ts": first}
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}: {self.message}"
