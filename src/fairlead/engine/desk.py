@@ -26,6 +26,7 @@ from fairlead.data.ticks import TickSource
 from fairlead.engine.accounts import Accounts, Charge
 from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.straight import StraightWay
 from fairlead.execution.fidelity import open_execution
 from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
@@ -105,6 +106,11 @@ class OrderDesk:
             session_close=session_close,
             afford=self._afford if accounts is not None else None,
         )
+        self._straight = (
+            StraightWay(self._maker, instruments, self.gone, self.orders, self.execution.submit, self.hear)
+            if accounts is None
+            else None
+        )
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take in the strategies whose orders pass here."""
@@ -130,6 +136,10 @@ class OrderDesk:
         rest in the strategy's own order.
         """
         now = self._cursor.known_ns
+        straight = self._straight
+        if straight is not None and intents and not self.execution.working and not self._children:
+            if straight.take(runner, intents, now):
+                return
         wanted: list[OrderIntent] = []
         for intent in intents:
             if isinstance(intent, OrderIntent):
@@ -431,7 +441,8 @@ class OrderDesk:
         runner = self._runners[order.strategy]
         if fill is not None:
             self.fills.append(fill)
-            runner.ledger.apply(fill)
+            quantity = fill.quantity if fill.side is _BUY else -fill.quantity
+            runner.ledger.book(fill.symbol, quantity, fill.price, fill.commission)
             if self._accounts is not None:
                 self._accounts.book(runner, fill)
             changed = self._ledger_changed

@@ -10,6 +10,7 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill, make_fill
+from fairlead.core.grid import floor_quantity
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
 from fairlead.core.orders import TERMINAL, Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
@@ -45,6 +46,7 @@ _SELL: Final = Side.SELL
 _LIMIT: Final = OrderType.LIMIT
 _STOP_LIMIT: Final = OrderType.STOP_LIMIT
 _TRAILING: Final = OrderType.TRAILING_STOP
+_ORDINALS: Final = tuple(map(str, range(16)))
 _CANCEL: Final = LatencyKind.CANCEL
 _REPLACE: Final = LatencyKind.REPLACE
 
@@ -96,6 +98,8 @@ class Venue(ABC):
         self._settings = settings
         self._pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
         self.costs = ExecutionCosts(settings.slippage.build(), settings.commission.build())
+        # Bound once, for costs that look at nothing but the execution.
+        self._flat_slippage, self._plain_charge = self.costs.flat_slippage, self.costs.plain_charge
         self._participation = settings.max_bar_participation
         self._slip_limits = settings.slippage_on_limits
         self._instruments = instruments
@@ -266,21 +270,29 @@ class Venue(ABC):
     def _trade(self, order: Order, found: FillPrice, free: float, block: BarBlock, row: int, now: int) -> float:
         """Let an order take what it may of `free` units at a price, and return what it took."""
         instrument, in_force = self._instruments[order.symbol], order.time_in_force
-        quantity = min(order.quantity - order.filled_quantity, instrument.floor_quantity(free) if free > 0.0 else 0.0)
+        quantity = min(order.quantity - order.filled_quantity, floor_quantity(free, instrument.lot_step) if free > 0.0 else 0.0)
         if order.reduce_only or in_force is _FOK:
             quantity = self._room(order, quantity, now)
             if order.is_terminal:
                 return 0.0
         paid = 0.0
         ideal = found.price
-        slip = self._slip(order, quantity, ideal, block, row) if quantity > 0.0 else None
+        slip = None
+        if quantity > 0.0:
+            slip = self._flat_slippage
+            if slip is None or not self._slip_limits:
+                slip = self._slip(order, quantity, ideal, block, row)
         if slip is not None:
             price = slipped(1 if order.side is _BUY else -1, ideal, slip)
             cells = block.cells
             session = cells.session[row]
             paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
             if paid > 0.0:
-                commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
+                plain = self._plain_charge
+                if plain is None:
+                    commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
+                else:
+                    commission = plain(paid, price, instrument.multiplier, order.executed, order.commission)
                 self._fill(order, paid, ideal, price, commission, now, cells.label_ns[row])
                 if self._families.used:
                     self._react(order, paid, spark_of(order, found), now, session)
@@ -325,7 +337,7 @@ class Venue(ABC):
         update = order.record_fill(quantity, price, commission, now)
         fill = make_fill(
             (
-                str(order.update_count),
+                _ORDINALS[count] if (count := order.update_count) < len(_ORDINALS) else str(count),
                 order.order_id,
                 order.strategy,
                 order.symbol,
@@ -340,15 +352,16 @@ class Venue(ABC):
             )
         )
         if order.status in TERMINAL:
-            self._remove(order)
+            del self.working[order.order_id]
+            if self._pricer.trailing:
+                self._pricer.forget(order)
         hear = self._hear
         hear(order, update, fill)
 
     def _slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
         if not self._slip_limits and (order.order_type is _LIMIT or order.order_type is _STOP_LIMIT):
             return 0.0
-        flat = self.costs.flat_slippage
-        return self.costs.slip(order, quantity, price, block, row) if flat is None else flat
+        return self.costs.slip(order, quantity, price, block, row)
 
     def _has_expired(self, order: Order, now: int, session: int) -> bool:
         if order.expires_ns is not None and now > order.expires_ns:
