@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from fairlead.core.exits import Exits
 from fairlead.core.identity import idempotency_key, order_id
 from fairlead.core.instruments import Instrument
-from fairlead.core.intents import Exits, OrderIntent
+from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import Order, OrderRole, OrderType, Side, TimeInForce
 from fairlead.core.time import to_ns
 from fairlead.execution.pricing import on_tick
