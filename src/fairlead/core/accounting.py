@@ -43,9 +43,9 @@ def execute(
     after = held + signed_quantity
     # Compared by hand: three calls of `max` would be half of what an execution costs.
     size, traded, most = abs(held), abs(signed_quantity), abs(after)
-    if size > most:
+    if size > most:  # noqa: PLR1730
         most = size
-    if largest > most:
+    if largest > most:  # noqa: PLR1730
         most = largest
     if is_dust(after, most):
         after = most = 0.0
@@ -54,7 +54,7 @@ def execute(
     if held == 0.0 or (held > 0) == (signed_quantity > 0):
         cost = (average * size + price * traded) / abs(held + signed_quantity)
     else:
-        closed = size if size < traded else traded
+        closed = size if size < traded else traded  # noqa: FURB136
         sign = 1.0 if held > 0 else -1.0
         realised = (price - average) * closed * multiplier * sign
         if after == 0.0:

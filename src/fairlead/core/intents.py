@@ -337,7 +337,7 @@ _set: Final = object.__setattr__
 def _at_market(
     cls: type[OrderIntent], symbol: str, amount: float, kind: AmountKind, tag: str, in_force: TimeInForce = _DAY
 ) -> OrderIntent:
-    # What most orders are: of all that the constructor asks, only the symbol and the amount can be wrong. If they are, it says so.
+    # Of all that the constructor asks, only symbol and amount can be wrong with most orders. If they are, it says so.
     symbol = check_symbol(symbol)
     if cls is not OrderIntent or not math.isfinite(amount) or not (amount or kind in _TARGETS) or in_force is _GTD:
         return cls(symbol=symbol, amount=amount, amount_kind=kind, time_in_force=in_force, tag=tag)

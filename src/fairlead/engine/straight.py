@@ -1,8 +1,8 @@
 """The straight way from an intent to a working order, for market orders with nothing around them.
 
 Most orders of most runs are such. What the desk asks about every order has one answer for all of them: nothing works that could
-get in the way, no symbol comes twice, and there is no price, no family and no account to look at. So they are sized, checked and
-sent in one go, by the rules of `fairlead.risk` and in the order of the desk. Whatever else comes up is left to the desk.
+get in the way, no symbol comes twice, and there is no price, no family and no account to look at. So they are sized, checked
+and sent in one go, by the rules of `fairlead.risk` and in the order of the desk. Whatever else comes up is left to the desk.
 """
 
 from __future__ import annotations

@@ -89,10 +89,7 @@ def market_units(
 
 
 def _explicit(kind: AmountKind, amount: float, instrument: Instrument, price: float) -> float:
-    if kind is _QUANTITY:
-        units = floor_quantity(amount, instrument.lot_step)
-    else:
-        units = units_for(amount, price, instrument)
+    units = floor_quantity(amount, instrument.lot_step) if kind is _QUANTITY else units_for(amount, price, instrument)
     # Raising a too small order to the minimum would break the budget it was computed from.
     return math.copysign(units, amount) if units >= instrument.min_quantity else 0.0
 
