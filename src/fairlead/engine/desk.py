@@ -107,7 +107,7 @@ class OrderDesk:
             afford=self._afford if accounts is not None else None,
         )
         self._straight = (
-            StraightWay(self._maker, instruments, self.gone, self.orders, self.execution.submit, self.hear)
+            StraightWay(cursor, self._maker, instruments, self.gone, self.orders, self.execution.submit, self.hear)
             if accounts is None
             else None
         )

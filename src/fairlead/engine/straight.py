@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
 
+from fairlead.core.bars import Cursor
 from fairlead.core.errors import ContractError
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id
@@ -40,6 +41,8 @@ class StraightWay:
 
     Parameters
     ----------
+    cursor : Cursor
+        Where the run stands.
     maker : OrderMaker
     instruments : mapping of symbol to Instrument
     gone : mapping of str to str
@@ -54,6 +57,7 @@ class StraightWay:
 
     def __init__(
         self,
+        cursor: Cursor,
         maker: OrderMaker,
         instruments: Mapping[str, Instrument],
         gone: Mapping[str, str],
@@ -61,6 +65,7 @@ class StraightWay:
         submit: Callable[[Order], None],
         hear: Callable[[Order, OrderUpdate, Fill | None], None],
     ) -> None:
+        self._cursor = cursor
         self._maker = maker
         self._instruments = instruments
         self._gone = gone
@@ -109,7 +114,9 @@ class StraightWay:
     def _sized(self, runner: StrategyRunner, intents: Sequence[Intent], equity: float) -> list[_Sized] | None:
         """Return what is to be ordered; None if it is not for this way."""
         instruments, gone, size = self._instruments, self._gone, runner.limits.max_position_size
-        positions, marks = runner.ledger.positions, runner.ledger.marks
+        positions, cursor = runner.ledger.positions, self._cursor
+        # Read from the row itself: the view of the ledger finds row and column anew for every price.
+        row, mark, columns = cursor.row, cursor.block.cells.mark, cursor.block.columns
         seen: set[str] = set()
         batch: list[_Sized] = []
         for intent in intents:
@@ -120,7 +127,7 @@ class StraightWay:
             if instrument is None or symbol in gone or symbol in seen:
                 return None
             seen.add(symbol)
-            price = marks[symbol]
+            price = mark[row, columns[symbol]]
             if not price > 0.0:
                 return None
             position = positions.get(symbol)
