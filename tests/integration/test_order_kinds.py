@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead.core.errors import ContractError
-from fairlead.core.intents import Exits
+from fairlead.core.exits import Exits
 from fairlead.sdk import CancelIntent, OrderIntent, ReplaceIntent, TimeInForce, one_cancels_other
 from support_sessions import Scripted, days, free, minutes, run
 

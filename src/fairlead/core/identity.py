@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 import zlib
 from functools import lru_cache
@@ -12,6 +11,12 @@ import numpy as np
 
 from fairlead.core.errors import ContractError
 from fairlead.core.time import NS_PER_SECOND, day_to_date
+
+try:
+    # Python's own: for a text as short as an order's name, OpenSSL takes longer to begin than to hash.
+    from _sha1 import sha1  # type: ignore[import-not-found]
+except ImportError:
+    from hashlib import sha1
 
 _ORDER_NAME: Final = uuid.NAMESPACE_URL.bytes + b"order|"
 # Of the digit that holds the variant, the two upper bits are fixed and the two lower ones kept.
@@ -30,7 +35,8 @@ def short_hash(*fields: str) -> str:
     text = "|".join(fields)
     if text.count("|") != len(fields) - 1:
         raise ContractError.of("identifier fields", "not contain '|'", fields)
-    return hashlib.sha1(text.encode()).hexdigest()[:16]  # noqa: S324  an identifier, not a signature
+    hashed: str = sha1(text.encode()).hexdigest()  # noqa: S324  an identifier, not a signature
+    return hashed[:16]
 
 
 def idempotency_key(run_id: str, strategy: str, version: str, symbol: str, side: str, group_id: str = "") -> str:
@@ -41,7 +47,7 @@ def idempotency_key(run_id: str, strategy: str, version: str, symbol: str, side:
 def order_id(key: str) -> str:
     """Return the UUID of the order with this idempotency key."""
     # uuid5 by hand: the library's object costs four times as much, and a run makes one per order.
-    digest = hashlib.sha1(_ORDER_NAME + key.encode()).hexdigest()  # noqa: S324  as RFC 9562 asks
+    digest = sha1(_ORDER_NAME + key.encode()).hexdigest()  # noqa: S324  as RFC 9562 asks
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 

@@ -5,59 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import math
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from fairlead.core.errors import ContractError
+from fairlead.core.exits import Exits, check_trail
 from fairlead.core.instruments import check_symbol
 from fairlead.core.orders import AmountKind, OrderType, TimeInForce
 from fairlead.core.time import to_ns
 
-_TARGETS: Final = frozenset({AmountKind.TARGET_POSITION, AmountKind.TARGET_WEIGHT})
+_QUANTITY: Final = AmountKind.QUANTITY
+_TARGET_POSITION: Final = AmountKind.TARGET_POSITION
+_TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
+_TARGETS: Final = frozenset({_TARGET_POSITION, _TARGET_WEIGHT})
 _WITH_LIMIT: Final = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _WITH_STOP: Final = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _IN_AUCTIONS: Final = frozenset({OrderType.MARKET, OrderType.LIMIT})
 _OPG: Final = TimeInForce.OPG
 _CLS: Final = TimeInForce.CLS
 _GTD: Final = TimeInForce.GTD
+_DAY: Final = TimeInForce.DAY
 _MARKET: Final = OrderType.MARKET
 _TRAILING: Final = OrderType.TRAILING_STOP
-
-
-@dataclass(frozen=True, slots=True)
-class Exits:
-    """The protection of a bracket; see `OrderIntent.with_exits`."""
-
-    take_profit: float | None = None
-    stop_loss: float | None = None
-    trail_amount: float | None = None
-    trail_percent: float | None = None
-
-    def __post_init__(self) -> None:
-        given = (self.take_profit, self.stop_loss, self.trail_amount, self.trail_percent)
-        if all(price is None for price in given):
-            raise ContractError.of("exits", "have a take_profit, a stop_loss or a trail", None)
-        for name, price in zip(("take_profit", "stop_loss"), given, strict=False):
-            if price is not None and not (math.isfinite(price) and price > 0):
-                raise ContractError.of(name, "be a finite price above 0", price)
-        if self.trail_amount is not None or self.trail_percent is not None:
-            _check_trail("exits", _TRAILING, self.trail_amount, self.trail_percent)
-
-    def check(self, symbol: str, sign: int, entry: float | None) -> None:
-        """Refuse exits on the wrong side of each other or of the entry (domain rule 4.1).
-
-        Parameters
-        ----------
-        sign : int
-            +1 for a buy, -1 for a sell.
-        entry : float, optional
-            Stop or limit price of the entry; None for a market order.
-        """
-        stop, target = self.stop_loss, self.take_profit
-        levels = [level for level in (stop, entry, target) if level is not None]
-        if any((b - a) * sign <= 0 for a, b in pairwise(levels)):
-            rule = "have stop_loss < entry < take_profit" if sign > 0 else "have take_profit < entry < stop_loss"
-            raise ContractError.of(f"{symbol} exits", rule, (stop, entry, target))
 
 
 @dataclass(frozen=True, kw_only=True, init=False)
@@ -162,7 +130,7 @@ class OrderIntent:
         if expires_at is not None:
             to_ns(expires_at)
         if order_type is _TRAILING or trail_amount is not None or trail_percent is not None:
-            _check_trail(f"{symbol} {order_type}", order_type, trail_amount, trail_percent)
+            check_trail(f"{symbol} {order_type}", order_type, trail_amount, trail_percent)
         if (time_in_force is _OPG or time_in_force is _CLS) and order_type not in _IN_AUCTIONS:
             raise ContractError.of(f"{symbol} {time_in_force} order", "be a market or limit order", order_type)
         if exits is not None or followers:
@@ -228,7 +196,7 @@ class OrderIntent:
         cls, symbol: str, quantity: float, *, time_in_force: TimeInForce = TimeInForce.DAY, tag: str = ""
     ) -> OrderIntent:
         """Buy (`quantity` > 0) or sell (< 0) at the next price."""
-        return cls(symbol=symbol, amount=quantity, time_in_force=time_in_force, tag=tag)
+        return _at_market(cls, symbol, quantity, _QUANTITY, tag, time_in_force)
 
     @classmethod
     def limit(
@@ -347,17 +315,38 @@ class OrderIntent:
     @classmethod
     def notional(cls, symbol: str, amount: float, *, tag: str = "") -> OrderIntent:
         """Buy (> 0) or sell (< 0) for `amount` of currency at the next price."""
-        return cls(symbol=symbol, amount=amount, amount_kind=AmountKind.NOTIONAL, tag=tag)
+        return _at_market(cls, symbol, amount, AmountKind.NOTIONAL, tag)
 
     @classmethod
     def target_position(cls, symbol: str, quantity: float, *, tag: str = "") -> OrderIntent:
         """Trade to a signed position of `quantity` units at the next price."""
-        return cls(symbol=symbol, amount=quantity, amount_kind=AmountKind.TARGET_POSITION, tag=tag)
+        return _at_market(cls, symbol, quantity, _TARGET_POSITION, tag)
 
     @classmethod
     def target_weight(cls, symbol: str, weight: float, *, tag: str = "") -> OrderIntent:
         """Trade to a signed share of equity: 0.5 is half of it, long."""
-        return cls(symbol=symbol, amount=weight, amount_kind=AmountKind.TARGET_WEIGHT, tag=tag)
+        return _at_market(cls, symbol, weight, _TARGET_WEIGHT, tag)
+
+
+# The fields of a plain market order, in their order and with their defaults, as the constructor sets them.
+_PLAIN: Final[dict[str, Any]] = vars(OrderIntent(symbol="A", amount=1.0))
+_new: Final = object.__new__
+_set: Final = object.__setattr__
+
+
+def _at_market(
+    cls: type[OrderIntent], symbol: str, amount: float, kind: AmountKind, tag: str, in_force: TimeInForce = _DAY
+) -> OrderIntent:
+    # Of all that the constructor asks, only symbol and amount can be wrong with most orders. If they are, it says so.
+    symbol = check_symbol(symbol)
+    if cls is not OrderIntent or not math.isfinite(amount) or not (amount or kind in _TARGETS) or in_force is _GTD:
+        return cls(symbol=symbol, amount=amount, amount_kind=kind, time_in_force=in_force, tag=tag)
+    fields = _PLAIN.copy()
+    fields["symbol"], fields["amount"], fields["amount_kind"] = symbol, amount, kind
+    fields["time_in_force"], fields["tag"] = in_force, tag
+    intent = _new(OrderIntent)
+    _set(intent, "__dict__", fields)
+    return intent
 
 
 def _check_price(intent: OrderIntent, name: str, price: float | None, *, wanted: bool) -> None:
@@ -432,13 +421,3 @@ def _check_stop_limit(intent: OrderIntent, stop: float, limit: float) -> None:
     if (limit - stop) * intent.amount < 0:
         rule = "be at least the stop of a buy" if intent.amount > 0 else "be at most the stop of a sell"
         raise ContractError.of(f"{intent.symbol} limit_price of a stop-limit order", rule, (stop, limit))
-
-
-def _check_trail(where: str, kind: OrderType, amount: float | None, percent: float | None) -> None:
-    if kind is not _TRAILING:
-        raise ContractError.of(where, "have a trail only as a trailing stop", (amount, percent))
-    if (amount is None) == (percent is None):
-        raise ContractError.of(where, "have a trail in currency or in percent, one of them", (amount, percent))
-    distance = amount if amount is not None else percent
-    if distance is None or not (math.isfinite(distance) and distance > 0) or (percent is not None and percent >= 100):
-        raise ContractError.of(where, "have a trail above 0, and below 100 in percent", distance)

@@ -104,18 +104,29 @@ class Portfolio:
         self.financing = 0.0
 
     def apply(self, fill: Fill) -> PositionChange:
-        """Book an execution: cash, position, realised profit and commission move together."""
-        symbol, price, commission = fill.symbol, fill.price, fill.commission
+        """Book an execution and return what it did to the position."""
+        symbol = fill.symbol
+        before = self.quantity(symbol)
+        realised = self.book(symbol, fill.signed_quantity, fill.price, fill.commission)
+        position = self.positions[symbol]
+        return make_change((symbol, fill.ts_ns, before, position.quantity, position.average_price, realised))
+
+    def book(self, symbol: str, signed_quantity: float, price: float, commission: float) -> float:
+        """Book an execution: cash, position, realised profit and commission move together.
+
+        Returns
+        -------
+        float
+            Realised profit, in currency.
+        """
         position = self.positions.get(symbol)
         if position is None:
             position = self.positions[symbol] = Position(symbol, self.multipliers.get(symbol, 1.0))
-        before = position.quantity
-        signed = fill.signed_quantity
-        realised = position.trade(signed, price)
-        self.cash -= signed * price * position.multiplier + commission
+        realised = position.trade(signed_quantity, price)
+        self.cash -= signed_quantity * price * position.multiplier + commission
         self.realised_pnl += realised
         self.commissions += commission
-        return make_change((symbol, fill.ts_ns, before, position.quantity, position.average_price, realised))
+        return realised
 
     def apply_split(self, symbol: str, ratio: float, ts_ns: int) -> PositionChange | None:
         """Scale a position by a split; None if there is no position."""

@@ -7,7 +7,6 @@ from itertools import takewhile
 from typing import Final, TypeAlias
 
 from fairlead.core.bars import Cursor
-from fairlead.core.errors import ContractError
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id
 from fairlead.core.instruments import Instrument
@@ -24,15 +23,16 @@ from fairlead.core.orders import (
 )
 from fairlead.data.ticks import TickSource
 from fairlead.engine.accounts import Accounts, Charge
+from fairlead.engine.amounts import Amounts, is_target
 from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.straight import StraightWay
 from fairlead.execution.fidelity import open_execution
 from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.venue import Venue
 from fairlead.risk.pretrade import ProjectedExposure, Rejection, check_order
-from fairlead.risk.sizing import size_intent
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _REJECTED: Final = OrderStatus.REJECTED
@@ -85,6 +85,7 @@ class OrderDesk:
         self.fills: list[Fill] = []
         self.gone: dict[str, str] = {}
         self._maker = OrderMaker(run_id, instruments)
+        self._amounts = Amounts(instruments)
         self._cursor = cursor
         self._instruments = instruments
         self._ledger_changed = ledger_changed
@@ -104,6 +105,11 @@ class OrderDesk:
             one_bar_sessions=one_bar_sessions,
             session_close=session_close,
             afford=self._afford if accounts is not None else None,
+        )
+        self._straight = (
+            StraightWay(cursor, self._maker, instruments, self.gone, self.orders, self.execution.submit, self.hear)
+            if accounts is None
+            else None
         )
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
@@ -130,6 +136,9 @@ class OrderDesk:
         rest in the strategy's own order.
         """
         now = self._cursor.known_ns
+        straight, is_busy = self._straight, self.execution.working or self._children
+        if straight is not None and intents and not is_busy and straight.take(runner, intents, now):
+            return
         wanted: list[OrderIntent] = []
         for intent in intents:
             if isinstance(intent, OrderIntent):
@@ -147,12 +156,12 @@ class OrderDesk:
         # Most often there is one, and nothing that it could get in the way of.
         (intent,) = wanted
         symbol = intent.symbol
-        quantity = self._quantity(runner, intent, exposure)
+        quantity = self._amounts.units(intent, exposure, runner.limits)
         if quantity is not None:
             self._submit(runner, intent, quantity, group_id(symbol, now), now, exposure)
 
     def _take_batch(self, runner: StrategyRunner, wanted: list[OrderIntent], now: int, exposure: ProjectedExposure) -> None:
-        sized = self._size(runner, wanted, exposure)
+        sized = self._amounts.batch(wanted, exposure, runner.limits)
         if len(sized) > 1:
             sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
         ordinals: dict[str, int] = {}
@@ -160,9 +169,9 @@ class OrderDesk:
         for intent, planned in sized:
             symbol, quantity = intent.symbol, planned
             ordinal = ordinals.get(symbol, 0)
-            if ordinal and _is_target(intent):
+            if ordinal and is_target(intent):
                 # What came before it in the batch may have been refused.
-                resized = self._quantity(runner, intent, exposure)
+                resized = self._amounts.units(intent, exposure, runner.limits)
                 if resized is None:
                     continue
                 quantity = resized
@@ -191,50 +200,6 @@ class OrderDesk:
             if not order.reduce_only:
                 # Nobody knows whether it comes to life: like an order that rests, it counts at its worst.
                 exposure.add(order.symbol, order.side.sign * order.remaining, _LIMIT, order.oco_id)
-
-    def _size(
-        self, runner: StrategyRunner, wanted: list[OrderIntent], exposure: ProjectedExposure
-    ) -> list[tuple[OrderIntent, float]]:
-        sized: list[tuple[OrderIntent, float]] = []
-        planned: dict[str, float] = {}
-        for intent in wanted:
-            symbol = intent.symbol
-            quantity = self._quantity(runner, intent, exposure, planned.get(symbol, 0.0))
-            if quantity is None:
-                if symbol in planned:
-                    # Reached if what comes before it leaves: seen again when that is known.
-                    sized.append((intent, 0.0))
-                continue
-            if intent.order_type is _MARKET:
-                planned[symbol] = planned.get(symbol, 0.0) + quantity
-            sized.append((intent, quantity))
-        return sized
-
-    def _quantity(
-        self, runner: StrategyRunner, intent: OrderIntent, exposure: ProjectedExposure, planned: float = 0.0
-    ) -> float | None:
-        """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do.
-
-        Parameters
-        ----------
-        planned : float
-            Signed units of the same batch that are not part of `exposure` yet.
-        """
-        symbol = intent.symbol
-        instrument = self._instruments.get(symbol)
-        price = exposure.price(symbol) if instrument is not None else _UNKNOWN
-        if instrument is None or not price > 0.0:
-            # Left for the check, which refuses and records why. But to hold nothing of what has no price yet is no order.
-            return None if instrument is not None and _is_target(intent) and intent.amount == 0 else intent.amount
-        try:
-            held = exposure.held(symbol) + planned
-            quantity, note = size_intent(
-                intent, instrument, price=price, equity=exposure.equity, held=held, limits=runner.limits
-            )
-        except (ContractError, OverflowError):
-            # Beyond any number of units: left for the check, which refuses it.
-            return intent.amount
-        return None if quantity == 0.0 and note != "below_min_qty" else quantity
 
     def _submit(
         self,
@@ -306,7 +271,7 @@ class OrderDesk:
         exposure.add(parent.symbol, parent.side.sign * parent.remaining, _MARKET)
         for i, intent in enumerate(followers):
             symbol = intent.symbol
-            quantity = self._quantity(runner, intent, exposure) or 0.0
+            quantity = self._amounts.units(intent, exposure, runner.limits) or 0.0
             group = f"{parent.group_id}_then_{i}"
             order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, parent.created_ns)
             order.parent_id, order.role = parent.order_id, _FOLLOWER
@@ -431,14 +396,11 @@ class OrderDesk:
         runner = self._runners[order.strategy]
         if fill is not None:
             self.fills.append(fill)
-            runner.ledger.apply(fill)
+            quantity = fill.quantity if fill.side is _BUY else -fill.quantity
+            runner.ledger.book(fill.symbol, quantity, fill.price, fill.commission)
             if self._accounts is not None:
                 self._accounts.book(runner, fill)
             changed = self._ledger_changed
             changed(runner.name)
         if runner.hears_updates:
             runner.tell(order)
-
-
-def _is_target(intent: OrderIntent) -> bool:
-    return intent.amount_kind in (_TARGET_POSITION, _TARGET_WEIGHT)

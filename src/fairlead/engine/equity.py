@@ -41,13 +41,13 @@ class LedgerCurve:
             self._chunks.append(np.broadcast_to(idle, (3, end - first)))
             self._segments = []
             return
-        starts = [segment[0] for segment in self._segments]
+        starts, cash, holdings = zip(*self._segments, strict=True)
         lengths = np.diff([*starts, end])
         values = np.empty((3, end - first))
-        values[0] = np.repeat([segment[1] for segment in self._segments], lengths)
+        values[0] = np.repeat(cash, lengths)
         if len(symbols) <= 1:
             # One symbol, traded however often, is one product over the whole block.
-            units = np.repeat([segment[2][0][1] if segment[2] else 0.0 for segment in self._segments], lengths)
+            units = np.repeat([held[0][1] if held else 0.0 for held in holdings], lengths)
             mark = block.mark[first:, block.columns[symbols.pop()]] if symbols else units
             # A mark is unknown only while nothing is held.
             values[2] = np.multiply(mark, units, out=np.zeros(end - first), where=units != 0.0)

@@ -99,8 +99,8 @@ class EventLoop:
                 step(row)
             if alone is not None and alone.can_walk and not due:
                 # Up to the next action there is nobody to wait for: the strategy takes the rows itself.
-                until = next_action if next_action >= 0 else len(block)
-                alone.walk(islice(rows, until - row - 1), cursor, working, changed, meet)
+                ahead = rows if next_action < 0 else islice(rows, next_action - row - 1)
+                alone.walk(ahead, cursor, working, changed, meet)
         self._record(block)
 
     def _enter(self, block: BarBlock) -> None:

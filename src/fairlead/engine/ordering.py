@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from fairlead.core.exits import Exits
 from fairlead.core.identity import idempotency_key, order_id
 from fairlead.core.instruments import Instrument
-from fairlead.core.intents import Exits, OrderIntent
+from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import Order, OrderRole, OrderType, Side, TimeInForce
 from fairlead.core.time import to_ns
 from fairlead.execution.pricing import on_tick
 from fairlead.sdk.strategy import Strategy
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
+_MARKET: Final = OrderType.MARKET
 _LIMIT: Final = OrderType.LIMIT
 _STOP: Final = OrderType.STOP
 _TRAILING: Final = OrderType.TRAILING_STOP
@@ -85,6 +87,29 @@ class OrderMaker:
         if kind is _TRAILING:
             order.trail_amount, order.trail_percent = intent.trail_amount, intent.trail_percent
         return order
+
+    def at_market(self, strategy: Strategy, name: str, intent: OrderIntent, quantity: float, group: str, now: int) -> Order:
+        """Return what `order` does for a plain market order of a quantity that is not 0."""
+        symbol = intent.symbol
+        side, units = (_BUY, quantity) if quantity > 0.0 else (_SELL, -quantity)
+        key = idempotency_key(self._run_id, name, type(strategy).version, symbol, side, group)
+        return Order(
+            order_id(key),
+            key,
+            group,
+            name,
+            symbol,
+            side,
+            units,
+            _MARKET,
+            now,
+            now,
+            None,
+            None,
+            intent.time_in_force,
+            None,
+            intent.tag,
+        )
 
     def exits(self, parent: Order, strategy: Strategy, exits: Exits | None) -> list[Order]:
         """Return the exits of a bracket, asleep until `parent` fills.

@@ -194,7 +194,7 @@ class _Session:
             instruments,
             plan.execution,
             latency,
-            self._curves.mark_changed,
+            self._curves.changed.add,
             one_bar_sessions=not plan.source.bar_size.is_intraday,
             session_close=session_closes(plan.source.calendar),
             accounts=self._accounts,

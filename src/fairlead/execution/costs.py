@@ -30,6 +30,8 @@ class ExecutionCosts:
         Whether every block must be shown to `enter`. If none is, volatility and daily volume stay unknown.
     flat_slippage : float or None
         What `slip` returns for every execution, as a fraction of price; None if it has to be asked.
+    plain_charge : callable or None
+        The charge of a commission model that looks at the execution alone; None if `charge` has to be asked.
     """
 
     def __init__(self, slippage: SlippageModel, commission: CommissionModel) -> None:
@@ -37,8 +39,7 @@ class ExecutionCosts:
         self._slippage = slippage
         self.flat_slippage = _flat_of(slippage)
         self._commission = commission
-        # Bound once, for the models that look at the execution alone.
-        self._plain_charge = None if commission.needs_context else commission.charge
+        self.plain_charge = None if commission.needs_context else commission.charge
         self._liquidity: DailyLiquidity | None = None
         self._volume = MonthVolume()
 
@@ -82,7 +83,7 @@ class ExecutionCosts:
         session : int
             Session date in days since the epoch.
         """
-        plain = self._plain_charge
+        plain = self.plain_charge
         if plain is not None:
             return plain(quantity, price, multiplier, order.executed, order.commission)
         commission = self.quote(order, quantity, price, multiplier, session)

@@ -49,6 +49,11 @@ class FillPrice(NamedTuple):
 _make_price: Final = partial(tuple.__new__, FillPrice)
 
 
+def market_fill(open_: float) -> FillPrice:
+    """Return the fill of a market order: the open, whatever comes after it."""
+    return _make_price((open_, _AT_OPEN))
+
+
 class Spark(NamedTuple):
     """The moment inside a bar at which an order comes to life: the fill of its parent.
 
@@ -96,7 +101,7 @@ class BarFillModel(FillModel):
         if order.time_in_force is _OPG or order.time_in_force is _CLS:
             return self._auction(order, open_, close)
         if kind is _MARKET:
-            return _make_price((open_, _AT_OPEN))
+            return market_fill(open_)
         side = 1 if order.side is _BUY else -1
         if kind is _LIMIT or (kind is _STOP_LIMIT and order.stop_triggered):
             return _found(*kernels.limit_in_bar(side, _given(order.limit_price), open_, high, low, self.limit_fill_on_touch))

@@ -8,7 +8,7 @@ from typing import Final
 from fairlead.core.bars import BarBlock
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderType, Side, TimeInForce
-from fairlead.execution.fills import BarFillModel, FillPhase, FillPrice, Spark
+from fairlead.execution.fills import BarFillModel, FillPhase, FillPrice, Spark, market_fill
 from fairlead.execution.kernels import tighter, trail_from
 from fairlead.execution.settings import ExecutionSettings
 
@@ -23,6 +23,7 @@ _FOK: Final = TimeInForce.FOK
 _OPG: Final = TimeInForce.OPG
 _CLS: Final = TimeInForce.CLS
 _BUY: Final = Side.BUY
+_MARKET: Final = OrderType.MARKET
 _TRAILING: Final = OrderType.TRAILING_STOP
 _NS_PER_MS: Final = 1_000_000
 
@@ -69,16 +70,14 @@ class BarPricer:
         close = cells.close[row, column]
         if close != close:
             return None
-        in_force = order.time_in_force
+        in_force, is_prompt = order.time_in_force, order.arrives_ns - order.created_ns <= self._grace_ns
+        if is_prompt and order.order_type is _MARKET and not (in_force is _OPG or in_force is _CLS):
+            return market_fill(cells.open[row, column])
         if (in_force is _OPG or in_force is _CLS) and not self._is_auction(order, block, row, column):
             return None
         open_, high, low = cells.open[row, column], cells.high[row, column], cells.low[row, column]
         # The journey alone first: a bar opens no sooner than the decision, and reading its label costs more.
-        late = (
-            order.arrives_ns - order.created_ns > self._grace_ns
-            and not self._one_bar_sessions
-            and order.arrives_ns - cells.label_ns[row] > self._grace_ns
-        )
+        late = not is_prompt and not self._one_bar_sessions and order.arrives_ns - cells.label_ns[row] > self._grace_ns
         if order.order_type is _TRAILING and order.stop_price is None:
             # What the bar did before the order arrived raises no stop.
             self.follow(order, close if late else open_, Spark(close, FillPhase.CLOSE, 0) if late else None)

@@ -9,21 +9,22 @@ from typing import Final
 from fairlead.core.bars import BarBlock
 from fairlead.core.errors import UnknownName
 from fairlead.core.events import CorporateAction
-from fairlead.core.fills import Fill, make_fill
+from fairlead.core.fills import make_fill
+from fairlead.core.grid import floor_quantity
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
-from fairlead.core.orders import TERMINAL, Order, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.core.orders import TERMINAL, Order, OrderStatus, OrderType, Side, TimeInForce
 from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
 from fairlead.execution.cost_kernels import slipped
 from fairlead.execution.costs import ExecutionCosts
-from fairlead.execution.families import EXITS, Families
+from fairlead.execution.families import EXITS
 from fairlead.execution.fills import ELSEWHERE, FillPrice, Spark, spark_of
 from fairlead.execution.latency import Latency, LatencyKind
+from fairlead.execution.lives import AUCTIONS, Heard, OrderLives
 from fairlead.execution.pricing import BarPricer, SessionClose, on_tick
 from fairlead.execution.requests import Request, Requests
 from fairlead.execution.settings import ExecutionSettings
 
-Heard = Callable[[Order, OrderUpdate, Fill | None], None]
 Afford = Callable[[Order, float, float, Callable[[float], float]], float]
 """Order, units, price and the commission of so many units -> the units that are paid for."""
 Held = Callable[[str, str], float]
@@ -39,17 +40,17 @@ _IOC: Final = TimeInForce.IOC
 _FOK: Final = TimeInForce.FOK
 _DAY: Final = TimeInForce.DAY
 _CLS: Final = TimeInForce.CLS
-_AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 _LIMIT: Final = OrderType.LIMIT
 _STOP_LIMIT: Final = OrderType.STOP_LIMIT
 _TRAILING: Final = OrderType.TRAILING_STOP
+_ORDINALS: Final = tuple(map(str, range(16)))
 _CANCEL: Final = LatencyKind.CANCEL
 _REPLACE: Final = LatencyKind.REPLACE
 
 
-class Venue(ABC):
+class Venue(OrderLives, ABC):
     """Keeps working orders through their lives; what they meet in the market is for a subclass to say.
 
     Parameters
@@ -71,8 +72,6 @@ class Venue(ABC):
 
     Attributes
     ----------
-    working : dict of str to Order
-        Orders that are not final, oldest first. What waits for a parent is not among them.
     costs : ExecutionCosts
         What executions cost.
     mids : list of float
@@ -91,19 +90,18 @@ class Venue(ABC):
         one_bar_sessions: bool = False,
         session_close: SessionClose | None = None,
     ) -> None:
-        self.working: dict[str, Order] = {}
+        super().__init__(BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close), hear)
         self.mids: list[float] = []
         self._settings = settings
-        self._pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
         self.costs = ExecutionCosts(settings.slippage.build(), settings.commission.build())
+        # Bound once, for costs that look at nothing but the execution.
+        self._flat_slippage, self._plain_charge = self.costs.flat_slippage, self.costs.plain_charge
         self._participation = settings.max_bar_participation
         self._slip_limits = settings.slippage_on_limits
         self._instruments = instruments
         self._latency = latency
-        self._hear = hear
         self._held = held
         self._afford = afford
-        self._families = Families()
         self._requests = Requests()
         self._awake: list[tuple[Order, Spark]] = []
 
@@ -183,12 +181,6 @@ class Venue(ABC):
         else:
             self._requests.add(Request(ts_ns + delay, order, change))
 
-    def _miss(self, order: Order, now: int) -> None:
-        if order.time_in_force in _AUCTIONS:
-            self._end(order, _EXPIRED, now, "auction_over")
-        else:
-            self._end(order, _CANCELLED, now, "not_marketable")
-
     def _working(self, order_id: str) -> Order:
         order = self.working.get(order_id)
         if order is None:
@@ -228,69 +220,46 @@ class Venue(ABC):
         """Let an order lose its place in the queue."""
         self.working[order.order_id] = self.working.pop(order.order_id)
 
-    def _note(self, order: Order, ts_ns: int, reason: str) -> None:
-        # A change that reaches the venue before the order itself finds it there in the simulation.
-        status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
-        self._hear(order, order.move_to(status, ts_ns, reason), None)
-
-    def _end_day(self, now: int, session: int) -> None:
-        # Before the strategies decide: what the session left unfilled is no longer under way.
-        day = [
-            o
-            for o in self.working.values()
-            if (o.time_in_force is _DAY or o.time_in_force is _CLS) and o.day_session is not None
-        ]
-        if not day or not self._pricer.closes(now, session):
-            return
-        for order in day:
-            if not order.is_terminal:
-                self._end_session(order, now)
-
-    def _end_session(self, order: Order, now: int) -> None:
-        if order.time_in_force is _DAY:
-            self._end(order, _EXPIRED, now, "day_end")
-        else:
-            self._end(order, _EXPIRED, now, "auction_over")
-
-    def _has_arrived(self, order: Order, now: int, session: int) -> bool:
-        may_expire = order.day_session is not None or order.expires_ns is not None
-        if (may_expire and self._has_expired(order, now, session)) or order.created_ns >= now or order.arrives_ns > now:
-            return False
-        if order.status is _SUBMITTED:
-            hear = self._hear
-            hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
-        if order.day_session is None:
-            order.day_session = session
-        return order.status not in TERMINAL
-
     def _trade(self, order: Order, found: FillPrice, free: float, block: BarBlock, row: int, now: int) -> float:
         """Let an order take what it may of `free` units at a price, and return what it took."""
         instrument, in_force = self._instruments[order.symbol], order.time_in_force
-        quantity = min(order.quantity - order.filled_quantity, instrument.floor_quantity(free) if free > 0.0 else 0.0)
+        quantity = min(order.quantity - order.filled_quantity, floor_quantity(free, instrument.lot_step) if free > 0.0 else 0.0)
         if order.reduce_only or in_force is _FOK:
             quantity = self._room(order, quantity, now)
             if order.is_terminal:
                 return 0.0
-        paid = 0.0
-        ideal = found.price
-        slip = self._slip(order, quantity, ideal, block, row) if quantity > 0.0 else None
-        if slip is not None:
-            price = slipped(1 if order.side is _BUY else -1, ideal, slip)
-            cells = block.cells
-            session = cells.session[row]
-            paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
-            if paid > 0.0:
-                commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
-                self._fill(order, paid, ideal, price, commission, now, cells.label_ns[row])
-                if self._families.used:
-                    self._react(order, paid, spark_of(order, found), now, session)
-            if paid < quantity and not order.is_terminal:
-                self._refuse_rest(order, now)
+        paid = self._execute(order, found, quantity, instrument, block, row, now) if quantity > 0.0 else 0.0
         if order.status not in TERMINAL:
             if in_force is _IOC:
                 self._end(order, _CANCELLED, now, "ioc_remainder")
-            elif in_force in _AUCTIONS:
+            elif in_force in AUCTIONS:
                 self._end(order, _EXPIRED, now, "auction_over")
+        return paid
+
+    def _execute(
+        self, order: Order, found: FillPrice, quantity: float, instrument: Instrument, block: BarBlock, row: int, now: int
+    ) -> float:
+        """Let an order take `quantity` at a price, as far as that is paid for, and return what it took."""
+        ideal, slip = found.price, self._flat_slippage
+        if slip is None or not self._slip_limits:
+            slip = self._slip(order, quantity, ideal, block, row)
+            if slip is None:
+                return 0.0
+        price = slipped(1 if order.side is _BUY else -1, ideal, slip)
+        cells = block.cells
+        session = cells.session[row]
+        paid = quantity if self._afford is None else self._payable(self._afford, order, quantity, price, session)
+        if paid > 0.0:
+            charge = self._plain_charge
+            if charge is not None:
+                commission = charge(paid, price, instrument.multiplier, order.executed, order.commission)
+            else:
+                commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
+            self._fill(order, paid, ideal, price, commission, now, cells.label_ns[row])
+            if self._families.used:
+                self._react(order, paid, spark_of(order, found), now, session)
+        if paid < quantity and not order.is_terminal:
+            self._refuse_rest(order, now)
         return paid
 
     def _refuse_rest(self, order: Order, now: int) -> None:
@@ -325,7 +294,7 @@ class Venue(ABC):
         update = order.record_fill(quantity, price, commission, now)
         fill = make_fill(
             (
-                str(order.update_count),
+                _ORDINALS[count] if (count := order.update_count) < len(_ORDINALS) else str(count),
                 order.order_id,
                 order.strategy,
                 order.symbol,
@@ -347,36 +316,7 @@ class Venue(ABC):
     def _slip(self, order: Order, quantity: float, price: float, block: BarBlock, row: int) -> float | None:
         if not self._slip_limits and (order.order_type is _LIMIT or order.order_type is _STOP_LIMIT):
             return 0.0
-        flat = self.costs.flat_slippage
-        return self.costs.slip(order, quantity, price, block, row) if flat is None else flat
-
-    def _has_expired(self, order: Order, now: int, session: int) -> bool:
-        if order.expires_ns is not None and now > order.expires_ns:
-            self._end(order, _EXPIRED, now, "expired")
-            return True
-        in_force = order.time_in_force
-        if (in_force is _DAY or in_force is _CLS) and order.day_session is not None and session > order.day_session:
-            self._end_session(order, now)
-            return True
-        return False
-
-    def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
-        self._remove(order)
-        self._hear(order, order.move_to(status, ts_ns, reason), None)
-        if self._families.used:
-            for orphan in self._families.orphans(order):
-                self._end_waiting(orphan, ts_ns, "parent_ended")
-            self._families.forget(order)
-
-    def _end_waiting(self, order: Order, ts_ns: int, reason: str) -> None:
-        # What waits for a parent is none of the venue's yet; and hearing of one may have ended another.
-        if not order.is_terminal:
-            self._hear(order, order.move_to(_CANCELLED, ts_ns, reason), None)
-
-    def _remove(self, order: Order) -> None:
-        del self.working[order.order_id]
-        if self._pricer.trailing:
-            self._pricer.forget(order)
+        return self.costs.slip(order, quantity, price, block, row)
 
     # What one fill means for other orders.
 

@@ -210,8 +210,39 @@ def check_order(
     if exposure.only_exits(symbol, signed_quantity, order_type):
         return None
     units, gross = exposure.after(symbol, signed_quantity, order_type)
+    return _check_limits(exposure.equity, units * price * instrument.multiplier, gross, limits)
+
+
+def check_market(
+    instrument: Instrument,
+    signed_quantity: float,
+    held: float,
+    price: float,
+    reduces: bool,  # noqa: FBT001  keywords cost as much as the check
+    equity: float,
+    gross: float,
+    limits: RiskLimits,
+) -> Rejection | None:
+    """Return what `check_order` does for a market order in a symbol in which nothing rests, from numbers that are at hand.
+
+    Parameters
+    ----------
+    signed_quantity, held : float
+        Units, wanted and there before.
+    price : float
+        In currency, above 0.
+    reduces : bool
+        Whether the order only lowers |position|.
+    equity, gross : float
+        Of the strategy, in currency; `gross` with the order.
+    """
+    left = held + signed_quantity
+    if signed_quantity < 0.0 and not instrument.shortable and kernels.is_short(left, instrument.lot_step):
+        return Rejection(REASONS[kernels.NOT_SHORTABLE])
+    return None if reduces else _check_limits(equity, abs(left) * price * instrument.multiplier, gross, limits)
+
+
+def _check_limits(equity: float, value: float, gross: float, limits: RiskLimits) -> Rejection | None:
     size = kernels.NO_LIMIT if limits.max_position_size is None else limits.max_position_size
-    code, measured, limit = kernels.check_limits(
-        exposure.equity, units * price * instrument.multiplier, gross, size, limits.max_leverage
-    )
+    code, measured, limit = kernels.check_limits(equity, value, gross, size, limits.max_leverage)
     return Rejection(REASONS[code], measured, limit) if code else None

@@ -6,6 +6,7 @@ import math
 from typing import Final, NamedTuple
 
 from fairlead.core.errors import ContractError
+from fairlead.core.grid import floor_quantity
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import AmountKind
@@ -57,29 +58,53 @@ def size_intent(
     limits : RiskLimits
         Targets are clipped to `max_position_size`; explicit quantities are left to the checks that reject.
     """
-    kind = intent.amount_kind
-    if kind is _QUANTITY:
-        return _at_least_minimum(math.copysign(instrument.floor_quantity(intent.amount), intent.amount), instrument)
-    if kind is _NOTIONAL:
-        return _at_least_minimum(math.copysign(units_for(intent.amount, price, instrument), intent.amount), instrument)
-    cap = kernels.NO_LIMIT
-    if kind is _TARGET_WEIGHT:
-        _check_money(intent.amount * max(equity, 0.0), price, instrument)
-        target = kernels.weight_in_units(intent.amount, equity, price, instrument.multiplier, instrument.lot_step)
-    else:
-        target = math.copysign(instrument.floor_quantity(intent.amount), intent.amount)
-    if limits.max_position_size is not None:
-        cap = units_for(limits.max_position_size * max(equity, 0.0), price, instrument)
-    allowed = kernels.clipped(target, cap)
+    kind, amount = intent.amount_kind, intent.amount
+    if kind is _QUANTITY or kind is _NOTIONAL:
+        quantity = _explicit(kind, amount, instrument, price)
+        return Sized(quantity) if quantity else Sized(0.0, "below_min_qty")
+    target = _target(kind, amount, instrument, price, equity)
+    allowed = (
+        target if limits.max_position_size is None else _capped(target, instrument, price, equity, limits.max_position_size)
+    )
     change = kernels.change_to(allowed, held, instrument.lot_step, instrument.min_quantity)
     return Sized(change, "clipped_max_position_size" if allowed != target else "")
+
+
+def market_units(
+    kind: AmountKind,
+    amount: float,
+    instrument: Instrument,
+    price: float,
+    equity: float,
+    held: float,
+    max_position_size: float | None,
+) -> float:
+    """Return the quantity of `size_intent` alone, 0.0 if nothing is to be traded: for who needs no note."""
+    if kind is _QUANTITY or kind is _NOTIONAL:
+        return _explicit(kind, amount, instrument, price)
+    target = _target(kind, amount, instrument, price, equity)
+    if max_position_size is not None:
+        target = _capped(target, instrument, price, equity, max_position_size)
+    return kernels.change_to(target, held, instrument.lot_step, instrument.min_quantity)
+
+
+def _explicit(kind: AmountKind, amount: float, instrument: Instrument, price: float) -> float:
+    units = floor_quantity(amount, instrument.lot_step) if kind is _QUANTITY else units_for(amount, price, instrument)
+    # Raising a too small order to the minimum would break the budget it was computed from.
+    return math.copysign(units, amount) if units >= instrument.min_quantity else 0.0
+
+
+def _target(kind: AmountKind, amount: float, instrument: Instrument, price: float, equity: float) -> float:
+    if kind is _TARGET_WEIGHT:
+        _check_money(amount * max(equity, 0.0), price, instrument)
+        return kernels.weight_in_units(amount, equity, price, instrument.multiplier, instrument.lot_step)
+    return math.copysign(floor_quantity(amount, instrument.lot_step), amount)
+
+
+def _capped(target: float, instrument: Instrument, price: float, equity: float, max_position_size: float) -> float:
+    return kernels.clipped(target, units_for(max_position_size * max(equity, 0.0), price, instrument))
 
 
 def _check_money(notional: float, price: float, instrument: Instrument) -> None:
     if not (math.isfinite(notional) and price > 0):
         raise ContractError.of(f"{instrument.symbol} sizing", "have a finite notional and a price above 0", (notional, price))
-
-
-def _at_least_minimum(quantity: float, instrument: Instrument) -> Sized:
-    # Raising a too small order to the minimum would break the budget it was computed from.
-    return Sized(quantity) if abs(quantity) >= instrument.min_quantity else Sized(0.0, "below_min_qty")
