@@ -127,7 +127,7 @@ class _Exporter:
 
     def _row(self, order: Order, row: Row) -> CanonicalOrder:
         symbol = _symbol(order)
-        instrument = self._result.instruments.get(symbol) or Instrument(symbol=symbol)
+        instrument = self._instrument(symbol)
         # What was asked for: splits and renames have changed the order since.
         quantity, limit, stop = order.decision
         changed = row | {
@@ -146,6 +146,9 @@ class _Exporter:
         found.check_grid(instrument)
         return found
 
+    def _instrument(self, symbol: str) -> Instrument:
+        return self._result.instruments.get(symbol) or Instrument(symbol=symbol)
+
     def _events(self, rows: Iterable[tuple[Order, CanonicalOrder]]) -> Iterable[OrderEvent]:
         events = [
             OrderEvent(
@@ -154,11 +157,12 @@ class _Exporter:
                 ts=to_datetime(update.ts_ns),
                 previous=update.previous,
                 status=update.status,
-                filled_qty=Decimal(number(update.filled_quantity)),
+                filled_qty=Decimal(quantity_text(grid, update.filled_quantity)),
                 avg_price=None if update.average_price is None else Decimal(number(update.average_price)),
                 reason=_LINE_BREAK.sub(" ", update.reason).strip(),
             )
             for order, row in rows
+            for grid in [self._instrument(order.symbol)]
             for update in self._updates[order.order_id]
         ]
         return sorted(events, key=lambda event: event.ts)

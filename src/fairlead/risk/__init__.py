@@ -1,1 +1,5 @@
-"""What may be traded and how much of it: sizing, and the checks before an order leaves."""
+"""Sizing, and the checks before an order leaves."""
+
+from fairlead.risk.position import PositionSize, PositionSizer, SizingConfig, SizingMode
+
+__all__ = ["PositionSize", "PositionSizer", "SizingConfig", "SizingMode"]

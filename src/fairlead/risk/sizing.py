@@ -1,4 +1,4 @@
-"""Sizing: the only place where a quantity is computed from money, a weight or a target."""
+"""Sizing of intents: the quantity that a weight, an amount of money or a target asks for, with the arithmetic of `kernels`."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def size_intent(
     """
     kind = intent.amount_kind
     if kind is _QUANTITY:
-        return _at_least_minimum(math.copysign(instrument.floor_quantity(intent.amount), intent.amount), instrument)
+        return at_least_minimum(math.copysign(instrument.floor_quantity(intent.amount), intent.amount), instrument)
     if kind is _NOTIONAL:
-        return _at_least_minimum(math.copysign(units_for(intent.amount, price, instrument), intent.amount), instrument)
+        return at_least_minimum(math.copysign(units_for(intent.amount, price, instrument), intent.amount), instrument)
     cap = kernels.NO_LIMIT
     if kind is _TARGET_WEIGHT:
         _check_money(intent.amount * max(equity, 0.0), price, instrument)
@@ -80,6 +80,7 @@ def _check_money(notional: float, price: float, instrument: Instrument) -> None:
         raise ContractError.of(f"{instrument.symbol} sizing", "have a finite notional and a price above 0", (notional, price))
 
 
-def _at_least_minimum(quantity: float, instrument: Instrument) -> Sized:
+def at_least_minimum(quantity: float, instrument: Instrument) -> Sized:
+    """Return `quantity`, or 0.0 with ``below_min_qty`` if it is too small to trade."""
     # Raising a too small order to the minimum would break the budget it was computed from.
     return Sized(quantity) if abs(quantity) >= instrument.min_quantity else Sized(0.0, "below_min_qty")
