@@ -59,7 +59,8 @@ def read_lines(path: Path) -> CsvLines:
         If it has no header.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        data, end, rest = path.read_bytes().rpartition(b"\n")
+        complete = (data + end).decode("utf-8-sig")
     except FileNotFoundError as exc:
         raise DataNotFound(f"there is no file {path}. Check the path.") from exc
     except OSError as exc:
@@ -68,10 +69,10 @@ def read_lines(path: Path) -> CsvLines:
         raise DataError(
             f"cannot read {path}: it is not UTF-8 text ({exc.reason}, byte {exc.start}). Export it as UTF-8."
         ) from exc
-    complete, _, torn = text.rpartition("\n")
-    lines = [(number, line.removesuffix("\r")) for number, line in enumerate(complete.split("\n"), start=1)]
+    torn = rest.decode(errors="replace")  # it may end within a character
+    lines = [(number, line.removesuffix("\r")) for number, line in enumerate(complete.split("\n")[:-1], start=1)]
     if not lines or not lines[0][1].strip():
-        raise ContractError.of(f"{path}", "begin with a complete line of column names", text[:80])
+        raise ContractError.of(f"{path}", "begin with a complete line of column names", (complete + torn)[:80])
     header = tuple(name.strip() for name in next(csv.reader([lines[0][1]])))
     return CsvLines(header, tuple(item for item in lines[1:] if item[1]), torn or None)
 
