@@ -14,6 +14,7 @@ from fairlead.core.orders import OrderType, Side
 
 NOON = dt.datetime(2025, 1, 6, 14, 40, tzinfo=dt.UTC)
 ENDLESS = 1 << 30
+YIELDS = 200
 
 
 def order(number: int = 0, **changes) -> CanonicalOrder:
@@ -46,6 +47,8 @@ def die_after(calls: int, seed: int) -> None:
         def call(descriptor, *args):
             nonlocal left
             left -= 1
+            for _ in range(YIELDS):  # the others have their chance between a look-up and its write
+                os.sched_yield()
             if left <= 0:
                 if real is write and args:
                     real(descriptor, args[0][: chance.randrange(len(args[0]) + 1)])
@@ -64,6 +67,7 @@ def die_after(calls: int, seed: int) -> None:
 def main(path: Path, numbers: list[int], batch: int, calls: int, seed: int) -> None:
     """Write orders, and say of each that it is written once the writer has said so."""
     say = os.write
+    sys.stdin.readline()  # all begin at once
     die_after(calls, seed)
     writer = OrderWriter(path)
     for start in range(0, len(numbers), batch):

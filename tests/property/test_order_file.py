@@ -86,7 +86,33 @@ test_any_order_of_writers_and_crashes = SharedFile.TestCase
 
 def start(path, numbers, *, batch=1, calls=ENDLESS, seed=0):
     command = [sys.executable, support_orders.__file__, str(path), json.dumps([numbers, batch, calls, seed])]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ)
+
+
+def go(*writers):
+    """Let writers begin; return what each says until it ends."""
+    for writer in writers:
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    return [
+        [int(line) for line in writer.communicate()[0].splitlines(keepends=True) if line.endswith(b"\n")] for writer in writers
+    ]
+
+
+def held_by(path):
+    """The numbers of the orders in a file, which must have no bad row and no order twice."""
+    found = check_orders(path)
+    assert found.problems == ()
+    return [int(row.oco_id[-6:]) for row in found.orders]
+
+
+def test_processes_that_write_at_once_write_each_order_once(tmp_path):
+    """Three begin together with the same sixty orders; each of them hears of all that they are there."""
+    path, numbers = tmp_path / "orders.csv", list(range(60))
+    said = go(*(start(path, numbers, batch=batch) for batch in (1, 1, 2)))
+    assert said == [numbers] * 3
+    assert held_by(path) == numbers
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -100,20 +126,12 @@ def test_processes_that_are_killed_lose_nothing_and_double_nothing(tmp_path, see
             start(path, mixed, batch=batch, calls=chance.randrange(1, 16), seed=chance.randrange(1 << 30))
             for mixed, batch in batches
         ]
-        for writer in writers:
-            out, _ = writer.communicate()
-            said |= {int(line) for line in out.split()}
-            deaths += writer.returncode != 0
-        rows = check_orders(path)
-        held = [int(row.oco_id[-6:]) for row in rows.orders]
-        assert rows.problems == ()
-        assert len(held) == len(set(held))
-        assert said <= set(held)
-    out, _ = start(path, numbers).communicate()
-    assert [int(line) for line in out.split()] == numbers
-    found = read_orders(path)
-    assert sorted(row.oco_id for row in found.orders) == [order(number).oco_id for number in numbers]
-    assert found.torn is None
+        said |= {number for numbers_said in go(*writers) for number in numbers_said}
+        deaths += sum(writer.returncode != 0 for writer in writers)
+        assert said <= set(held_by(path))
+    assert go(start(path, numbers)) == [numbers]
+    assert sorted(held_by(path)) == numbers
+    assert read_orders(path).torn is None
     assert deaths > 8
 
 
@@ -123,11 +141,12 @@ def test_a_writer_killed_from_outside_has_kept_its_word(tmp_path):
     said = []
     for kept in (1, 20, 90):
         writer = start(path, numbers[len(said) :])
-        assert writer.stdout is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
         said += [int(writer.stdout.readline()) for _ in range(kept)]
         writer.kill()
         said += [int(line) for line in writer.communicate()[0].splitlines(keepends=True) if line.endswith(b"\n")]
-        held = [int(row.oco_id[-6:]) for row in read_orders(path).orders]
+        held = held_by(path)
         assert held == numbers[: len(held)]
         assert said == numbers[: len(said)]
         assert len(held) - len(said) in (0, 1)

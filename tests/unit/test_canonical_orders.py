@@ -109,6 +109,8 @@ def test_rows_survive_as_text(tmp_path, changes):
         ({"created_at": NOON.astimezone(dt.timezone(dt.timedelta(hours=1)))}, "created_at.*UTC"),
         ({"strategy_version": "v1"}, "semantic version"),
         ({"run_id": "a|b"}, "not contain"),
+        ({"symbol": None}, "symbol"),
+        ({"strategy": 7}, "strategy"),
         ({"run_id": ""}, "run_id"),
         ({"oco_id": "two\nlines"}, "oco_id"),
         ({"schema_version": "2.0"}, "schema_version"),

@@ -159,7 +159,8 @@ class CanonicalOrder:
             As the class does.
         """
         names = ("run_id", "strategy", "strategy_version", "symbol", "side")
-        key = order_idempotency_key(**{name: values[name] for name in names}, oco_id=values.get("oco_id"))
+        # What is missing or of a wrong kind is for the constructor to say.
+        key = order_idempotency_key(**{name: str(values.get(name, "")) for name in names}, oco_id=values.get("oco_id"))
         return cls(order_id=order_id(key), idempotency_key=key, **values)
 
     @classmethod
