@@ -1,4 +1,4 @@
-"""Sizing, and the checks before an order leaves."""
+"""Sizing, the only place in the project where a quantity is computed from money, and the checks before an order leaves."""
 
 from fairlead.risk.position import PositionSize, PositionSizer, SizingConfig, SizingMode
 
