@@ -133,6 +133,18 @@ def test_an_order_that_a_check_stopped_never_left():
     assert [item.reason for item in found.unsent] == [record.orders[0].reason]
 
 
+def test_a_set_of_which_one_order_never_left_has_no_rows():
+    """A target without its stop is not what was asked for."""
+    pair = one_cancels_other(OrderIntent.limit("A", 10, 90), OrderIntent.limit("A", -10_000, 120))
+    record = run(days({"A": steady(4)}), allocate(Scripted({0: pair}), max_position_size=0.1))
+    found = canonical_orders(Result(record, info_for(record)))
+    assert found.orders == ()
+    assert len(found.unsent) == 1
+    assert [item.reason for item in found.refused] == [
+        f"its one-cancels-other set holds {found.unsent[0].order_id}, which has no row"
+    ]
+
+
 def test_exported_files_are_read_back(tmp_path):
     """Orders and events, written twice, are there once."""
     _, found = exported({0: bracket_pair(), 4: [OrderIntent.market("A", 3)]})

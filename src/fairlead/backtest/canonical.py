@@ -44,7 +44,7 @@ class CanonicalRun:
     unsent : tuple of LeftOut
         Orders that never left: a check of the house stopped them.
     refused : tuple of LeftOut
-        Orders of which the columns cannot say all. Where it is one order of a set, the set is refused.
+        Orders of which the columns cannot say all. Where one order of a set has no row, none has.
     """
 
     orders: tuple[CanonicalOrder, ...]
@@ -91,6 +91,8 @@ class _Exporter:
                 continue
             if order.order_id not in self._sent and not order.parent_id:
                 unsent.append(LeftOut(order.order_id, _symbol(order), order.reason or "it never left"))
+                if order.oco_id:
+                    broken[order.oco_id] = order.order_id
                 continue
             try:
                 self._check(order)
@@ -102,7 +104,7 @@ class _Exporter:
         kept = [(order, row) for order, row in rows if not order.oco_id or order.oco_id not in broken]
         for order, _ in rows:
             if order.oco_id in broken:
-                reason = f"its one-cancels-other set holds {broken[order.oco_id]}, which is refused"
+                reason = f"its one-cancels-other set holds {broken[order.oco_id]}, which has no row"
                 refused.append(LeftOut(order.order_id, _symbol(order), reason))
         return CanonicalRun(tuple(row for _, row in kept), tuple(self._events(kept)), tuple(unsent), tuple(refused))
 
