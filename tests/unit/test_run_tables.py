@@ -8,7 +8,6 @@ import pytest
 
 from fairlead.backtest.tables import (
     FILL_COLUMNS,
-    ORDER_COLUMNS,
     OUTCOME_COLUMNS,
     TRADE_COLUMNS,
     Tables,
@@ -17,6 +16,7 @@ from fairlead.backtest.tables import (
     to_csv,
 )
 from fairlead.backtest.trades import ledger_of
+from fairlead.contracts.orders import ORDER_COLUMNS
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import OrderStatus, OrderType, TimeInForce
 from fairlead.core.time import NS_PER_DAY

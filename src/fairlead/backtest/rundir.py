@@ -19,7 +19,6 @@ from fairlead.backtest.result import PlotKind, Result
 from fairlead.backtest.tables import (
     EXECUTION_COLUMNS,
     FILL_COLUMNS,
-    ORDER_COLUMNS,
     OUTCOME_COLUMNS,
     TRADE_COLUMNS,
     Row,
@@ -27,6 +26,7 @@ from fairlead.backtest.tables import (
     to_csv,
 )
 from fairlead.contracts.files import atomic_directory, canonical_json, write_json
+from fairlead.contracts.orders.row import ORDER_COLUMNS
 from fairlead.core.errors import DataError, DataNotFound
 from fairlead.core.instruments import AssetClass, Instrument
 

@@ -11,6 +11,8 @@ from typing import Final, TypeAlias
 from fairlead.backtest.execution_quality import Cost, OrderExecution
 from fairlead.backtest.info import RunInfo
 from fairlead.backtest.trades import FillLeg, Ledger, RoundTrip
+from fairlead.contracts.cells import instant_text
+from fairlead.contracts.orders.row import OPEN_END, SCHEMA_VERSION
 from fairlead.core.grid import GRID_TOLERANCE
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate, TimeInForce
@@ -18,31 +20,6 @@ from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, format_utc
 from fairlead.engine.record import RunRecord
 
 Row: TypeAlias = dict[str, str]
-
-ORDER_COLUMNS: Final = (
-    "order_id",
-    "idempotency_key",
-    "oco_id",
-    "run_id",
-    "symbol",
-    "side",
-    "qty",
-    "limit_price",
-    "stop_price",
-    "take_profit_price",
-    "valid_from",
-    "valid_to",
-    "session",
-    "time_in_force",
-    "source",
-    "strategy",
-    "strategy_version",
-    "order_type",
-    "stop_loss_price",
-    "created_at",
-    "schema_version",
-)
-"""The canonical order, in file order."""
 
 OUTCOME_COLUMNS: Final = ("status", "filled_qty", "avg_price", "reason", "tag")
 """What became of an order; they follow the canonical columns."""
@@ -121,10 +98,6 @@ EXECUTION_COLUMNS: Final = (
 )
 """How each order was executed: amounts in currency, positive for worse, empty where the prices they need are not known."""
 
-SCHEMA_VERSION: Final = "1.0"
-# An order without an end in sight. Later dates do not fit the nanosecond stamps of common readers.
-OPEN_END: Final = "2200-01-01T00:00:00.000000Z"
-
 
 def number(value: float | None) -> str:
     """Return the shortest text of `value` that reads back as itself, without an exponent; empty for None."""
@@ -140,6 +113,11 @@ def quantity_text(instrument: Instrument, quantity: float) -> str:
     if abs(steps - round(steps)) > GRID_TOLERANCE * max(1.0, abs(steps)):
         return number(quantity)
     return format(instrument.quantity_to_decimal(quantity), "f")
+
+
+def price_text(instrument: Instrument, price: float | None) -> str:
+    """Return an exact multiple of the tick; empty for None."""
+    return "" if price is None else format(instrument.price_to_decimal(price), "f")
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Row]) -> str:
@@ -186,8 +164,8 @@ class Tables:
                 "symbol": order.symbol,
                 "side": order.side.value,
                 "qty": quantity_text(instrument, order.quantity),
-                "limit_price": _price(instrument, order.limit_price),
-                "stop_price": _price(instrument, order.stop_price),
+                "limit_price": price_text(instrument, order.limit_price),
+                "stop_price": price_text(instrument, order.stop_price),
                 "take_profit_price": "",
                 "valid_from": format_utc(order.arrives_ns),
                 "valid_to": self._valid_to(order),
@@ -330,7 +308,7 @@ class Tables:
         if order.expires_ns is not None:
             return format_utc(max(order.expires_ns, order.arrives_ns + NS_PER_SECOND))
         if order.time_in_force is TimeInForce.GTC:
-            return OPEN_END
+            return instant_text(OPEN_END)
         close = self._closes.get(order.day_session) if order.day_session is not None else None
         # An order whose session never came within the data is given a day.
         end = close + NS_PER_SECOND if close is not None else order.arrives_ns + NS_PER_DAY
@@ -353,7 +331,3 @@ _FAILURES: Final = ("ORDER_VALIDITY_VIOLATION", "LOOKAHEAD_SUSPECTED")
 
 def _bps(cost: Cost | None) -> str:
     return "" if cost is None else number(cost.bps)
-
-
-def _price(instrument: Instrument, price: float | None) -> str:
-    return "" if price is None else format(instrument.price_to_decimal(price), "f")

@@ -1,4 +1,4 @@
-"""What crosses a border: frames, rows, files, manifests, settings."""
+"""What crosses a border: frames, signals, orders, settings, files and manifests."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -12,26 +12,63 @@ if TYPE_CHECKING:
         assert_valid_daily,
         assert_valid_intraday,
     )
+    from fairlead.contracts.orders import (
+        CanonicalOrder,
+        OrderEvent,
+        OrderEventWriter,
+        OrderWriter,
+        check_orders,
+        order_idempotency_key,
+        read_order_events,
+        read_orders,
+    )
     from fairlead.contracts.quality import DataQualitySLA, Severity, SLAResult, all_passed
+    from fairlead.contracts.signals import (
+        Candidate,
+        CandidateList,
+        Signal,
+        read_signals,
+        signals_from_frame,
+        write_signals,
+    )
 
 __all__ = [
+    "Candidate",
+    "CandidateList",
+    "CanonicalOrder",
     "DailyFrameSpec",
     "DataQualitySLA",
     "Enforcement",
     "EnforcementSettings",
     "IntradayFrameSpec",
+    "OrderEvent",
+    "OrderEventWriter",
+    "OrderWriter",
     "SLAResult",
     "Severity",
+    "Signal",
     "Violation",
     "all_passed",
     "assert_valid_daily",
     "assert_valid_intraday",
+    "check_orders",
+    "order_idempotency_key",
+    "read_order_events",
+    "read_orders",
+    "read_signals",
+    "signals_from_frame",
+    "write_signals",
 ]
 
 _ROOMS: Final = {
     "enforcement": ("Enforcement", "EnforcementSettings"),
     "frames": ("DailyFrameSpec", "IntradayFrameSpec", "Violation", "assert_valid_daily", "assert_valid_intraday"),
+    "orders": (
+        *("CanonicalOrder", "OrderEvent", "OrderEventWriter", "OrderWriter", "check_orders", "order_idempotency_key"),
+        *("read_order_events", "read_orders"),
+    ),
     "quality": ("DataQualitySLA", "SLAResult", "Severity", "all_passed"),
+    "signals": ("Candidate", "CandidateList", "Signal", "read_signals", "signals_from_frame", "write_signals"),
 }
 
 

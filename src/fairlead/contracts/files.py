@@ -59,9 +59,9 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as exc:
-        raise _storage_error("write", target, exc) from exc
+        raise storage_error("write", target, exc) from exc
 
 
 def atomic_write_text(path: str | Path, text: str) -> None:
@@ -112,7 +112,7 @@ def sha256_file(path: str | Path) -> str:
         with Path(path).open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as exc:
-        raise _storage_error("read", Path(path), exc) from exc
+        raise storage_error("read", Path(path), exc) from exc
 
 
 @contextmanager
@@ -147,9 +147,9 @@ def atomic_directory(target: str | Path, *, replace: bool = False) -> Iterator[P
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
-        _sync_folder(goal.parent)
+        sync_folder(goal.parent)
     except OSError as exc:
-        raise _storage_error("write", goal, exc) from exc
+        raise storage_error("write", goal, exc) from exc
 
 
 def recover_replaced(parent: str | Path) -> None:
@@ -166,7 +166,7 @@ def recover_replaced(parent: str | Path) -> None:
             try:
                 old.rename(goal)
             except OSError as exc:
-                raise _storage_error("restore", goal, exc) from exc
+                raise storage_error("restore", goal, exc) from exc
 
 
 def _swap(staging: Path, goal: Path) -> None:
@@ -199,10 +199,11 @@ def _sync_tree(folder: Path) -> None:
     for root, _, names in os.walk(folder):
         for name in sorted(names):
             _sync(Path(root) / name, os.O_RDONLY)
-        _sync_folder(Path(root))
+        sync_folder(Path(root))
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk."""
     if os.name == "posix":  # elsewhere a folder cannot be opened, and a rename is durable by itself
         _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
 
@@ -215,7 +216,8 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
-def _storage_error(verb: str, path: Path, exc: OSError) -> StorageError:
+def storage_error(verb: str, path: Path, exc: OSError) -> StorageError:
+    """Return what the disk said as an error of ours: what could not be done, why, and the remedy."""
     number = exc.errno
     if number is None and "No space left" in str(exc):  # pyarrow loses the number on some paths
         number = errno.ENOSPC

@@ -1,1 +1,5 @@
-"""What may be traded and how much of it: sizing, and the checks before an order leaves."""
+"""Sizing, the only place in the project where a quantity is computed from money, and the checks before an order leaves."""
+
+from fairlead.risk.position import PositionSize, PositionSizer, SizingConfig, SizingMode
+
+__all__ = ["PositionSize", "PositionSizer", "SizingConfig", "SizingMode"]

@@ -51,6 +51,11 @@ def change_to(target: float, held: float, lot_step: float, min_quantity: float) 
     return 0.0 if abs(change) < lot_step * LEAST_LOT else change
 
 
+def tradable(units: float, min_quantity: float) -> bool:
+    """Whether |units| are enough to trade: raising an order to the minimum would break the budget it was computed from."""
+    return units >= min_quantity
+
+
 def worst_units(held: float, buys: float, sells: float) -> float:
     """Return the most |units| that can come of a position and of what rests: all buys and no sells, or the reverse."""
     return max(abs(held + buys), max(abs(held - sells), abs(held)))  # noqa: PLW3301  compiled code takes two at a time

@@ -1,4 +1,4 @@
-"""Sizing: the only place where a quantity is computed from money, a weight or a target."""
+"""Sizing of intents: the quantity that a weight, an amount of money or a target asks for, with the arithmetic of `kernels`."""
 
 from __future__ import annotations
 
@@ -90,8 +90,7 @@ def market_units(
 
 def _explicit(kind: AmountKind, amount: float, instrument: Instrument, price: float) -> float:
     units = floor_quantity(amount, instrument.lot_step) if kind is _QUANTITY else units_for(amount, price, instrument)
-    # Raising a too small order to the minimum would break the budget it was computed from.
-    return math.copysign(units, amount) if units >= instrument.min_quantity else 0.0
+    return math.copysign(units, amount) if kernels.tradable(units, instrument.min_quantity) else 0.0
 
 
 def _target(kind: AmountKind, amount: float, instrument: Instrument, price: float, equity: float) -> float:
@@ -108,3 +107,8 @@ def _capped(target: float, instrument: Instrument, price: float, equity: float, 
 def _check_money(notional: float, price: float, instrument: Instrument) -> None:
     if not (math.isfinite(notional) and price > 0):
         raise ContractError.of(f"{instrument.symbol} sizing", "have a finite notional and a price above 0", (notional, price))
+
+
+def at_least_minimum(quantity: float, instrument: Instrument) -> Sized:
+    """Return `quantity`, or 0.0 with ``below_min_qty`` if it is too small to trade."""
+    return Sized(quantity) if kernels.tradable(abs(quantity), instrument.min_quantity) else Sized(0.0, "below_min_qty")

@@ -1,0 +1,40 @@
+"""An exclusive lock on an open file, between processes and between threads; the system drops it when its holder dies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+if sys.platform == "win32":
+    import msvcrt
+    import os
+
+    @contextmanager
+    def exclusive(descriptor: int) -> Iterator[None]:
+        """Hold the only lock on an open file; wait for it."""
+        # A byte far behind the end: a locked byte cannot be read by others here.
+        place = 1 << 62
+        os.lseek(descriptor, place, os.SEEK_SET)
+        while True:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+                break
+            except OSError:  # it gives up after ten seconds
+                continue
+        try:
+            yield
+        finally:
+            os.lseek(descriptor, place, os.SEEK_SET)
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+else:
+    import fcntl
+
+    @contextmanager
+    def exclusive(descriptor: int) -> Iterator[None]:
+        """Hold the only lock on an open file; wait for it."""
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
