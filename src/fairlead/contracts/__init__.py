@@ -1,4 +1,4 @@
-"""What crosses a border: frames, signals, orders, settings, files and manifests."""
+"""What crosses a border: frames, rows, files, manifests, settings."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final

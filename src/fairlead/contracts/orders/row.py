@@ -11,9 +11,10 @@ from typing import Any, Final, Self
 
 from fairlead.contracts import cells
 from fairlead.core.errors import ContractError
+from fairlead.core.exits import Exits
 from fairlead.core.identity import idempotency_key, order_id
 from fairlead.core.instruments import Instrument, check_symbol
-from fairlead.core.intents import Exits, OrderIntent
+from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import OrderType, Side, TimeInForce
 
 SCHEMA_VERSION: Final = "1.0"

@@ -13,9 +13,9 @@ from typing import Any, Final
 from fairlead.contracts import cells
 from fairlead.contracts.files import canonical_json
 from fairlead.core.errors import ContractError
+from fairlead.core.exits import Exits
 from fairlead.core.identity import short_hash, slug
 from fairlead.core.instruments import check_symbol
-from fairlead.core.intents import Exits
 from fairlead.core.time import BarSize
 
 SCHEMA_VERSION: Final = "1.0"
