@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fairlead.backtest.trials import TrialSetup
 
 _COLUMNS = ("sharpe", "total_return", "max_drawdown_pct", "num_trades")
+_INSTEAD: Final = {"num_trades": "num_fills"}
 _SHOWN = 10
 
 
@@ -81,6 +82,7 @@ def sweep(
 
     Example: fairlead sweep configs/environments/backtest.yaml --param fast=10:60:10 --param slow=100:250:50 --workers 2
     """
+    from fairlead.backtest.pools.compiled import warm_up
     from fairlead.backtest.sweep_result import KIND
     from fairlead.backtest.sweeps import run_sweep
     from fairlead.backtest.trialstore import TrialStore
@@ -90,6 +92,8 @@ def sweep(
     session = load_session(config, profile, override, workspace)
     setup = trial_setup(session, strategy)
     plan = _plan(setup, param or [], search=search, trials=trials, seed=seed, objective=objective, resume=resume, yes=yes)
+    with progress("compiling", quiet=json):
+        warm_up(setup)
     with TrialStore(session.workspace) as store:
         planned = plan.opened().count if plan is not None else store.study(resume or "", KIND).planned
         with apart(), progress("sweep", planned, quiet=json) as tell:
@@ -170,7 +174,10 @@ def _show(result: SweepResult, folder: Path) -> None:
         told=told or "no trial",
     )
     names = list(result.space.axes)
-    metrics = [result.objective, *(name for name in _COLUMNS if name != result.objective)]
+    best = result.best
+    # Trials of the compiled loop have no round trips to count.
+    columns = [_INSTEAD.get(name, name) if best is not None and name not in best.metrics else name for name in _COLUMNS]
+    metrics = [result.objective, *(name for name in columns if name != result.objective)]
     rows = []
     for place, ordinal in enumerate(result.ranking[:_SHOWN], start=1):
         trial = result.trials[ordinal]

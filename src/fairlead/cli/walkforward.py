@@ -78,6 +78,7 @@ def walkforward(
     Example: fairlead walkforward configs/environments/backtest.yaml --param fast=10:50:10 --param slow=100,200
     """
     from fairlead.backtest.objectives import objective_of
+    from fairlead.backtest.pools.compiled import warm_up
     from fairlead.backtest.rundir import WALK_FORWARD
     from fairlead.backtest.space import ParameterSpace
     from fairlead.backtest.splitters import WalkForward
@@ -105,6 +106,8 @@ def walkforward(
     if fresh is not None and not yes:
         remedy = "Add --yes if you mean it, take larger steps, or draw some: --search random --trials 50."
         check_size(fresh, MOST_RUNS, remedy)
+    with progress("compiling", quiet=json):
+        warm_up(setup)
     with TrialStore(session.workspace) as store:
         runs = fresh or store.study(resume or "", WALK_FORWARD).planned
         with apart(), progress("walk-forward", runs, quiet=json) as tell:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
@@ -173,3 +174,19 @@ class CompiledPool:
         sessions = history.arrays.times[history.arrays.actions[at.ROW], at.SESSION].tolist()
         actions = [replace(a, ex_session=day) for a, day in zip(history.actions, sessions, strict=True)]
         return buy_and_hold(self._prices, actions, self._setup.entry.capital)
+
+
+def warm_up(setup: TrialSetup) -> None:
+    """Compile what the trials of a kernel strategy run: some seconds after an installation or a change, nothing otherwise.
+
+    Trials do it themselves; this lets a person be told what takes so long. What cannot be compiled they report.
+    """
+    if not issubclass(setup.strategy, KernelStrategy):
+        return
+    from fairlead.engine.compiled.loop import compiled_runs  # noqa: PLC0415  numba is for those who compile
+
+    with suppress(Exception):
+        (strategy, *_) = setup.build({})
+        assert isinstance(strategy, KernelStrategy)
+        strategy.scan()
+        compiled_runs()
