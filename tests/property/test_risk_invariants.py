@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.fills import Fill
@@ -127,6 +127,8 @@ def test_accepted_orders_stay_within_leverage_whichever_of_them_rest(held, batch
     others=st.lists(st.floats(-1, 1), min_size=6, max_size=6).filter(lambda w: sum(map(abs, w)) > 0.1),
     equity=st.floats(1_000, 1e6),
 )
+# A sale of 720.776 of 23,785.6 units came out a lot short, by the rounding of their difference.
+@example(weights=[0.0, 1.0], others=[0.03125, 1.0, 0.0, 0.0, 0.0, 0.0], equity=237856.0)
 def test_a_full_rotation_passes_in_one_batch_when_reductions_go_first(weights, others, equity):
     """From one set of weights at full investment to another: sales free what purchases need."""
     symbols = "ABCDEF"[: len(weights)]

