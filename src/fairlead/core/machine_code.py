@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import CellType, FunctionType
@@ -21,7 +23,7 @@ def machine_code(signature: Any, *, kept: bool = True, **options: Any) -> Callab
     **options
         As `numba.njit` takes them.
     """
-    import numba as nb  # noqa: PLC0415  imported where something is compiled
+    nb = _open_numba()
 
     def make(function: Any) -> Any:
         try:
@@ -30,6 +32,27 @@ def machine_code(signature: Any, *, kept: bool = True, **options: Any) -> Callab
             return nb.njit(signature, nogil=True, **options)(function)
 
     return make
+
+
+def _open_numba() -> Any:
+    """Return numba, ready to compile, without scipy.linalg: loading that takes longer than loading our own code.
+
+    numba imports it once, only to see that there is a BLAS; where one is called, it asks again. Fairlead requires scipy,
+    so what is left of the question is how wide the integers of that BLAS are.
+    """
+    numba = importlib.import_module("numba")
+    if "numba.np.arraymath" not in sys.modules and "scipy.linalg" not in sys.modules:
+        linalg: Any = importlib.import_module("numba.np.linalg")
+        ask = getattr(linalg, "ensure_blas", None)
+        width = getattr(linalg, "_check_lapack_int_width", None)
+        if ask is not None and width is not None:
+            linalg.ensure_blas = width
+            try:
+                arrays: Any = importlib.import_module("numba.np.arraymath")
+                arrays.ensure_blas = ask
+            finally:
+                linalg.ensure_blas = ask
+    return numba
 
 
 def placed(function: Any, beside: Any, space: Mapping[str, Any], identity: str) -> FunctionType:
