@@ -81,6 +81,7 @@ def measure(key: str, runs: int) -> dict[str, Any]:
             raise GateFailed(f"{key}: {difference}")
     bars = columns.close.size
     engine = timed(runs, lambda: workloads.run(made, work.strategy(), work.cash))
+    read = timed(runs, lambda: workloads.read_all(workloads.run(made, work.strategy(), work.cash)))
     whole = timed(runs, lambda: workloads.run(source, work.strategy(), work.cash))
     return {
         "title": work.title,
@@ -89,6 +90,7 @@ def measure(key: str, runs: int) -> dict[str, Any]:
         "fills": len(expected.price),
         "final_equity": expected.equity,
         "engine": {**engine, "bars_per_s": bars / engine["median_s"]},
+        "and_read": {**read, "bars_per_s": bars / read["median_s"]},
         "with_assembly": {**whole, "bars_per_s": bars / whole["median_s"]},
     }
 
@@ -144,7 +146,12 @@ def table(results: dict[str, Any]) -> str:
         f"{'':56}{'median':>10}{'min':>10}{'bars/s':>14}  target",
     ]
     for work in results["workloads"].values():
-        for part, name in (("engine", work["title"]), ("with_assembly", "    with assembly of its bars from a table")):
+        parts = {
+            "engine": work["title"],
+            "and_read": "    and its curve, prices and digest read",
+            "with_assembly": "    with assembly of its bars from a table",
+        }
+        for part, name in parts.items():
             one = work.get(part)
             if one is None:
                 continue

@@ -235,6 +235,13 @@ def run(source: TableSource, strategy: Strategy, cash: float) -> RunRecord:
     return run_session(plan(source, strategy, cash))
 
 
+def read_all(record: RunRecord) -> RunRecord:
+    """Ask a record for everything that is put together when it is read."""
+    if not (record.digest and len(record.account.equity) and len(record.prices.mark)):
+        raise ValueError("the run left nothing to read")
+    return record
+
+
 def _columns(symbols: tuple[str, ...], bar_size: BarSize, values: list[np.ndarray]) -> Columns:
     count, width = len(values[0]), len(symbols)
     calendar = ExchangeCalendar.get(CALENDAR)

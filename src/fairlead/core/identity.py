@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -42,6 +43,20 @@ def short_hash(*fields: str) -> str:
 def idempotency_key(run_id: str, strategy: str, version: str, symbol: str, side: str, group_id: str = "") -> str:
     """Return the key under which an order can be sent once and no more (domain rule 4.2)."""
     return short_hash(run_id, strategy, version, symbol, side, group_id)
+
+
+def order_namer(run_id: str, strategy: str, version: str, symbol: str, side: str) -> Callable[[str], str]:
+    """Return what gives `idempotency_key` for a group: for who names many orders of which the other fields are equal."""
+    idempotency_key(run_id, strategy, version, symbol, side)  # says what is wrong with a field
+    stem = f"{run_id}|{strategy}|{version}|{symbol}|{side}|".encode()
+
+    def name(group_id: str) -> str:
+        if "|" in group_id:
+            return short_hash(run_id, strategy, version, symbol, side, group_id)
+        hashed: str = sha1(stem + group_id.encode()).hexdigest()  # noqa: S324  an identifier, not a signature
+        return hashed[:16]
+
+    return name
 
 
 def order_id(key: str) -> str:

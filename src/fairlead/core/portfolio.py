@@ -228,8 +228,10 @@ class Portfolio:
         """Return (net, gross): the sums of signed and of absolute market values, in currency."""
         net = gross = 0.0
         for position in self.positions.values():
-            if position.quantity:
-                value = position.market_value(self._mark(position))
+            quantity = position.quantity
+            if quantity:
+                # Written out: this is asked before every order.
+                value = quantity * self._mark(position) * position.multiplier
                 net += value
                 gross += abs(value)
         return net, gross

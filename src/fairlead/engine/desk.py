@@ -116,6 +116,12 @@ class OrderDesk:
         """Take in the strategies whose orders pass here."""
         self._runners = {runner.name: runner for runner in runners}
 
+    def close(self) -> None:
+        """Let go of the strategies and of the venue's ear, after the end of a run."""
+        self._runners = {}
+        self._straight = None
+        self.execution.close()
+
     def working(self, name: str) -> list[Order]:
         """Return the working orders of one strategy, oldest first."""
         return [order for order in self.execution.working.values() if order.strategy == name]

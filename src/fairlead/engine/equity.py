@@ -5,23 +5,39 @@ Between two changes of a ledger its equity is cash plus a fixed vector of holdin
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
 import numpy as np
 
 from fairlead.core.arrays import DayArray, FloatArray, IntArray
 from fairlead.core.bars import BarBlock
 from fairlead.core.portfolio import Portfolio
+from fairlead.engine.deferred import DeferredCurve, DeferredPrices
 from fairlead.engine.record import EquityCurve, SessionPrices
+
+Held: TypeAlias = Sequence[tuple[str, float]]
+"""Symbols, and what one unit of price of each is worth: signed units times multiplier."""
+Chunk: TypeAlias = Callable[[], FloatArray]
+"""Gives cash, gross and net exposure of the rows of a block, shape (3, n)."""
 
 
 class LedgerCurve:
-    """The curve of one ledger, built block by block."""
+    """The curve of one ledger, built block by block.
 
-    __slots__ = ("_chunks", "_ledger", "_segments")
+    Attributes
+    ----------
+    chunks : list of callable
+        What the blocks so far are made of.
+    """
+
+    __slots__ = ("_ledger", "_segments", "chunks")
 
     def __init__(self, ledger: Portfolio) -> None:
         self._ledger = ledger
         self._segments: list[tuple[int, float, list[tuple[str, float]]]] = []
-        self._chunks: list[FloatArray] = []
+        self.chunks: list[Chunk] = []
 
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
@@ -32,51 +48,56 @@ class LedgerCurve:
         segments.append((row, ledger.cash, held))
 
     def close_block(self, block: BarBlock) -> None:
-        """Compute the delivered rows of `block`, of which every change was noted."""
+        """Keep what the delivered rows of `block` are made of; every change in them was noted."""
         first, end = block.start, len(block)
-        symbols = {symbol for segment in self._segments for symbol, _ in segment[2]}
-        if len(self._segments) == 1 and not symbols:
+        segments, self._segments = self._segments, []
+        symbols = set().union(*(dict(held) for _, _, held in segments if held))
+        if len(segments) == 1 and not symbols:
             # Nothing held and nothing changed: three numbers, however many rows.
-            idle = np.array([[self._segments[0][1]], [0.0], [0.0]])
-            self._chunks.append(np.broadcast_to(idle, (3, end - first)))
-            self._segments = []
+            idle = np.broadcast_to(np.array([[segments[0][1]], [0.0], [0.0]]), (3, end - first))
+            self.chunks.append(lambda: idle)
             return
-        starts, cash, holdings = zip(*self._segments, strict=True)
-        lengths = np.diff([*starts, end])
-        values = np.empty((3, end - first))
-        values[0] = np.repeat(cash, lengths)
-        if len(symbols) <= 1:
-            # One symbol, traded however often, is one product over the whole block.
-            units = np.repeat([held[0][1] if held else 0.0 for held in holdings], lengths)
-            mark = block.mark[first:, block.columns[symbols.pop()]] if symbols else units
-            # A mark is unknown only while nothing is held.
-            values[2] = np.multiply(mark, units, out=np.zeros(end - first), where=units != 0.0)
-            np.abs(values[2], out=values[1])
-        else:
-            self._add_segments(block, values)
-        self._chunks.append(values)
-        self._segments = []
-
-    def _add_segments(self, block: BarBlock, values: FloatArray) -> None:
-        first, end = block.start, len(block)
-        for i, (row, _, held) in enumerate(self._segments):
-            stop = self._segments[i + 1][0] if i + 1 < len(self._segments) else end
-            at = slice(row - first, stop - first)
-            if not held:
-                values[1:, at] = 0.0
-                continue
-            worth = block.mark[row:stop][:, [block.columns[s] for s, _ in held]] * np.array([units for _, units in held])
-            # Summed from left to right: a product (`@`, `einsum`) may round a row differently when there are more rows.
-            values[1, at] = np.add.accumulate(np.abs(worth), axis=1)[:, -1]
-            values[2, at] = np.add.accumulate(worth, axis=1)[:, -1]
+        starts, cash, holdings = zip(*segments, strict=True)
+        if len(symbols) > 1:
+            values = _many_held(block, starts, cash, holdings)
+            self.chunks.append(lambda: values)
+            return
+        # One symbol, traded however often. A copy of its marks: a view would keep alive the memory that it is a part of.
+        mark = block.mark[first:, block.columns[symbols.pop()]].copy() if symbols else None
+        units = [held[0][1] if held else 0.0 for held in holdings]
+        self.chunks.append(partial(_one_held, np.diff([*starts, end]), cash, units, mark))
 
     def open_block(self, block: BarBlock) -> None:
         """Begin a block with the ledger as it stands."""
         self.note(block.start)
 
-    def values(self) -> FloatArray:
-        """Return cash, gross and net exposure, shape (3, n)."""
-        return np.concatenate(self._chunks, axis=1) if self._chunks else np.empty((3, 0))
+
+def _one_held(lengths: IntArray, cash: Sequence[float], units: Sequence[float], mark: FloatArray | None) -> FloatArray:
+    """Return cash, gross and net exposure while one symbol is held, or none: one product over all rows."""
+    values = np.zeros((3, lengths.sum()))
+    values[0] = np.repeat(cash, lengths)
+    if mark is not None:
+        each = np.repeat(units, lengths)
+        # A mark is unknown only while nothing is held.
+        np.multiply(mark, each, out=values[2], where=each != 0.0)
+        np.abs(values[2], out=values[1])
+    return values
+
+
+def _many_held(block: BarBlock, starts: Sequence[int], cash: Sequence[float], holdings: Sequence[Held]) -> FloatArray:
+    """Return cash, gross and net exposure of the delivered rows of a block, segment by segment."""
+    first, end = block.start, len(block)
+    values = np.zeros((3, end - first))
+    values[0] = np.repeat(cash, np.diff([*starts, end]))
+    for row, stop, held in zip(starts, [*starts[1:], end], holdings, strict=True):
+        if not held:
+            continue
+        at = slice(row - first, stop - first)
+        worth = block.mark[row:stop][:, [block.columns[s] for s, _ in held]] * np.array([units for _, units in held])
+        # Summed from left to right: a product (`@`, `einsum`) may round a row differently when there are more rows.
+        values[1, at] = np.add.accumulate(np.abs(worth), axis=1)[:, -1]
+        values[2, at] = np.add.accumulate(worth, axis=1)[:, -1]
+    return values
 
 
 class CurveRecorder:
@@ -127,25 +148,53 @@ class CurveRecorder:
         self._ends.append((block.session[ends], block.known_ns[ends], block.mark[ends]))
 
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
-        """Return the account's curve and each strategy's."""
-        ts = np.concatenate(self._known) if self._known else np.empty(0, np.int64)
-        runs = [np.repeat(days, rows) for days, rows in self._sessions]
-        session = np.concatenate(runs) if runs else np.empty(0, np.int32)
-        each = {name: curve.values() for name, curve in self._curves.items()}
-        by_strategy = {name: EquityCurve(ts, session, v[0] + v[2], v[0], v[1], v[2]) for name, v in each.items()}
+        """Return the account's curve and each strategy's; each is put together when it is read."""
+        # Of chunks and stamps alone: what was recorded from is not kept alive by what was recorded.
+        chunks = {name: curve.chunks for name, curve in self._curves.items()}
+
+        def curve(parts: Sequence[Sequence[Chunk]]) -> EquityCurve:
+            return DeferredCurve.later(partial(_curve_fields, self._known, self._sessions, parts))
+
+        by_strategy = {name: curve([own]) for name, own in chunks.items()}
         if len(by_strategy) == 1:
             return next(iter(by_strategy.values())), by_strategy
-        cash, gross, net = sum(each.values(), np.zeros((3, len(ts))))
-        return EquityCurve(ts, session, cash + net, cash, gross, net), by_strategy
+        return curve(list(chunks.values())), by_strategy
 
     def prices(self) -> SessionPrices:
-        """Return the last price of every symbol at each session's end."""
-        if not self._ends:
-            return SessionPrices(self._symbols, np.empty(0, np.int32), np.empty(0, np.int64), np.empty((0, len(self._symbols))))
-        days, ts, marks = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*self._ends, strict=True))
-        # A session that goes on in the next block has its end there.
-        known, last = np.unique(days[::-1], return_index=True)
-        if not np.array_equal(known, days):
-            last = len(days) - 1 - last
-            days, ts, marks = known, ts[last], marks[last]
-        return SessionPrices(self._symbols, days, ts, marks)
+        """Return the last price of every symbol at each session's end; they are put together when they are read."""
+        return DeferredPrices.later(partial(_price_fields, self._symbols, self._ends), symbols=self._symbols)
+
+
+def _curve_fields(
+    known: Sequence[IntArray], sessions: Sequence[tuple[DayArray, IntArray]], parts: Sequence[Sequence[Chunk]]
+) -> dict[str, np.ndarray]:
+    runs = [np.repeat(days, rows) for days, rows in sessions]
+    values = _joined(parts[0])
+    for chunks in parts[1:]:
+        values = values + _joined(chunks)
+    return {
+        "ts_ns": np.concatenate(known) if known else np.empty(0, np.int64),
+        "session": np.concatenate(runs) if runs else np.empty(0, np.int32),
+        "equity": values[0] + values[2],
+        "cash": values[0],
+        "gross": values[1],
+        "net": values[2],
+    }
+
+
+def _joined(chunks: Sequence[Chunk]) -> FloatArray:
+    """Return cash, gross and net exposure, shape (3, n)."""
+    made = [chunk() for chunk in chunks]
+    return np.concatenate(made, axis=1) if made else np.empty((3, 0))
+
+
+def _price_fields(symbols: Sequence[str], ends: Sequence[tuple[DayArray, IntArray, FloatArray]]) -> dict[str, np.ndarray]:
+    if not ends:
+        return {"session": np.empty(0, np.int32), "ts_ns": np.empty(0, np.int64), "mark": np.empty((0, len(symbols)))}
+    days, ts, marks = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*ends, strict=True))
+    # A session that goes on in the next block has its end there.
+    known, last = np.unique(days[::-1], return_index=True)
+    if not np.array_equal(known, days):
+        last = len(days) - 1 - last
+        days, ts, marks = known, ts[last], marks[last]
+    return {"session": days, "ts_ns": ts, "mark": marks}

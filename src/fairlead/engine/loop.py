@@ -68,6 +68,14 @@ class EventLoop:
         """Take the strategies in; they are served in this order."""
         self._runners = runners
 
+    def close(self) -> None:
+        """Let go of the strategies after the last block."""
+        for runner in self._runners:
+            runner.close()
+        self._runners = ()
+        self._steps.clear()
+        del self._act
+
     def strategy_failed(self, runner: StrategyRunner) -> None:
         """Take a failed strategy out of the loop, and its orders out of the market. Its positions stay."""
         self._desk.cancel_all(runner.name, "strategy_failed")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fairlead.core.exits import Exits
-from fairlead.core.identity import idempotency_key, order_id
+from fairlead.core.identity import idempotency_key, order_id, order_namer
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import Order, OrderRole, OrderType, Side, TimeInForce
@@ -39,6 +39,7 @@ class OrderMaker:
     def __init__(self, run_id: str, instruments: Mapping[str, Instrument]) -> None:
         self._run_id = run_id
         self._instruments = instruments
+        self._namers: dict[tuple[str, str, Side], Callable[[str], str]] = {}
 
     def order(self, strategy: Strategy, name: str, intent: OrderIntent, quantity: float, group: str, now: int) -> Order:
         """Return the order that an intent becomes.
@@ -92,7 +93,8 @@ class OrderMaker:
         """Return what `order` does for a plain market order of a quantity that is not 0."""
         symbol = intent.symbol
         side, units = (_BUY, quantity) if quantity > 0.0 else (_SELL, -quantity)
-        key = idempotency_key(self._run_id, name, type(strategy).version, symbol, side, group)
+        namer = self._namers.get((name, symbol, side)) or self._namer(strategy, name, symbol, side)
+        key = namer(group)
         return Order(
             order_id(key),
             key,
@@ -110,6 +112,10 @@ class OrderMaker:
             None,
             intent.tag,
         )
+
+    def _namer(self, strategy: Strategy, name: str, symbol: str, side: Side) -> Callable[[str], str]:
+        namer = self._namers[name, symbol, side] = order_namer(self._run_id, name, type(strategy).version, symbol, side)
+        return namer
 
     def exits(self, parent: Order, strategy: Strategy, exits: Exits | None) -> list[Order]:
         """Return the exits of a bracket, asleep until `parent` fills.

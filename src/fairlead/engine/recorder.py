@@ -132,6 +132,10 @@ class Recorder:
         if self._now:
             self._show(is_end=True)
 
+    def close(self) -> None:
+        """Let go of the parts whose lists were read."""
+        self._desk = self._loop = None
+
     def _show(self, *, is_end: bool) -> None:
         events, self._now = self._now, []
         if self.keep:

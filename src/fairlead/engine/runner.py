@@ -91,6 +91,13 @@ class StrategyRunner:
         if self.is_running:
             self._guarded(self.strategy.on_stop, self.context)
 
+    def close(self) -> None:
+        """Let go of the last block, and of where in it the strategy failed."""
+        self._bars = None
+        self.step = _no_step
+        if self.error is not None:
+            self.error = self.error.with_traceback(None)
+
     def tell(self, order: Order) -> None:
         """Let it hear of a change to one of its orders."""
         if self.hears_updates and self.is_running:

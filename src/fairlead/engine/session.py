@@ -19,6 +19,7 @@ from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
 from fairlead.engine.clock import ClockSettings, HistoricalClock
 from fairlead.engine.closing import session_closes
+from fairlead.engine.deferred import DeferredRecord
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
@@ -144,27 +145,34 @@ def run_session(plan: SessionPlan, progress: Progress | None = None, watch: Watc
         raise DataNotFound(f"dataset {plan.source.name!r} holds no bar in the chosen dates.")
     session = _Session(plan, first, carry, watch)
     with _rare_collections():
-        session.start()
-        block: BarBlock | None = first
-        done = 0
-        while block is not None:
-            session.run_block(block)
-            done += len(block) - block.start
-            if progress is not None:
-                progress(done)
-            block = next(blocks, None)
-        return session.finish()
+        try:
+            session.start()
+            block: BarBlock | None = first
+            done = 0
+            while block is not None:
+                session.run_block(block)
+                done += len(block) - block.start
+                if progress is not None:
+                    progress(done)
+                block = next(blocks, None)
+            return session.finish()
+        finally:
+            session.close()
 
 
 @contextmanager
 def _rare_collections() -> Iterator[None]:
-    # A run keeps what it records and makes no cycles, so the collector would walk a growing pile again and again for nothing.
+    # A run keeps what it records and leaves no cycles, so the collector would walk a growing pile again and again for nothing.
     # Rarely is not never: a strategy's own cycles are still found.
     before = gc.get_threshold()
     gc.set_threshold(*_RARE_COLLECTIONS)
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            # What a run leaves is old at once. Elsewhere the collector would walk all of it to find that out.
+            gc.freeze()
+            gc.unfreeze()
         gc.set_threshold(*before)
 
 
@@ -260,25 +268,34 @@ class _Session:
             self._recorder.finish()
         account, by_strategy = self._curves.curves()
         capital = {a.name: a.capital for a in plan.allocations}
-        return RunRecord(
+        orders, updates, fills = self._desk.orders, self._desk.updates, self._desk.fills
+        return DeferredRecord.later(
+            lambda: {"digest": run_digest(orders, updates, fills)},
             run_id=plan.run_id,
             initial_cash=sum(capital.values()),
             strategies=tuple(runner.outcome(capital[runner.name]) for runner in self._runners),
             account=account,
             by_strategy=by_strategy,
             prices=self._curves.prices(),
-            orders=self._desk.orders,
-            updates=self._desk.updates,
-            fills=self._desk.fills,
+            orders=orders,
+            updates=updates,
+            fills=fills,
             applied_actions=self.loop.applied_actions,
             market_actions=self.loop.market_actions,
             bars=self.loop.bars,
-            digest=run_digest(self._desk.orders, self._desk.updates, self._desk.fills),
             stage_seconds=self._timers.seconds,
             execution_prices=self._notes.prices(self._desk.execution.mids),
             financing=self._accounts.charges if self._accounts is not None else [],
             events=self._recorder.events if self._recorder is not None and plan.record else None,
         )
+
+    def close(self) -> None:
+        """Take apart what refers to itself, so that it is gone with the run and not when the collector comes to it."""
+        self.loop.close()
+        self._desk.close()
+        if self._recorder is not None:
+            self._recorder.close()
+        self._runners = []
 
 
 def check_plan(plan: SessionPlan) -> None:

@@ -105,6 +105,11 @@ class Venue(OrderLives, ABC):
         self._requests = Requests()
         self._awake: list[tuple[Order, Spark]] = []
 
+    def close(self) -> None:
+        """Let go of whom it told, after the end of a run."""
+        del self._hear
+        self._held = self._afford = None
+
     def enter(self, block: BarBlock) -> None:
         """Take in the next block of history, before any of its rows is matched."""
         if self.costs.needs_history:
