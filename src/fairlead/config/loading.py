@@ -136,6 +136,8 @@ def settings_of(
     enforcement = settings.enforcement.switched(environ)
     settings = settings.model_copy(update={"strategies": tuple(entries), "enforcement": enforcement})
     plain = settings.model_dump(mode="json")
+    if settings.risk is None:
+        del plain["risk"]  # written down, an empty section would arm the defaults
     effective = redacted(plain, root)
     assert isinstance(effective, dict)
     return LoadedConfig(settings, effective, hash_of(effective), path, root)

@@ -197,6 +197,12 @@ class SessionSettings(Settings):
     record: bool = False
     workspace: Path | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _section_that_is_there_arms(cls, data: Any) -> Any:
+        # "risk:" with nothing after it asks for the defaults; only a file without the key has no guards.
+        return {**data, "risk": {}} if isinstance(data, Mapping) and data.get("risk", 0) is None else data
+
     @property
     def armed(self) -> RiskSettings | None:
         """Guards and validator in force; None if there are none."""

@@ -254,7 +254,9 @@ class OrderDesk:
             rejection = self._ask_account(self._accounts, runner, order, price)
             if rejection is not None:
                 return rejection
-        return None if self._gate is None else self._gate.refuses(runner, order, exposure, exits)
+        if self._gate is None:
+            return None
+        return self._gate.refuses(runner, order, exposure, self._maker.exits(order, runner.strategy, exits))
 
     def _ask_account(self, accounts: Accounts, runner: StrategyRunner, order: Order, price: float) -> Rejection | None:
         quantity, limit = order.side.sign * order.quantity, order.limit_price

@@ -12,7 +12,7 @@ from fairlead.core.exits import Exits
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
-from fairlead.core.orders import Order
+from fairlead.core.orders import Order, OrderRole
 from fairlead.engine.marketviews import MarketViews
 from fairlead.engine.record import OrderChecks
 from fairlead.engine.runner import StrategyRunner
@@ -105,7 +105,7 @@ class OrderGate:
         )
 
     def refuses(
-        self, runner: StrategyRunner, order: Order, exposure: ProjectedExposure, exits: Exits | None = None
+        self, runner: StrategyRunner, order: Order, exposure: ProjectedExposure, exits: Sequence[Order] = ()
     ) -> Rejection | None:
         """Return why a new order must not leave, or None; it then counts as one that has left.
 
@@ -113,10 +113,10 @@ class OrderGate:
         ----------
         exposure : ProjectedExposure
             Of its strategy, without it.
-        exits : Exits, optional
-            Of its bracket.
+        exits : sequence of Order
+            Of its bracket, as they will work.
         """
-        asked = replace(order_view(order), exits=exits, mode=self._mode)
+        asked = replace(order_view(order), exits=_bracket(exits), mode=self._mode)
         market, account = self._views.of(order.symbol), self._portfolio(runner, asked, exposure)
         facts = AccountFacts(mode=self._mode, is_enabled=runner.is_running, limits=runner.limits)
         results = self._validator.check_all(asked, account, market, facts)
@@ -176,3 +176,17 @@ class OrderGate:
     @property
     def _session(self) -> int:
         return int(self._cursor.block.session[self._cursor.row])
+
+
+def _bracket(exits: Sequence[Order]) -> Exits | None:
+    """Return what the orders of a bracket say, as an intent would have stated it."""
+    if not exits:
+        return None
+    stop = next((order for order in exits if order.role is OrderRole.STOP_LOSS), None)
+    target = next((order for order in exits if order.role is OrderRole.TAKE_PROFIT), None)
+    return Exits(
+        target.limit_price if target is not None else None,
+        stop.stop_price if stop is not None else None,
+        stop.trail_amount if stop is not None else None,
+        stop.trail_percent if stop is not None else None,
+    )

@@ -22,7 +22,7 @@ from fairlead.core.time import to_datetime
 from fairlead.risk import kernels
 from fairlead.risk.guards.base import PASSED, CheckResult, Finding, portfolio_view
 from fairlead.risk.guards.exposure import exceeds, price_to_pay
-from fairlead.risk.guards.settings import MOST_MONEY, Limit, Money
+from fairlead.risk.guards.settings import MOST_MONEY, Limit
 from fairlead.risk.guards.views import AnyOrder, MarketView, OrderView, PortfolioView, order_view
 from fairlead.risk.pretrade import check_order
 from fairlead.risk.rejection import Rejection
@@ -53,9 +53,9 @@ class ValidatorSettings(Settings):
     order_types: tuple[OrderType, ...] = tuple(OrderType)
     times_in_force: tuple[TimeInForce, ...] = tuple(TimeInForce)
     fee_buffer_bps: Annotated[Limit, Field(ge=0, le=1_000)] = Decimal(10)
-    max_leverage: Annotated[Limit, Field(gt=0, le=20)] | None = None
-    max_order_qty: Annotated[Limit, Field(gt=0, le=MOST_MONEY)] | None = None
-    max_order_notional: Money | None = None
+    max_leverage: Limit | None = Field(default=None, gt=0, le=20)
+    max_order_qty: Limit | None = Field(default=None, gt=0, le=MOST_MONEY)
+    max_order_notional: Limit | None = Field(default=None, gt=0, le=MOST_MONEY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

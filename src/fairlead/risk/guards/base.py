@@ -88,7 +88,8 @@ class Guard(ABC):
         """Return what the guard measures, whether it refuses or not."""
         if self.spares_exits and portfolio.only_reduces(order):
             return CheckResult(self.title, is_exempt=True)
-        return CheckResult(self.title, *self._find(order, portfolio, market))
+        reason, measured, limit = self._find(order, portfolio, market)
+        return CheckResult(self.title, reason, float(measured), float(limit))
 
     @abstractmethod
     def _find(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> Finding:

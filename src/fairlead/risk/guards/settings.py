@@ -18,10 +18,10 @@ MOST_MONEY: Final = 10**12
 _PER_CENT: Final = Decimal(100)
 
 
-def _no_switch(value: Any) -> Any:
+def _no_switch(value: Any, info: ValidationInfo) -> Any:
     # To Python a boolean is a number; to whoever reads a limit it never is.
     if isinstance(value, bool):
-        raise ConfigurationError(f"a limit must be a number, was {value}.")
+        raise ConfigurationError.of(str(info.field_name), "be a number", value)
     return value
 
 
@@ -44,7 +44,6 @@ _AS_NUMBER: Final = PlainSerializer(float, return_type=float, when_used="json")
 Limit = Annotated[Decimal, BeforeValidator(_no_switch), _AS_NUMBER]
 """Exact where it is stated, a plain number where it is shown."""
 Money = Annotated[Limit, Field(gt=0, le=MOST_MONEY)]
-Count = Annotated[int, BeforeValidator(_no_switch)]
 PositionPct = Annotated[Limit, AfterValidator(percent("1", "1000"))]
 PricePct = Annotated[Limit, AfterValidator(percent("0.1", "100"))]
 Symbol = Annotated[str, AfterValidator(check_symbol)]
@@ -94,9 +93,9 @@ class GuardSettings(Settings):
     max_spread_bps: Annotated[Limit, Field(ge=1, le=10_000)] = Decimal(500)
     max_move_pct: PricePct = Decimal(5)
     trading_hours_only: bool = True
-    max_open_positions: Annotated[Count, Field(ge=1, le=100_000)] = 10
-    max_consecutive_losses: Annotated[Count, Field(ge=1, le=100_000)] = 5
-    max_orders_per_min: Annotated[Count, Field(ge=1, le=100_000)] = 5
-    max_orders_per_min_total: Annotated[Count, Field(ge=1, le=1_000_000)] = 300
+    max_open_positions: Annotated[int, Field(ge=1, le=100_000)] = 10
+    max_consecutive_losses: Annotated[int, Field(ge=1, le=100_000)] = 5
+    max_orders_per_min: Annotated[int, Field(ge=1, le=100_000)] = 5
+    max_orders_per_min_total: Annotated[int, Field(ge=1, le=1_000_000)] = 300
     blacklist: tuple[Symbol, ...] = ()
     disabled: tuple[GuardId, ...] = ()
