@@ -267,6 +267,16 @@ def test_exits_of_a_bracket_work_while_every_limit_is_broken():
     ]
 
 
+def test_exits_are_judged_as_they_will_work():
+    """What an intent states between two ticks is put on one before anyone asks; a stop that would lie at nothing is refused."""
+    entry = Intent.limit("A", 10, 100.014).with_exits(stop_loss=98.004, take_profit=103.007)
+    record = backtest(minutes({"A": steady(6)}), {0: [entry]})
+    assert [o.status.value for o in record.orders] == ["FILLED", "CANCELLED", "CANCELLED"]
+    cheap = Intent.market("A", 10).with_exits(stop_loss=0.00004)
+    record = backtest(minutes({"A": steady(6, 0.5)}), {0: [cheap]})
+    assert [o.reason for o in record.orders] == ["V3 PriceGrid: price_not_above_0"]
+
+
 def test_a_follower_is_judged_as_if_its_parent_had_filled():
     parent = Intent.market("A", 80).then(Intent.limit("A", 30, 99.0), Intent.limit("A", 20, 98.0))
     record = backtest(minutes({"A": steady(6)}), {0: [parent]}, max_symbol_qty=100)

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from fairlead.contracts.enforcement import Enforcement
 from fairlead.core.bars import Cursor
+from fairlead.core.errors import ContractError
 from fairlead.core.exits import Exits
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
@@ -27,6 +28,7 @@ _NOT_NEW: Final = ("G11", "G12")
 """They ask about orders that are new."""
 _ABOUT_PRICES: Final = ("G6", "G7", "G8")
 _UNKNOWN: Final = float("nan")
+_NO_EXIT: Final = CheckResult("V3 PriceGrid", "price_not_above_0")
 
 
 class OrderGate:
@@ -116,7 +118,12 @@ class OrderGate:
         exits : sequence of Order
             Of its bracket, as they will work.
         """
-        asked = replace(order_view(order), exits=_bracket(exits), mode=self._mode)
+        try:
+            bracket = _bracket(exits)
+        except ContractError:
+            # On the tick of a price below a cent, a stop may be at nothing.
+            return self._judged(order, (_NO_EXIT,))
+        asked = replace(order_view(order), exits=bracket, mode=self._mode)
         market, account = self._views.of(order.symbol), self._portfolio(runner, asked, exposure)
         facts = AccountFacts(mode=self._mode, is_enabled=runner.is_running, limits=runner.limits)
         results = self._validator.check_all(asked, account, market, facts)
