@@ -337,6 +337,8 @@ def test_without_a_market_only_exits_leave():
     guards = create_default_guards()
     assert guards.check_all(asked(1), ledger()).reason == "no_market_data"
     assert guards.check_all(asked(-10), ledger(A=10)) is None
+    assert guards.check_all(asked(1), PortfolioView.of(ledger(), market=market())) is None
+    assert guards.check_all(asked(1), PortfolioView.of(ledger(), market=market()), market(is_halted=True)).reason == "halted"
 
 
 def test_a_bare_ledger_is_an_account():

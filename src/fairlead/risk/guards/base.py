@@ -80,9 +80,10 @@ class Guard(ABC):
         order : Order, CanonicalOrder or OrderView
         portfolio : Portfolio or PortfolioView
         market : MarketView, optional
-            None: nothing is known of the symbol's market.
+            That of the portfolio's view if not given; without one nothing is known of the symbol's market.
         """
-        return self.judge(order_view(order), portfolio_view(portfolio), market).rejection
+        account = portfolio_view(portfolio)
+        return self.judge(order_view(order), account, account.market if market is None else market).rejection
 
     def judge(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> CheckResult:
         """Return what the guard measures, whether it refuses or not."""

@@ -58,11 +58,13 @@ class GuardRegistry:
         portfolio : Portfolio or PortfolioView
             A bare ledger is an account in which no order works and nothing has happened today; see `PortfolioView.of`.
         market : MarketView, optional
-            Without one nothing is known of the market: only what reduces a position may leave.
+            That of the portfolio's view if not given. Without one nothing is known of the market: only what reduces a position
+            may leave.
         """
         asked, account = order_view(order), portfolio_view(portfolio)
+        sees = account.market if market is None else market
         for guard in self.guards:
-            rejection = guard.judge(asked, account, market).rejection
+            rejection = guard.judge(asked, account, sees).rejection
             if rejection is not None:
                 return rejection
         return None
@@ -72,7 +74,8 @@ class GuardRegistry:
     ) -> tuple[CheckResult, ...]:
         """Return what every guard measures, whether one refuses or not; the first that does decides."""
         asked, account = order_view(order), portfolio_view(portfolio)
-        return tuple(guard.judge(asked, account, market) for guard in self.guards)
+        sees = account.market if market is None else market
+        return tuple(guard.judge(asked, account, sees) for guard in self.guards)
 
 
 def create_default_guards(**limits: Any) -> GuardRegistry:

@@ -187,15 +187,24 @@ class PortfolioView:
     counters : Counters
     is_priced : bool
         Whether everything that is held has a price; without, equity is not known.
+    market : MarketView, optional
+        Of the order's symbol, for who is asked without one.
     """
 
     own: ProjectedExposure
     others: Sequence[ProjectedExposure] = ()
     counters: Counters = field(default_factory=Counters)
     is_priced: bool = True
+    market: MarketView | None = None
 
     @classmethod
-    def of(cls, ledger: Portfolio, working: Iterable[Order] = (), counters: Counters | None = None) -> Self:
+    def of(
+        cls,
+        ledger: Portfolio,
+        working: Iterable[Order] = (),
+        counters: Counters | None = None,
+        market: MarketView | None = None,
+    ) -> Self:
         """Return the view of a ledger that is the whole account.
 
         Parameters
@@ -205,6 +214,8 @@ class PortfolioView:
         counters : Counters, optional
             By default the ledger's session began with its initial cash, its peak so far is that or what it is worth now, and
             nothing else has happened.
+        market : MarketView, optional
+            Of the order's symbol.
         """
         working, is_priced = list(working), True
         try:
@@ -214,7 +225,7 @@ class PortfolioView:
         if counters is None:
             initial = ledger.initial_cash
             counters = Counters(session_start_equity=initial, peak_equity=max(initial, own.equity))
-        return cls(own=own, counters=counters, is_priced=is_priced)
+        return cls(own=own, counters=counters, is_priced=is_priced, market=market)
 
     @property
     def equity(self) -> float:
