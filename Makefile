@@ -21,8 +21,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 .PHONY: help
 help: ## Show the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":( .*)? ## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+(\\:[a-z-]+)?: .*## / {sub(/\\/, "", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 .PHONY: demo
@@ -46,6 +46,14 @@ setup: $(DEV) ## Create .venv with everything that development needs
 .PHONY: test
 test: lint types $(DEV) ## Set up, then lint, types, layers and every test with the coverage floor
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term
+
+# Alone, without the rest of the tests: what a desk runs before it moves a limit.
+.PHONY: risk-test
+risk-test: $(DEV) ## Run the guards and the order validator against simulated breaches
+	$(BIN)/pytest -q $(sort $(wildcard tests/*/test_guard*.py tests/*/test_risk*.py) tests/unit/test_pretrade.py)
+
+.PHONY: risk\:test
+risk\:test: risk-test ## The same, under the name that others give it
 
 .PHONY: parity
 parity: $(RUNTIME) ## Ask six other engines the same questions: installs each in .parity/, compares, writes the page

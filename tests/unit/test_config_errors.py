@@ -85,7 +85,7 @@ def test_the_file_of_these_tests_is_good():
         ("seed: 42", "seed: [1]", "2: 'seed' must be a whole number, was a list of 1."),
         ("seed: 42", "name: 42", "2: 'name' must be text, was 42. Put it in quotes."),
         ("seed: 42", "name: ''", "2: 'name' must have at least 1 characters, was ''."),
-        ("seed: 42", "sede: 42", "2: 'sede' must be a known key, was unknown. Did you mean 'seed'? Known: clock, data, execution, features, instruments, mode, name, record, report, seed, strategies, universe, workspace."),
+        ("seed: 42", "sede: 42", "2: 'sede' must be a known key, was unknown. Did you mean 'seed'? Known: clock, data, enforcement, execution, features, instruments, mode, name, record, report, risk, seed, strategies, universe, workspace."),
         ("seed: 42", "report: {html: perhaps}", "2: 'report.html' must be true or false, was 'perhaps'."),
         ("seed: 42", "report: [html]", "2: 'report' must be a mapping of keys to values, was a list of 1."),
         ("2010-01-01", "2010-13-01", "3: 'clock.start_date' must be a date such as 2020-01-31, was '2010-13-01'."),

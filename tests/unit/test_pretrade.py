@@ -8,7 +8,8 @@ from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderType, Side
 from fairlead.core.portfolio import Portfolio
-from fairlead.risk.pretrade import ProjectedExposure, Rejection, check_order
+from fairlead.risk.pretrade import ProjectedExposure, check_order
+from fairlead.risk.rejection import Rejection
 from fairlead.sdk.limits import RiskLimits
 
 MARKS = {"A": 100.0, "B": 50.0, "C": 10.0, "N": float("nan")}

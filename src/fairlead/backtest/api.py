@@ -14,6 +14,7 @@ from fairlead.backtest.info import plain
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.backtest.trials import StrategyEntry, TrialSetup
+from fairlead.contracts.enforcement import EnforcementSettings
 from fairlead.contracts.settings import build_settings
 from fairlead.core.errors import ConfigurationError, StrategyError, UnknownName
 from fairlead.core.events import CorporateAction
@@ -25,6 +26,7 @@ from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
 from fairlead.features.supply import FeatureSupply
+from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
 
@@ -41,6 +43,8 @@ def backtest(
     start: dt.date | str | None = None,
     end: dt.date | str | None = None,
     risk_limits: RiskLimits | Mapping[str, Any] | None = None,
+    risk: RiskSettings | Mapping[str, Any] | None = None,
+    enforcement: EnforcementSettings | Mapping[str, Any] | None = None,
     execution: ExecutionSettings | None = None,
     features: FeatureSettings | Mapping[str, Any] | None = None,
     universe: Universe | str | Path | None = None,
@@ -73,6 +77,10 @@ def backtest(
         Choose from `data`; dates are sessions, both inclusive.
     risk_limits : RiskLimits or mapping, optional
         Tighten what the strategy declares.
+    risk : RiskSettings or mapping, optional
+        Guards and validator before every order, as in the section ``risk`` of a file; ``{}`` arms the defaults.
+    enforcement : EnforcementSettings or mapping, optional
+        What their refusals lead to: ``{"guards": "warn"}`` records them and lets the orders leave.
     execution : ExecutionSettings, optional
         Everything else about the simulated venue.
     features : FeatureSettings or mapping, optional
@@ -114,6 +122,8 @@ def backtest(
         symbols=symbols,
         start=start,
         end=end,
+        risk=risk,
+        enforcement=enforcement,
         execution=execution,
         features=features,
         universe=universe,
@@ -192,6 +202,8 @@ def _shared(
     symbols: Sequence[str] = (),
     start: dt.date | str | None = None,
     end: dt.date | str | None = None,
+    risk: RiskSettings | Mapping[str, Any] | None = None,
+    enforcement: EnforcementSettings | Mapping[str, Any] | None = None,
     execution: ExecutionSettings | None = None,
     features: FeatureSettings | Mapping[str, Any] | None = None,
     universe: Universe | str | Path | None = None,
@@ -209,6 +221,8 @@ def _shared(
     feature_settings, supply = arguments.features_of(features, source, workspace)
     listed = universe if universe is None or isinstance(universe, Universe) else Universe.load(universe)
     rules = None if liquidity is None else build_settings(Liquidity, liquidity, "liquidity")
+    armed = None if risk is None else build_settings(RiskSettings, risk, "risk")
+    levels = build_settings(EnforcementSettings, enforcement or {}, "enforcement")
     plan = SessionPlan(
         run_id="",
         allocations=(),
@@ -219,6 +233,8 @@ def _shared(
         universe=listed,
         liquidity=rules,
         seed=seed,
+        risk=armed,
+        guarded=levels.guards,
     )
     config = {
         "mode": "backtest",
@@ -232,6 +248,7 @@ def _shared(
         "execution": settings.model_dump(mode="json"),
         "features": _recorded(feature_settings, supply),
         **_chosen_from(listed, rules),
+        **_guarded_by(armed, levels),
         "instruments": {symbol: plain(asdict(item)) for symbol, item in sorted((instruments or {}).items())},
     }
     return _Shared(plan, config)
@@ -249,6 +266,10 @@ def _described(cls: type[Strategy], capital: float, limits: RiskLimits, params: 
         "params": params,
         "risk_limits": limits.model_dump(mode="json"),
     }
+
+
+def _guarded_by(armed: RiskSettings | None, levels: EnforcementSettings) -> dict[str, Any]:
+    return {} if armed is None else {"risk": armed.model_dump(mode="json"), "enforcement": levels.model_dump(mode="json")}
 
 
 def _chosen_from(listed: Universe | None, rules: Liquidity | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fairlead.backtest.checkrows import read_checks
 from fairlead.backtest.eventrows import BAR, EVENT_SCHEMA, MID, applied_of, corporate_of, event_rows, fill_of, update_of
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import DataError
@@ -108,6 +109,7 @@ def read_record(folder: Path, run_id: str, facts: Mapping[str, Any]) -> RunRecor
         digest=str(facts["digest"]),
         stage_seconds=dict(facts["stage_seconds"]),
         financing=[FinancingCharge(*charge) for charge in facts.get("financing", ())],
+        order_checks=read_checks(folder),
         execution_prices=_execution_prices(orders, [row for row in events if row["kind"] == "fill"]),
     )
 

@@ -10,6 +10,7 @@ import polars as pl
 import yaml
 
 from fairlead.backtest import recordfile
+from fairlead.backtest.checkrows import ORDER_CHECKS, checks_text
 from fairlead.backtest.info import RunInfo, plain
 from fairlead.backtest.manifest import MANIFEST, diagnostics, manifest, run_steps
 from fairlead.backtest.metrics import drawdowns
@@ -65,6 +66,8 @@ def write_directory(result: Result, target: Path, *, report: bool = True, plots:
             _text(folder / name, to_csv(columns, table))
         _equity_csv(result, folder / "equity_curve.csv")
         recordfile.write_record(folder, result.record)
+        if result.record.order_checks:
+            _text(folder / ORDER_CHECKS, checks_text(result.record.order_checks))
         for name, picture in pictures.items():
             (folder / name).write_bytes(picture)
         write_json(folder / "metrics.json", result.metrics)
@@ -76,6 +79,7 @@ def write_directory(result: Result, target: Path, *, report: bool = True, plots:
         if report:
             _text(folder / "report.html", page)
         counts = {name: len(table) for name, (_, table) in tables.items()}
+        counts[ORDER_CHECKS] = len(result.record.order_checks)
         counts["equity_curve.csv"] = len(result.record.account.ts_ns)
         write_json(folder / MANIFEST, manifest(result, folder, counts))
     return target

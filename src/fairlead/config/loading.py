@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from fairlead.config.document import KeyPath, Node, read_document
 from fairlead.config.effective import hash_of
+from fairlead.config.including import include
 from fairlead.config.interpolation import interpolate
 from fairlead.config.overrides import apply_overrides
 from fairlead.config.problems import ConfigurationProblems, Problem
@@ -78,13 +80,14 @@ def load_settings(
     """Return the validated settings of the YAML or JSON file at `path`.
 
     In rising order of precedence: defaults, the file, its profile, overrides. References to the environment are replaced last,
-    so that a value which is overridden needs no variable.
+    so that a value which is overridden needs no variable. A section that names a file (``risk: risk.yml``) is read from there.
 
     Parameters
     ----------
     path : Path or str
     environ : mapping of str to str
-        Environment variables; ``FAIRLEAD_PROFILE`` names the profile if `profile` is None.
+        Environment variables; ``FAIRLEAD_PROFILE`` names the profile if `profile` is None, and ``ENABLE_CONTRACTS``,
+        ``ENABLE_SLA_CHECKS`` and ``ENABLE_RISK_GUARDS`` switch the levels of ``enforcement``.
     profile : str, optional
         A key of the section ``profiles``.
     overrides : sequence of str
@@ -99,11 +102,26 @@ def load_settings(
     """
     path = Path(path)
     root = apply_profile(read_document(path), profile or environ.get(PROFILE_VARIABLE) or None)
-    return settings_of(interpolate(apply_overrides(root, overrides), environ), path, find)
+    # Once before the overrides, which may set a value of the file that is named, and once after: they may name another.
+    root = include(apply_overrides(include(root, path.parent), overrides), path.parent)
+    root = include(interpolate(root, environ), path.parent, lambda file: interpolate(read_document(file), environ))
+    return settings_of(root, path, find, environ)
 
 
-def settings_of(root: Node, path: Path, find: FindStrategy = find_strategy) -> LoadedConfig:
+def settings_of(
+    root: Node, path: Path, find: FindStrategy = find_strategy, environ: Mapping[str, str] = MappingProxyType({})
+) -> LoadedConfig:
     """Return the validated settings of a document whose profile, overrides and references have been applied.
+
+    Parameters
+    ----------
+    root : Node
+    path : Path
+        The file that it came from.
+    find : callable, optional
+        As in `load_settings`.
+    environ : mapping of str to str, optional
+        Its switches of ``enforcement`` apply; without them the document's own levels do.
 
     Raises
     ------
@@ -115,8 +133,11 @@ def settings_of(root: Node, path: Path, find: FindStrategy = find_strategy) -> L
     entries = [
         entry.model_copy(update={"params": params[i]}) if i in params else entry for i, entry in enumerate(settings.strategies)
     ]
-    settings = settings.model_copy(update={"strategies": tuple(entries)})
+    enforcement = settings.enforcement.switched(environ)
+    settings = settings.model_copy(update={"strategies": tuple(entries), "enforcement": enforcement})
     plain = settings.model_dump(mode="json")
+    if settings.risk is None:
+        del plain["risk"]  # written down, an empty section would arm the defaults
     effective = redacted(plain, root)
     assert isinstance(effective, dict)
     return LoadedConfig(settings, effective, hash_of(effective), path, root)

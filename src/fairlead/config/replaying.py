@@ -147,6 +147,7 @@ def _of_call(info: RunInfo, strategy: str | None) -> dict[str, Any]:
             symbol: {name: value for name, value in item.items() if name in known}
             for symbol, item in config["instruments"].items()
         },
+        **{name: config[name] for name in ("risk", "enforcement") if name in config},
         "strategies": [{name: value for name, value in entry.items() if name != "version"}],
     }
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from fairlead.config.live import BrokerSettings, LiveDataSettings, RealtimeClockSettings, Symbol
 from fairlead.config.rules import one_of
+from fairlead.contracts.enforcement import EnforcementSettings
 from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.identity import slug
@@ -20,6 +21,7 @@ from fairlead.engine.clock import ClockSettings
 from fairlead.engine.universe import UniverseSettings
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
+from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.limits import RiskLimits
 
 Mode = Literal["backtest", "replay", "paper", "live"]
@@ -32,6 +34,8 @@ _WIRING: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
         "live": {"clock": ("realtime",), "data": ("live",), "execution": ("broker",)},
     }
 )
+# Where money or its rehearsal is at stake, the guards' defaults hold without a word.
+_ARMED_BY_DEFAULT: Final = ("paper", "live")
 # The upper end of `RiskLimits.max_leverage`: as a limit that only tightens, it changes nothing.
 _NO_TIGHTER_LEVERAGE: Final = 20.0
 
@@ -166,6 +170,11 @@ class SessionSettings(Settings):
     features, report : settings
     instruments : dict of symbol to InstrumentSettings
         Only what differs from a US equity.
+    risk : RiskSettings, optional
+        Guards and validator, armed by the section being there; in a file it may be the path of one that holds it. Paper and
+        live sessions arm the defaults without it.
+    enforcement : EnforcementSettings
+        What a broken rule leads to; the environment may switch it.
     record : bool
         Keep every event of the run in the order in which it happened, intents included.
     workspace : path, optional
@@ -183,8 +192,21 @@ class SessionSettings(Settings):
     features: Annotated[FeatureSettings, BeforeValidator(_or_defaults)] = FeatureSettings()
     instruments: Annotated[dict[Symbol, InstrumentSettings], BeforeValidator(_or_defaults)] = Field(default_factory=dict)
     report: Annotated[ReportSettings, BeforeValidator(_or_defaults)] = ReportSettings()
+    risk: RiskSettings | None = None
+    enforcement: Annotated[EnforcementSettings, BeforeValidator(_or_defaults)] = EnforcementSettings()
     record: bool = False
     workspace: Path | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _section_that_is_there_arms(cls, data: Any) -> Any:
+        # "risk:" with nothing after it asks for the defaults; only a file without the key has no guards.
+        return {**data, "risk": {}} if isinstance(data, Mapping) and data.get("risk", 0) is None else data
+
+    @property
+    def armed(self) -> RiskSettings | None:
+        """Guards and validator in force; None if there are none."""
+        return self.risk or (RiskSettings() if self.mode in _ARMED_BY_DEFAULT else None)
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> Self:

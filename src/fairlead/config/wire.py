@@ -88,6 +88,8 @@ class WiredSession:
             seed=settings.seed,
             profile=profile,
             record=settings.record,
+            risk=settings.armed,
+            guarded=settings.enforcement.guards,
         )
 
 

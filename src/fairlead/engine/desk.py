@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import Final, TypeAlias
 
 from fairlead.core.bars import Cursor
+from fairlead.core.exits import Exits
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id
 from fairlead.core.instruments import Instrument
@@ -24,6 +25,7 @@ from fairlead.core.orders import (
 from fairlead.data.ticks import TickSource
 from fairlead.engine.accounts import Accounts, Charge
 from fairlead.engine.amounts import Amounts, is_target
+from fairlead.engine.gate import OrderGate
 from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.runner import StrategyRunner
 from fairlead.engine.straight import StraightWay
@@ -32,7 +34,8 @@ from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.venue import Venue
-from fairlead.risk.pretrade import ProjectedExposure, Rejection, check_order
+from fairlead.risk.pretrade import ProjectedExposure, check_order
+from fairlead.risk.rejection import Rejection
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _REJECTED: Final = OrderStatus.REJECTED
@@ -48,6 +51,7 @@ _TARGET_POSITION: Final = AmountKind.TARGET_POSITION
 _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
 _SELL: Final = Side.SELL
 _BUY: Final = Side.BUY
+_REPLACE_REJECTED: Final = "replace_rejected"
 
 MARGIN_CALL: Final = "margin_call"
 """The tag of an order that a margin call sends."""
@@ -79,6 +83,7 @@ class OrderDesk:
         session_close: SessionClose | None = None,
         accounts: Accounts | None = None,
         ticks: TickSource | None = None,
+        gate: OrderGate | None = None,
     ) -> None:
         self.orders: list[Order] = []
         self.updates: list[OrderUpdate] = []
@@ -91,6 +96,7 @@ class OrderDesk:
         self._ledger_changed = ledger_changed
         self._runners: dict[str, StrategyRunner] = {}
         self._accounts = accounts
+        self._gate = gate
         self._calls: set[str] = set()
         self._children: list[Order] = []
         if accounts is not None:
@@ -108,13 +114,15 @@ class OrderDesk:
         )
         self._straight = (
             StraightWay(cursor, self._maker, instruments, self.gone, self.orders, self.execution.submit, self.hear)
-            if accounts is None
+            if accounts is None and gate is None
             else None
         )
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take in the strategies whose orders pass here."""
         self._runners = {runner.name: runner for runner in runners}
+        if self._gate is not None:
+            self._gate.enlist(runners, self._exposure)
 
     def close(self) -> None:
         """Let go of the strategies and of the venue's ear, after the end of a run."""
@@ -230,8 +238,8 @@ class OrderDesk:
         order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, now)
         if oco_id:
             order.oco_id = oco_id
-        if rejection is None and self._accounts is not None and not order.reduce_only:
-            rejection = self._ask_account(self._accounts, runner, order, price)
+        if rejection is None:
+            rejection = self._ask_further(runner, order, price, exposure, intent.exits)
         self.orders.append(order)
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
@@ -244,6 +252,17 @@ class OrderDesk:
             self.execution.submit(order)
         else:
             self._submit_family(runner, intent, order)
+
+    def _ask_further(
+        self, runner: StrategyRunner, order: Order, price: float, exposure: ProjectedExposure, exits: Exits | None
+    ) -> Rejection | None:
+        if self._accounts is not None and not order.reduce_only:
+            rejection = self._ask_account(self._accounts, runner, order, price)
+            if rejection is not None:
+                return rejection
+        if self._gate is None:
+            return None
+        return self._gate.refuses(runner, order, exposure, self._maker.exits(order, runner.strategy, exits))
 
     def _ask_account(self, accounts: Accounts, runner: StrategyRunner, order: Order, price: float) -> Rejection | None:
         quantity, limit = order.side.sign * order.quantity, order.limit_price
@@ -307,14 +326,16 @@ class OrderDesk:
         if not order.reduce_only:
             price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
             rejection = self._check(runner, symbol, quantity, order.order_type, exposure, price, order.oco_id)
-        if rejection is not None or self._accounts is None or order.reduce_only:
-            return rejection
-        working = [*self.working(runner.name), *siblings]
-        price = exposure.price(symbol)
-        refused = self._accounts.refuses(
-            runner, self._instruments[symbol], quantity, price, working, oco_id=order.oco_id, after=parent
-        )
-        return Rejection(refused) if refused is not None else None
+        if rejection is None and self._accounts is not None and not order.reduce_only:
+            working = [*self.working(runner.name), *siblings]
+            price = exposure.price(symbol)
+            refused = self._accounts.refuses(
+                runner, self._instruments[symbol], quantity, price, working, oco_id=order.oco_id, after=parent
+            )
+            rejection = Rejection(refused) if refused is not None else None
+        if rejection is None and self._gate is not None:
+            rejection = self._gate.refuses(runner, order, exposure)
+        return rejection
 
     def _check(
         self,
@@ -347,26 +368,29 @@ class OrderDesk:
             return
         if isinstance(intent, CancelIntent):
             self.execution.request_cancel(order.order_id, now)
-        elif self._refuses_more(runner, order, intent):
+        elif refused := self._refuses_change(runner, order, intent):
             status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
-            self.hear(order, order.move_to(status, now, "replace_rejected"), None)
+            self.hear(order, order.move_to(status, now, refused), None)
         else:
             self.execution.request_replace(intent, now)
 
-    def _refuses_more(self, runner: StrategyRunner, order: Order, change: ReplaceIntent) -> bool:
+    def _refuses_change(self, runner: StrategyRunner, order: Order, change: ReplaceIntent) -> str:
         # What a replacement adds is checked like an order of its own.
         instrument = self._instruments[order.symbol]
         more = 0.0 if change.quantity is None else instrument.floor_quantity(change.quantity) - order.quantity
-        if order.reduce_only or not more > 0.0:
-            return False
-        exposure, added = self._exposure(runner), order.side.sign * more
+        adds = more > 0.0 and not order.reduce_only
+        if not adds and self._gate is None:
+            return ""
+        exposure, added = self._exposure(runner), order.side.sign * more if adds else 0.0
         price = exposure.price(order.symbol)
-        if self._check(runner, order.symbol, added, order.order_type, exposure, price) is not None:
-            return True
-        if self._accounts is None:
-            return False
-        working = self.working(runner.name)
-        return self._accounts.refuses(runner, instrument, added, price, working) is not None
+        if adds and self._check(runner, order.symbol, added, order.order_type, exposure, price) is not None:
+            return _REPLACE_REJECTED
+        if adds and self._accounts is not None:
+            working = self.working(runner.name)
+            if self._accounts.refuses(runner, instrument, added, price, working) is not None:
+                return _REPLACE_REJECTED
+        rejection = None if self._gate is None else self._gate.refuses_change(runner, order, change, added, exposure)
+        return "" if rejection is None else f"{_REPLACE_REJECTED}: {rejection}"
 
     def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float) -> None:
         """Send an order that nobody decided: what a margin call closes."""
@@ -403,7 +427,9 @@ class OrderDesk:
         if fill is not None:
             self.fills.append(fill)
             quantity = fill.quantity if fill.side is _BUY else -fill.quantity
-            runner.ledger.book(fill.symbol, quantity, fill.price, fill.commission)
+            realised = runner.ledger.book(fill.symbol, quantity, fill.price, fill.commission)
+            if self._gate is not None:
+                self._gate.filled(runner, fill, realised)
             if self._accounts is not None:
                 self._accounts.book(runner, fill)
             changed = self._ledger_changed

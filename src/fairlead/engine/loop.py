@@ -46,6 +46,7 @@ class EventLoop:
         timers: StageTimers,
         enter_features: Callable[[BarBlock], None],
         accounts: Accounts | None = None,
+        monitors: Sequence[Callable[[int], None]] = (),
     ) -> None:
         self.bars = 0
         self.applied_actions: list[AppliedAction] = []
@@ -63,6 +64,7 @@ class EventLoop:
         self._enter_features = timers.wrap("features", enter_features)
         self._wrap_step = timers.wrap
         self._accounts = accounts
+        self._monitors = monitors
 
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take the strategies in; they are served in this order."""
@@ -158,7 +160,7 @@ class EventLoop:
     def _refresh_steps(self) -> None:
         # In place, and never shorter: a strategy may fail while the loop walks the list, and its neighbour must not be skipped.
         margins = [self._call_margins] if self._accounts is not None else []
-        self._steps[:] = margins + [
+        self._steps[:] = [*self._monitors, *margins] + [
             self._wrap_step(f"{Stage.MARKET.name.lower()}:{runner.name}", runner.step) for runner in self._runners
         ]
 

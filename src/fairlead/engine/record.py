@@ -11,6 +11,7 @@ from fairlead.core.fills import Fill
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order, OrderUpdate
 from fairlead.engine.stages import Stage
+from fairlead.risk.guards.base import CheckResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +106,30 @@ class AppliedAction:
     in_kind: float = 0.0
 
 
+class OrderChecks(NamedTuple):
+    """What validator and guards found of one order.
+
+    Parameters
+    ----------
+    ts_ns : int
+        When they were asked.
+    outcome : {'accepted', 'warned', 'rejected'}
+        ``warned``: the order was refused and left nevertheless, because that is the level of enforcement.
+    reason : str
+        The first refusal, as text; empty if there is none.
+    results : tuple of CheckResult
+        Everything that was measured, in the order of the checks.
+    """
+
+    order_id: str
+    strategy: str
+    symbol: str
+    ts_ns: int
+    outcome: Literal["accepted", "warned", "rejected"]
+    reason: str
+    results: tuple[CheckResult, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class StrategyOutcome:
     """One strategy of a run: what it was, and how it ended."""
@@ -183,6 +208,8 @@ class RunRecord:
         What executions are judged against; None if the run was kept by a version that did not note it.
     financing : list of FinancingCharge
         Interest and loan fees, in order.
+    order_checks : list of OrderChecks
+        Of every order that validator or guards refused; if the run was recorded, of those that they accepted too.
     events : list of LoggedEvent, optional
         Everything in the order in which it happened, intents included; None unless the run was recorded.
     """
@@ -204,3 +231,4 @@ class RunRecord:
     execution_prices: ExecutionPrices | None = None
     events: list[LoggedEvent] | None = None
     financing: list[FinancingCharge] = field(default_factory=list)
+    order_checks: list[OrderChecks] = field(default_factory=list)

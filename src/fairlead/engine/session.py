@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from fairlead.contracts.enforcement import Enforcement
 from fairlead.core.bars import BarBlock, Cursor, CursorMarks, prelude
 from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.identity import random_stream
@@ -24,6 +25,7 @@ from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.features import RunFeatures
+from fairlead.engine.gate import OrderGate
 from fairlead.engine.loop import EventLoop
 from fairlead.engine.notes import PriceNotes
 from fairlead.engine.record import RunRecord
@@ -34,6 +36,7 @@ from fairlead.execution.fidelity import ticks_of
 from fairlead.execution.latency import Latency
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.supply import FeatureSupply
+from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.context import Context, PortfolioView
 from fairlead.sdk.history import MIN_HISTORY, HistoricalData
 from fairlead.sdk.limits import RiskLimits
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 
 _RARE_COLLECTIONS: Final = (100_000, 50, 100)
+_MODE: Final = "backtest"
+"""Where the orders of a session on history may go, whether it is run for the first time or again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,10 @@ class SessionPlan:
         Time the stages of the loop.
     record : bool
         Keep every event in the order in which it happened, intents included, so that a replay can be held against it.
+    risk : RiskSettings, optional
+        Validator and guards before every order; None: none are armed.
+    guarded : Enforcement
+        What their refusals lead to.
     """
 
     run_id: str
@@ -104,6 +113,13 @@ class SessionPlan:
     seed: int = 42
     profile: bool = False
     record: bool = False
+    risk: RiskSettings | None = None
+    guarded: Enforcement = Enforcement.ENFORCE
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether validator and guards are asked."""
+        return self.risk is not None and self.guarded is not Enforcement.OFF
 
 
 def prepare_features(plan: SessionPlan, progress: Progress | None = None) -> None:
@@ -196,6 +212,11 @@ class _Session:
         self._clock = HistoricalClock(cursor, plan.clock, between=None if recorder is None else recorder.instant_done)
         latency = Latency(plan.execution.latency, lambda name: random_stream(plan.seed, f"execution.latency.{name}"))
         self._accounts = Accounts.watched(plan.execution.account, plan.execution.financing, cursor)
+        self._gate = (
+            OrderGate(plan.risk, plan.guarded, _MODE, cursor, instruments, plan.source.bar_size.ns, keep=plan.record)
+            if plan.risk is not None and plan.is_guarded
+            else None
+        )
         self._desk = OrderDesk(
             plan.run_id,
             cursor,
@@ -207,6 +228,7 @@ class _Session:
             session_close=session_closes(plan.source.calendar),
             accounts=self._accounts,
             ticks=ticks_of(plan.execution, plan.source.symbols),
+            gate=self._gate,
         )
         self._features = RunFeatures(
             {a.name: a.strategy.required_features() for a in plan.allocations},
@@ -215,7 +237,10 @@ class _Session:
         )
         self._universe = RunUniverse.of(plan.source, first, cursor, plan.universe, plan.liquidity)
         stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
-        self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, stages, self._features.enter, self._accounts)
+        monitors = () if self._gate is None else (self._gate.mark,)
+        self.loop = EventLoop(
+            cursor, self._clock, self._desk, self._curves, stages, self._features.enter, self._accounts, monitors
+        )
         if recorder is not None:
             recorder.follow(self._desk, self.loop)
         history = HistoricalData(cursor, carry - 1)
@@ -286,6 +311,7 @@ class _Session:
             stage_seconds=self._timers.seconds,
             execution_prices=self._notes.prices(self._desk.execution.mids),
             financing=self._accounts.charges if self._accounts is not None else [],
+            order_checks=self._gate.checks if self._gate is not None else [],
             events=self._recorder.events if self._recorder is not None and plan.record else None,
         )
 

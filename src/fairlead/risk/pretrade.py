@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderType, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.risk import kernels
+from fairlead.risk.rejection import Rejection
 from fairlead.sdk.limits import RiskLimits
 
 REASONS: Final[Mapping[int, str]] = MappingProxyType(
@@ -24,17 +25,6 @@ REASONS: Final[Mapping[int, str]] = MappingProxyType(
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _MARKET: Final = OrderType.MARKET
 _SELL: Final = Side.SELL
-
-
-class Rejection(NamedTuple):
-    """Why an order was refused."""
-
-    reason: str
-    measured: float = float("nan")
-    limit: float = float("nan")
-
-    def __str__(self) -> str:
-        return self.reason if self.limit != self.limit else f"{self.reason}: {self.measured:.6g} > {self.limit:.6g}"
 
 
 class _Line:
@@ -157,6 +147,21 @@ class ProjectedExposure:
             return True
         line = self._line(symbol)
         return line.worst(signed_quantity, order_type) <= line.worst(0.0, _MARKET)
+
+    def same_side(self, symbol: str, signed_quantity: float) -> float:
+        """Return the |units| held if one more order fills, and all that rests on its side."""
+        line = self._line(symbol)
+        return abs(line.held + (line.buys if signed_quantity > 0 else -line.sells) + signed_quantity)
+
+    @property
+    def gross(self) -> float:
+        """Worst gross exposure, in currency."""
+        return self._gross
+
+    def open_symbols(self) -> set[str]:
+        """Return the symbols that are held, or may come to be."""
+        held = {p.symbol for p in self._ledger.positions.values() if p.quantity and p.symbol not in self._lines}
+        return held | {symbol for symbol, line in self._lines.items() if line.worst(0.0, _MARKET) > 0.0}
 
     def lowest(self, symbol: str, signed_quantity: float, order_type: OrderType) -> float:
         """Return the signed units left by one more sell; if it rests, with every other resting sell."""

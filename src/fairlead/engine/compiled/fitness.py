@@ -29,6 +29,7 @@ def unfit(plan: SessionPlan) -> str:
         f"orders meet {settings.fidelity}, not bars": settings.fidelity != "bars",
         f"slippage model {settings.slippage.model!r} needs more than a bar": slippage_numbers(plan) is None,
         f"commission model {settings.commission.model!r} needs more than an order": commission_numbers(plan) is None,
+        "validator and guards are asked before every order": plan.is_guarded,
         "the account is watched": settings.account.is_watched,
         "holding is charged": settings.financing.charges,
         "not everything can be borrowed": settings.financing.not_borrowable or settings.financing.borrowable_units,

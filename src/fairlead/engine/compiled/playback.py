@@ -24,7 +24,7 @@ from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.record import AppliedAction, RunRecord, StrategyOutcome
 from fairlead.execution.corporate import rescale_order
 from fairlead.risk.pretrade import REASONS as CHECKS
-from fairlead.risk.pretrade import Rejection
+from fairlead.risk.rejection import Rejection
 from fairlead.sdk.decisions import POSITION
 from fairlead.sdk.kernel_strategy import KernelStrategy
 

@@ -1,0 +1,44 @@
+"""Guards on which orders, and how many: G11 and G12."""
+
+from __future__ import annotations
+
+from fairlead.risk import kernels
+from fairlead.risk.guards.base import NO_DATA, PASSED, Finding, Guard
+from fairlead.risk.guards.views import MarketView, OrderView, PortfolioView
+
+
+class OrderRate(Guard):
+    """G11: new orders of the last minute, of one strategy in one symbol and of all."""
+
+    __slots__ = ()
+    guard_id, name = "G11", "OrderRate"
+
+    def _find(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> Finding:  # noqa: ARG002  one signature for all
+        counters, limits = portfolio.counters, self._limits
+        if counters.orders_of_all + 1 > limits.max_orders_per_min_total:
+            return Finding("order_rate_of_all", counters.orders_of_all + 1, limits.max_orders_per_min_total)
+        count, limit = counters.orders_of_pair + 1, limits.max_orders_per_min
+        return Finding("order_rate" if count > limit else "", count, limit)
+
+
+class Blacklist(Guard):
+    """G12: symbols that are not to be traded, short sales of what is not lent, and orders that have left already."""
+
+    __slots__ = ()
+    guard_id, name = "G12", "Blacklist"
+
+    def _find(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> Finding:
+        if order.symbol in self._limits.blacklist:
+            return Finding("blacklisted")
+        if order.key and order.key in portfolio.counters.keys:
+            return Finding("duplicate_key")
+        if order.signed_quantity > 0 or portfolio.only_reduces(order):
+            return PASSED
+        if market is None or market.instrument is None:
+            return Finding("unknown_symbol")
+        if not portfolio.price(order.symbol) > 0:
+            return Finding(NO_DATA)
+        instrument = market.instrument
+        left = portfolio.own.lowest(order.symbol, portfolio.added(order), order.order_type)
+        refused = not instrument.shortable and kernels.is_short(left, instrument.lot_step)
+        return Finding("not_shortable") if refused else PASSED
