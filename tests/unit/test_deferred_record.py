@@ -23,6 +23,7 @@ from fairlead.engine.digest import run_digest
 from fairlead.engine.record import EquityCurve, RunRecord
 from fairlead.engine.session import run_session
 from fairlead.execution.margin import AccountSettings
+from fairlead.risk.settings import RiskSettings
 from support_sessions import Scripted, ScriptedSlices, allocate, free, minutes, plan, run, steady
 from support_ticks import at, on_ticks, quiet_bars, quote, write_ticks
 
@@ -104,11 +105,12 @@ def plans(folder: Path) -> dict[str, Any]:
         "recorded": plan(bars, Trader(), record=True),
         "timed": plan(bars, Trader(), profile=True),
         "with an account": plan(bars, Trader(), execution=margin),
+        "guarded": plan(bars, Trader(), risk=RiskSettings()),
         "on ticks": plan(quiet_bars(40), Trader(), execution=on_ticks(ticks)),
     }
 
 
-KINDS = ["one strategy", "two strategies", "slices", "one fails", "recorded", "timed", "with an account", "on ticks"]
+KINDS = ["one strategy", "two strategies", "slices", "one fails", "recorded", "timed", "with an account", "guarded", "on ticks"]
 
 
 @pytest.mark.usefixtures("_no_collector")

@@ -127,7 +127,7 @@ class OrderDesk:
     def close(self) -> None:
         """Let go of the strategies and of the venue's ear, after the end of a run."""
         self._runners = {}
-        self._straight = None
+        self._straight = self._gate = None
         self.execution.close()
 
     def working(self, name: str) -> list[Order]:

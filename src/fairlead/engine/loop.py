@@ -74,7 +74,7 @@ class EventLoop:
         """Let go of the strategies after the last block."""
         for runner in self._runners:
             runner.close()
-        self._runners = ()
+        self._runners = self._monitors = ()
         self._steps.clear()
         del self._act
 
