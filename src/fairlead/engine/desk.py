@@ -127,7 +127,9 @@ class OrderDesk:
     def close(self) -> None:
         """Let go of the strategies and of the venue's ear, after the end of a run."""
         self._runners = {}
-        self._straight = self._gate = None
+        self._straight = None
+        if self._gate is not None:
+            self._gate.close()
         self.execution.close()
 
     def working(self, name: str) -> list[Order]:

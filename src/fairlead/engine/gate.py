@@ -87,6 +87,10 @@ class OrderGate:
         self._runners, self._exposure_of = runners, exposure_of
         self.tracker = RiskTracker(sum(runner.ledger.initial_cash for runner in runners))
 
+    def close(self) -> None:
+        """Let go of the strategies after the end of a run."""
+        self._runners, self._exposure_of = (), None
+
     def mark(self, _row: int) -> None:
         """Take in what the account is worth at the cursor."""
         self.tracker.mark(self._session, sum(runner.ledger.equity for runner in self._runners))
