@@ -1,0 +1,28 @@
+"""Which plug-in a line uses, as settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from fairlead.contracts.plugins import PartSettings
+from fairlead.factory.opening_range import OpeningRange
+from fairlead.factory.plugin import SignalPlugin
+
+
+class SignalSettings(PartSettings[SignalPlugin]):
+    """Which signal plug-in, and its settings.
+
+    Parameters
+    ----------
+    model : str
+        ``opening_range``, an entry point of the group ``fairlead.signals``, or ``package.module:Class``.
+    params : dict
+        The plug-in's settings.
+    """
+
+    kind: ClassVar[str] = "signal plug-in"
+    group: ClassVar[str] = "fairlead.signals"
+    base: ClassVar[type[Any]] = SignalPlugin
+    shipped: ClassVar[Mapping[str, type[Any]]] = MappingProxyType({"opening_range": OpeningRange})
