@@ -17,7 +17,7 @@ from fairlead.contracts.quality import DataQualitySLA, QualityRecord, check_fram
 from fairlead.core.errors import ContractError, DataError
 from fairlead.core.time import BarSize
 from fairlead.data.resampling import resample_bars, resample_m1_to_m5
-from fairlead.factory.findings import DataRefused, Finding, of_levels, of_violations
+from fairlead.factory.findings import DataRefused, Finding, of_contract, of_levels, of_violations
 from fairlead.factory.settings import FactorySettings
 from fairlead.factory.sources import Minutes
 
@@ -116,8 +116,7 @@ def _take(
     record = _quality(longer, symbol, size, minutes, settings, run_id)
     bars.records.append(record)
     if levels.contracts is not Enforcement.OFF:
-        _, broken = IntradayFrameSpec(size).validate(longer, calendar, tz)
-        found += of_violations(symbol, size.name, broken)
+        found += of_contract(record)
     if levels.slas is not Enforcement.OFF:
         found += of_levels(record)
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from fairlead.contracts.frames import Violation
 from fairlead.contracts.quality import QualityRecord, Severity
@@ -16,7 +17,8 @@ _REMEDY: Final = (
 )
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """One check that the data of one symbol failed.
 
     Attributes
@@ -63,7 +65,7 @@ class DataRefused(GateError):
 
     def as_json(self) -> list[dict[str, Any]]:
         """Return every finding as plain data."""
-        return [finding._asdict() for finding in self.findings]
+        return [asdict(finding) for finding in self.findings]
 
 
 def of_violations(symbol: str, timeframe: str, violations: Sequence[Violation]) -> list[Finding]:
@@ -79,6 +81,16 @@ def of_violations(symbol: str, timeframe: str, violations: Sequence[Violation]) 
             v.message,
         )
         for v in violations
+    ]
+
+
+def of_contract(record: QualityRecord) -> list[Finding]:
+    """Return the rules that the bars of a record break."""
+    return [
+        Finding(
+            "contracts", record.symbol, record.timeframe, f"{v['code']} {v['name']}", v["first_ts"], v["count"], v["message"]
+        )
+        for v in record.contract.violations
     ]
 
 

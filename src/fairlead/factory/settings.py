@@ -105,10 +105,6 @@ class FactorySettings(Settings):
         if not isinstance(value, Mapping):
             return value
         replay, sizing = value.get("replay") or {}, value.get("sizing") or {}
-        if isinstance(replay, Mapping):
-            for name, place in _STATED_ELSEWHERE.items():
-                if name in replay:
-                    raise ConfigurationError.of(f"replay.{name}", f"be left out, as it follows from {place}", replay[name])
         if isinstance(replay, Mapping) and isinstance(sizing, Mapping):
             cash = replay.get("initial_cash", ReplaySettings.model_fields["initial_cash"].default)
             return {**value, "sizing": {"equity": cash, **sizing}}
@@ -119,6 +115,10 @@ class FactorySettings(Settings):
         if not self.timeframe.is_intraday:
             raise ConfigurationError.of("timeframe", "be an intraday bar size", self.timeframe.value)
         check_text("name", self.name)
+        for name, place in _STATED_ELSEWHERE.items():
+            if name in self.replay.model_fields_set:
+                rule = f"be left out, as it follows from {place}"
+                raise ConfigurationError.of(f"replay.{name}", rule, str(getattr(self.replay, name)))
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -26,3 +27,8 @@ class SignalSettings(PartSettings[SignalPlugin]):
     group: ClassVar[str] = "fairlead.signals"
     base: ClassVar[type[Any]] = SignalPlugin
     shipped: ClassVar[Mapping[str, type[Any]]] = MappingProxyType({"opening_range": OpeningRange})
+
+
+def known_plugins() -> tuple[str, ...]:
+    """Return the names of all registered plug-ins, shipped and by entry point, sorted."""
+    return tuple(sorted({*SignalSettings.shipped, *(point.name for point in entry_points(group=SignalSettings.group))}))

@@ -247,4 +247,3 @@ def _by_symbol(table: pa.Table) -> Iterator[tuple[str, pl.DataFrame]]:
     parts = frame.partition_by("symbol", as_dict=True)
     for (symbol,) in sorted(parts):
         yield str(symbol), parts[(symbol,)].select(columns)
-
