@@ -134,6 +134,17 @@ class ReplaySettings(Settings):
             raise ConfigurationError.of("tz", "be an IANA time zone like America/New_York", value) from exc
         return value
 
+    @field_validator("requested_end", mode="before")
+    @classmethod
+    def _is_instant(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return dt.date.fromisoformat(value) if "T" not in value and " " not in value else dt.datetime.fromisoformat(value)
+        except ValueError as exc:
+            rule = "be a date like 2025-01-31 or an instant like 2025-01-31T21:00:00Z"
+            raise ConfigurationError.of("requested_end", rule, value) from exc
+
     @field_validator("requested_end", mode="after")
     @classmethod
     def _is_aware(cls, value: dt.datetime | dt.date | None) -> dt.datetime | dt.date | None:
