@@ -35,7 +35,7 @@ def sessions(span):
 
 
 def view(plugin, frame, symbol, day, history):
-    known, session = calendar().closing_instants(frame["timestamp"].to_physical().to_numpy(), BarSize.M5)
+    _, session = calendar().closing_instants(frame["timestamp"].to_physical().to_numpy(), BarSize.M5)
     first = history[max(0, history.index(day) - plugin.history_sessions)]
     return SessionView(
         symbol=symbol,
@@ -107,9 +107,7 @@ def test_cutting_the_future_changes_no_earlier_signal(name, span):
                 continue
             cut = dataclasses.replace(whole, bars=whole.bars.head(stop))
             now = known[stop - 1]
-            expected = [
-                s for s in complete.signals if np.datetime64(s.timestamp.replace(tzinfo=None), "ns").astype(np.int64) <= now
-            ]
+            expected = [s for s in complete.signals if to_ns(s.timestamp) <= now]
             assert list(plugin.signals(cut).signals) == expected
 
 

@@ -39,7 +39,7 @@ def daily_bars(frame: pl.DataFrame, bar_size: BarSize, calendar: ExchangeCalenda
 
 
 def up_to(daily: Mapping[str, pl.DataFrame], day: int, sessions: int) -> dict[str, pl.DataFrame]:
-    """Return of each symbol its last daily bars up to the session `day`, at most `sessions`; symbols without one are left out."""
+    """Return each symbol's last daily bars up to the session `day`, at most `sessions`; who has none is left out."""
     found = {}
     for symbol, frame in daily.items():
         stop = int(frame[STAMP].to_physical().to_numpy().searchsorted(day * NS_PER_DAY, side="right"))

@@ -42,7 +42,8 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.symbol} {self.timeframe} {self.check}: first at {self.first or 'no time'}, count {self.count:,}; {self.message}"
+        where = f"first at {self.first or 'no time'}, count {self.count:,}"
+        return f"{self.symbol} {self.timeframe} {self.check}: {where}; {self.message}"
 
 
 class DataRefused(GateError):

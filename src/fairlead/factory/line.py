@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any, Final
 from fairlead.backtest.replay import ReplayAbout, ReplayResult, ReplayRunDirectory, ReplaySettings
 from fairlead.backtest.run import run_id as new_run_id
 from fairlead.backtest.rundir import RUNS
-from fairlead.contracts.files import write_json
+from fairlead.contracts.files import storage_error, write_json
 from fairlead.contracts.orders import OrderWriter
 from fairlead.contracts.signals import read_signals, write_signals
 from fairlead.core.errors import ConfigurationError
@@ -135,7 +136,7 @@ class Line:
         self.check_name()
         plugin = self.settings.signals.build()
         run_folder = self.workspace / RUNS / self.run_id
-        with ReplayRunDirectory(run_folder, self._about(plugin), self._replay_settings()) as run:
+        with _set_aside(run_folder), ReplayRunDirectory(run_folder, self._about(plugin), self._replay_settings()) as run:
             write_json(self.handed / CONFIG_FILE, {"hash": self.hashed, "config": self.effective})
             with _step(run, steps, "data") as step:
                 bars = self._make_bars(step, steps)
@@ -259,6 +260,22 @@ class Line:
             min_quantity=float(sizing.min_qty),
             multiplier=float(sizing.multiplier),
         )
+
+
+@contextmanager
+def _set_aside(folder: Path) -> Iterator[None]:
+    """Make way for a run of the same name; what it left before is gone once the new one has ended, in whatever way."""
+    before = folder.with_name(f".{folder.name}.before")
+    try:
+        shutil.rmtree(before, ignore_errors=True)
+        if folder.exists():
+            folder.rename(before)
+    except OSError as exc:
+        raise storage_error("replace", folder, exc) from exc
+    try:
+        yield
+    finally:
+        shutil.rmtree(before, ignore_errors=True)
 
 
 @contextmanager

@@ -38,8 +38,8 @@ class Unsized(NamedTuple):
     Attributes
     ----------
     reason : str
-        Why the sizer gave it no quantity; `SIBLING` if it would have had one, and the other leg of its signal none; or `NO_TIME`
-        if it could never fill.
+        Why the sizer gave it no quantity; `SIBLING` if it would have had one, and the signal's other leg none; or `NO_TIME` if
+        it could never fill.
     """
 
     signal: Signal

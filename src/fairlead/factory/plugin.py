@@ -183,6 +183,6 @@ class SignalPlugin(Settings, ABC):
     def signals(self, view: SessionView) -> Found:
         """Return the signals of one symbol in one session, and the setups that made none.
 
-        A signal may depend only on bars that were known at its timestamp: with the bars after it cut off, it must be found again,
-        the same.
+        A signal may depend only on bars that were known at its timestamp: with the bars after it cut off, it must be found
+        again, the same.
         """

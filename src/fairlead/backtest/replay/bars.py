@@ -99,9 +99,7 @@ class ReplayBars:
         return int(self.ints[:, at.LABEL].min()), int(self.ints[:, at.KNOWN].max())
 
 
-def load_bars(
-    data: Any, data_m1: Any, settings: ReplaySettings, *, bar_size: BarSize | str | None = None
-) -> ReplayBars:
+def load_bars(data: Any, data_m1: Any, settings: ReplaySettings, *, bar_size: BarSize | str | None = None) -> ReplayBars:
     """Return the bars of a replay.
 
     Parameters

@@ -120,9 +120,7 @@ def book_fills(
 
 
 class _Desk:
-    def __init__(
-        self, outcome: Outcome, bars: ReplayBars, costs: ReplayCosts, instruments: Mapping[str, Instrument]
-    ) -> None:
+    def __init__(self, outcome: Outcome, bars: ReplayBars, costs: ReplayCosts, instruments: Mapping[str, Instrument]) -> None:
         self._outcome = outcome
         self._bars = bars
         self._instruments = instruments

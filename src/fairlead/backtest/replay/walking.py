@@ -190,8 +190,9 @@ def first_reached(
         if at_open != other_at_open:
             best = other if other_at_open else best
             continue
-        rank, other_rank = distance_rank(trigger(order_floats, order_ints, best), opened), distance_rank(
-            trigger(order_floats, order_ints, other), opened
+        rank, other_rank = (
+            distance_rank(trigger(order_floats, order_ints, best), opened),
+            distance_rank(trigger(order_floats, order_ints, other), opened),
         )
         if other_rank < rank or (other_rank == rank and order_ints[other, at.SIDE] > order_ints[best, at.SIDE]):
             best = other
@@ -206,9 +207,7 @@ def trigger(order_floats: FloatArray, order_ints: IntArray, order: int) -> float
     return float(order_floats[order, at.LIMIT if kind == at.AT_LIMIT else at.STOP])
 
 
-def end_rivals(
-    order_ints: IntArray, queue: IntArray, place: int, winner: int, status: int, out_ints: IntArray
-) -> None:
+def end_rivals(order_ints: IntArray, queue: IntArray, place: int, winner: int, status: int, out_ints: IntArray) -> None:
     """Let the legs of a set end that trigger in one bar, all but `winner`."""
     order = queue[place]
     bar = out_ints[order, at.BAR]
@@ -244,7 +243,12 @@ def close_position(
     bar, reason, price = entry_bar, 0, _NONE
     if same_bar:
         price, reason = exit_in_entry_bar(
-            floats[bar], order_floats[order], order_ints[order], out_floats[order, at.ENTRY], out_ints[order, at.PHASE], on_touch
+            floats[bar],
+            order_floats[order],
+            order_ints[order],
+            out_floats[order, at.ENTRY],
+            out_ints[order, at.PHASE],
+            on_touch,
         )
     while reason == 0 and bar < last and ints[bar + 1, at.KNOWN] <= limit_ns:
         bar += 1
