@@ -33,7 +33,8 @@ _TRAILING: Final = OrderType.TRAILING_STOP
 class OrderIntent:
     """What a strategy wants; sizing, guards and execution decide what becomes of it.
 
-    Use the short constructors: `market`, `limit`, `stop`, `stop_limit`, `notional`, `target_position`, `target_weight`, `sized`.
+    Use the short constructors: `market`, `limit`, `stop`, `stop_limit`, `notional`, `target_position`, `target_weight` and
+    `sized`.
 
     Parameters
     ----------
@@ -135,10 +136,8 @@ class OrderIntent:
             raise ContractError.of(f"{symbol} expires_at", "be given for GTD orders, and only for them", expires_at)
         if expires_at is not None:
             to_ns(expires_at)
-        if amount_kind is _SIZED and abs(amount) != 1:
-            raise ContractError.of(f"{symbol} {amount_kind}", "be a direction, 1 to buy or -1 to sell", amount)
-        if setup_at is not None:
-            to_ns(setup_at)
+        if amount_kind is _SIZED or setup_at is not None:
+            self._check_setup()
         if order_type is _TRAILING or trail_amount is not None or trail_percent is not None:
             check_trail(f"{symbol} {order_type}", order_type, trail_amount, trail_percent)
         if (time_in_force is _OPG or time_in_force is _CLS) and order_type not in _IN_AUCTIONS:
@@ -151,6 +150,12 @@ class OrderIntent:
         _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
         if self.limit_price is not None and self.stop_price is not None:
             _check_stop_limit(self, self.stop_price, self.limit_price)
+
+    def _check_setup(self) -> None:
+        if self.amount_kind is _SIZED and abs(self.amount) != 1:
+            raise ContractError.of(f"{self.symbol} {self.amount_kind}", "be a direction, 1 to buy or -1 to sell", self.amount)
+        if self.setup_at is not None:
+            to_ns(self.setup_at)
 
     def _check_family(self) -> None:
         entry = self.stop_price if self.stop_price is not None else self.limit_price

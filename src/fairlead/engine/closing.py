@@ -27,7 +27,7 @@ def session_closes(calendar: str) -> Callable[[int], int | None]:
 
 
 def session_hours(calendar: str) -> HoursOf:
-    """Return the function from an instant, in nanoseconds, to the session around it; the calendar is opened when it is asked."""
+    """Return the function from an instant, in nanoseconds, to its session; the calendar is opened at the first question."""
     found: list[HoursOf] = []
 
     def hours(instant_ns: int) -> SessionHours | None:

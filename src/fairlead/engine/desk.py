@@ -156,7 +156,6 @@ class OrderDesk:
             return
         # Most often there is one, and nothing that it could get in the way of.
         (intent,) = wanted
-        symbol = intent.symbol
         quantity = self._amounts.units(intent, exposure, runner)
         if quantity is not None:
             self._submit(runner, intent, quantity, self._group(intent, now), now, exposure)

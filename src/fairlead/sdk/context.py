@@ -108,8 +108,8 @@ class Context:
     """
 
     __slots__ = (
-        "_now_ns",
         "_hours",
+        "_now_ns",
         "_orders",
         "_universe",
         "features",
