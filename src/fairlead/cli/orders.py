@@ -83,6 +83,7 @@ def export(
                 "events_path": None if events is None else str(events),
                 "events": len(found.events) if events is not None else 0,
                 "unsent": [item._asdict() for item in found.unsent],
+                "implied": [item._asdict() for item in found.implied],
                 "refused": [item._asdict() for item in found.refused],
             }
         )
@@ -92,6 +93,8 @@ def export(
             say("  {count} events in {path}", count=f"{len(found.events):,}", path=events)
         if found.unsent:
             _print_reasons("Never left", found.unsent)
+        if found.implied:
+            _print_reasons("Left out: the rules of a replay do it", found.implied)
         if found.refused:
             _print_reasons("Left out: the columns cannot say all of them", found.refused)
     if found.refused:

@@ -18,7 +18,7 @@ from fairlead.data.source import DataSource
 from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
 from fairlead.engine.clock import ClockSettings, HistoricalClock
-from fairlead.engine.closing import session_closes
+from fairlead.engine.closing import session_closes, session_hours
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
@@ -33,6 +33,7 @@ from fairlead.execution.fidelity import ticks_of
 from fairlead.execution.latency import Latency
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.supply import FeatureSupply
+from fairlead.risk.position import SizingRule
 from fairlead.sdk.context import Context, PortfolioView
 from fairlead.sdk.history import MIN_HISTORY, HistoricalData
 from fairlead.sdk.limits import RiskLimits
@@ -59,12 +60,15 @@ class Allocation:
         Starting cash of its own ledger, in account currency.
     limits : RiskLimits
         They tighten those the strategy declares.
+    sizing : SizingRule, optional
+        Sizes what the strategy leaves to the session; the defaults of the rule if not given.
     """
 
     name: str
     strategy: Strategy
     capital: float
     limits: RiskLimits = field(default_factory=lambda: RiskLimits(max_leverage=20))
+    sizing: SizingRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +209,7 @@ class _Session:
             cursor,
             lambda requests: plan.features.open(requests, plan.source, first),
         )
+        self._session_hours = session_hours(plan.source.calendar)
         self._universe = RunUniverse.of(plan.source, first, cursor, plan.universe, plan.liquidity)
         stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
         self.loop = EventLoop(cursor, self._clock, self._desk, self._curves, stages, self._features.enter, self._accounts)
@@ -227,6 +232,7 @@ class _Session:
             open_orders=lambda: self._desk.working(allocation.name),
             features=self._features.view(allocation.name),
             universe=self._universe.members,
+            session_hours=self._session_hours,
         )
         return StrategyRunner(
             allocation.name,
@@ -236,6 +242,7 @@ class _Session:
             limits,
             submit=self._desk.take if self._recorder is None else self._recorder.submit(self._desk.take),
             failed=self.loop.strategy_failed,
+            sizing=allocation.sizing,
         )
 
     def start(self) -> None:
