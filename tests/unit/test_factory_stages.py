@@ -91,7 +91,6 @@ class Prophet(SignalPlugin):
 
     name = "prophet"
     version = "1.0.0"
-    history_sessions = 0
 
     def scores(self, daily):
         return dict.fromkeys(daily, 1.0)

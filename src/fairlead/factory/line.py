@@ -33,6 +33,7 @@ from fairlead.risk import PositionSizer, SizingMode
 
 FACTORY_FOLDER: Final = "factory"
 DAILY_FOLDER: Final = "daily"
+SYNTHETIC: Final = "SYNTHETIC data"
 CONFIG_FILE: Final = "config.json"
 
 
@@ -234,7 +235,7 @@ class Line:
         return ReplayAbout(
             run_id=self.run_id,
             created_at=self.created_at,
-            title=self.settings.name,
+            title=f"{self.settings.name} ({SYNTHETIC})" if self.minutes.synthetic else self.settings.name,
             mode=f"{plugin.name}_intraday",
             strategy=plugin.name,
             strategy_version=plugin.version,

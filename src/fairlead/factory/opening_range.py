@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from fairlead.core.time import NS_PER_MINUTE
+from fairlead.core.errors import ConfigurationError
+from fairlead.core.time import NS_PER_MINUTE, BarSize
 from fairlead.factory.plugin import Found, Frame, SessionView, SignalPlugin
 from fairlead.factory.scoring import range_scores
 
@@ -31,11 +32,20 @@ class OpeningRange(SignalPlugin):
 
     name: ClassVar[str] = "opening_range"
     version: ClassVar[str] = "1.0.0"
-    history_sessions: ClassVar[int] = 0
 
     minutes: int = Field(default=30, ge=1, le=180)
     risk_reward_ratio: float = Field(default=2.0, gt=0, le=100)
     score_sessions: int = Field(default=5, ge=1, le=250)
+
+    @property
+    def history_sessions(self) -> int:
+        """None: a range is of its session."""
+        return 0
+
+    def require(self, bar_size: BarSize) -> None:
+        """Refuse a range that is no whole number of bars."""
+        if self.minutes * NS_PER_MINUTE % bar_size.ns:
+            raise ConfigurationError.of("minutes", f"be a whole number of bars of {bar_size.value}", self.minutes)
 
     def scores(self, daily: Mapping[str, Frame]) -> Mapping[str, float]:
         """Return the mean daily range of each symbol, as a fraction."""
@@ -50,7 +60,7 @@ class OpeningRange(SignalPlugin):
             # The last bar of the range is missing, or not there yet: nothing can be known of it.
             return Found()
         known = view.known_at(bars)
-        if bars.height < -(-self.minutes * NS_PER_MINUTE // view.bar_size.ns):
+        if bars.height < self.minutes * NS_PER_MINUTE // view.bar_size.ns:
             return Found(rejects=(view.reject("incomplete_range", known, f"{bars.height} bars"),))
         high, low = view.price(bars["HIGH"].max()), view.price(bars["LOW"].min())
         distance = high - low

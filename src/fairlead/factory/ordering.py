@@ -21,7 +21,7 @@ from fairlead.core.instruments import Instrument
 from fairlead.core.orders import OrderType, Side
 from fairlead.core.time import date_to_day, to_datetime, to_ns
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.factory.plugin import VALID_FROM, VALID_TO
+from fairlead.factory.plugin import GROUP, VALID_FROM, VALID_TO
 from fairlead.factory.signalling import session_of
 from fairlead.risk import PositionSize, PositionSizer
 
@@ -90,8 +90,7 @@ def make_orders(
     clips: dict[str, int] = {}
     groups: dict[str, int] = {}
     for signal in signals:
-        ordinal = groups.setdefault(group_id(signal.symbol, to_ns(signal.timestamp)), 0)
-        groups[group_id(signal.symbol, to_ns(signal.timestamp))] = ordinal + 1
+        group = _group(signal, groups)
         start, end = _validity(signal, calendar)
         legs = _legs(signal)
         sizes = [sizer.calculate(leg.entry, leg.stop) for leg in legs]
@@ -107,7 +106,7 @@ def make_orders(
         for leg, size in zip(legs, sizes, strict=True):
             for clip in size.clips:
                 clips[clip] = clips.get(clip, 0) + 1
-            order = _order(signal, leg, size, run_id, group_id(signal.symbol, to_ns(signal.timestamp), ordinal), (start, end))
+            order = _order(signal, leg, size, run_id, group, (start, end))
             order.check_grid(instruments[signal.symbol])
             orders.append(order)
     return Orders(tuple(orders), tuple(unsized), dict(sorted(clips.items())))
@@ -129,6 +128,16 @@ def write_unsized(path: Path, rows: Iterable[Unsized]) -> None:
             line_of((signal.signal_id, signal.symbol, instant_text(signal.timestamp), row.side.value, *prices, row.reason))
         )
     atomic_write_text(path, "".join(lines))
+
+
+def _group(signal: Signal, groups: dict[str, int]) -> str:
+    """Return the one-cancels-other group of a signal: the one it names, else one of its own."""
+    named = (signal.metadata or {}).get(GROUP)
+    if named:
+        return str(named)
+    stem = group_id(signal.symbol, to_ns(signal.timestamp))
+    groups[stem] = groups.get(stem, -1) + 1
+    return group_id(signal.symbol, to_ns(signal.timestamp), groups[stem])
 
 
 def _legs(signal: Signal) -> list[_Leg]:

@@ -22,6 +22,7 @@ from fairlead.factory.sources import STAMP
 
 Frame: TypeAlias = pl.DataFrame
 
+GROUP: Final = "oco_id"
 VALID_FROM: Final = "valid_from"
 VALID_TO: Final = "valid_to"
 
@@ -100,8 +101,11 @@ class SessionView:
 
     def known_at(self, bars: Frame) -> dt.datetime:
         """Return when the last of `bars` was known: the end of that bar."""
-        label = np.array([to_ns(bars[STAMP][-1])], np.int64)
-        return to_datetime(int(self.calendar.closing_instants(label, self.bar_size)[0][0]))
+        return self.end_of(to_ns(bars[STAMP][-1]))
+
+    def end_of(self, label_ns: int) -> dt.datetime:
+        """Return when the bar that opens at `label_ns` is over, and so known."""
+        return to_datetime(int(self.calendar.closing_instants(np.array([label_ns], np.int64), self.bar_size)[0][0]))
 
     def price(self, value: Any) -> Decimal:
         """Return a price of a bar as an exact number on the tick."""
@@ -160,13 +164,24 @@ class SignalPlugin(Settings, ABC):
         What its signals and orders call it: lower case letters, digits, underscores.
     version : str
         Semantic version; part of every order's key.
-    history_sessions : int
-        How many sessions before the one asked for a view shows.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
-    history_sessions: ClassVar[int] = 1
+
+    @property
+    def history_sessions(self) -> int:
+        """How many sessions before the one asked for a view shows."""
+        return 1
+
+    def require(self, bar_size: BarSize) -> None:
+        """Refuse a size of bars that the settings do not fit.
+
+        Raises
+        ------
+        ConfigurationError
+            Naming the setting.
+        """
 
     @abstractmethod
     def scores(self, daily: Mapping[str, Frame]) -> Mapping[str, float]:

@@ -115,6 +115,10 @@ class FactorySettings(Settings):
         if not self.timeframe.is_intraday:
             raise ConfigurationError.of("timeframe", "be an intraday bar size", self.timeframe.value)
         check_text("name", self.name)
+        try:
+            self.signals.build().require(self.timeframe)
+        except ConfigurationError as exc:
+            raise ConfigurationError(str(exc).replace("'", "'signals.params.", 1)) from exc
         for name, place in _STATED_ELSEWHERE.items():
             if name in self.replay.model_fields_set:
                 rule = f"be left out, as it follows from {place}"

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 from fairlead.contracts.plugins import PartSettings
+from fairlead.factory.inside_bar import InsideBarSignals
 from fairlead.factory.opening_range import OpeningRange
 from fairlead.factory.plugin import SignalPlugin
 
@@ -18,7 +19,7 @@ class SignalSettings(PartSettings[SignalPlugin]):
     Parameters
     ----------
     model : str
-        ``opening_range``, an entry point of the group ``fairlead.signals``, or ``package.module:Class``.
+        ``insidebar``, ``opening_range``, an entry point of the group ``fairlead.signals``, or ``package.module:Class``.
     params : dict
         The plug-in's settings.
     """
@@ -26,7 +27,9 @@ class SignalSettings(PartSettings[SignalPlugin]):
     kind: ClassVar[str] = "signal plug-in"
     group: ClassVar[str] = "fairlead.signals"
     base: ClassVar[type[Any]] = SignalPlugin
-    shipped: ClassVar[Mapping[str, type[Any]]] = MappingProxyType({"opening_range": OpeningRange})
+    shipped: ClassVar[Mapping[str, type[Any]]] = MappingProxyType(
+        {"insidebar": InsideBarSignals, "opening_range": OpeningRange}
+    )
 
 
 def known_plugins() -> tuple[str, ...]:
