@@ -15,14 +15,13 @@ from fairlead.backtest.replay import ReplayAbout, ReplayResult, ReplayRunDirecto
 from fairlead.backtest.run import run_id as new_run_id
 from fairlead.backtest.rundir import RUNS
 from fairlead.contracts.files import storage_error, write_json
-from fairlead.contracts.orders import OrderWriter
 from fairlead.contracts.signals import read_signals, write_signals
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.instruments import Instrument
 from fairlead.factory.bars import MINUTES_FOLDER, Bars, make_bars, signal_folder, write_bars
 from fairlead.factory.daily import daily_bars
 from fairlead.factory.findings import DataRefused
-from fairlead.factory.ordering import ORDERS_FILE, UNSIZED_FILE, Orders, make_orders, write_unsized
+from fairlead.factory.ordering import ORDERS_FILE, UNSIZED_FILE, Orders, make_orders, write_orders, write_unsized
 from fairlead.factory.plugin import SignalPlugin
 from fairlead.factory.selection import CANDIDATES_FOLDER, read_candidates, select_candidates, write_candidates
 from fairlead.factory.settings import FactorySettings
@@ -150,8 +149,15 @@ class Line:
                 self._find(step, steps, plugin, bars)
             with _step(run, steps, "orders") as step:
                 self._order(step)
-            with _step(run, steps, "replay") as step:
-                result = run.replay(self.handed / ORDERS_FILE, self._signal_folder, data_path_m1=self.handed / MINUTES_FOLDER)
+            # Its lines in `run_steps.jsonl` are its own.
+            with steps.step("replay") as step:
+                result = run.replay(
+                    self.handed / ORDERS_FILE,
+                    self._signal_folder,
+                    data_path_m1=self.handed / MINUTES_FOLDER,
+                    bar_size=self.settings.timeframe,
+                    instruments=self._instruments(bars.signal),
+                )
                 step.rows_in, step.rows_out = len(result.orders), len(result.trades)
         return FactoryResult(self.run_id, run_folder, self.handed, steps.done, result, bars.warnings)
 
@@ -223,7 +229,7 @@ class Line:
             calendar=self.minutes.calendar,
             instruments=self._instruments(signal.symbol for signal in signals),
         )
-        OrderWriter(self.handed / ORDERS_FILE).extend(made.orders)
+        write_orders(self.handed / ORDERS_FILE, made.orders)
         write_unsized(self.handed / UNSIZED_FILE, made.unsized)
         reasons: dict[str, int] = {}
         for row in made.unsized:

@@ -12,8 +12,8 @@ import numpy as np
 
 from fairlead.contracts.cells import decimal_text, instant_text, line_of, read_instant
 from fairlead.contracts.files import atomic_write_text
-from fairlead.contracts.orders import CanonicalOrder
-from fairlead.contracts.orders.row import OrderSource
+from fairlead.contracts.orders import CanonicalOrder, OrderWriter
+from fairlead.contracts.orders.row import ORDER_COLUMNS, OrderSource
 from fairlead.contracts.signals import Signal
 from fairlead.core.errors import ContractError
 from fairlead.core.identity import group_id
@@ -110,6 +110,21 @@ def make_orders(
             order.check_grid(instruments[signal.symbol])
             orders.append(order)
     return Orders(tuple(orders), tuple(unsized), dict(sorted(clips.items())))
+
+
+def write_orders(path: Path, orders: Sequence[CanonicalOrder]) -> None:
+    """Add orders to an order file, each once; of none, a file without rows is made.
+
+    Raises
+    ------
+    ContractError
+        If the file has another order under the key of one.
+    StorageError
+        If the disk refuses.
+    """
+    OrderWriter(path).extend(orders)
+    if not path.exists():
+        atomic_write_text(path, line_of(ORDER_COLUMNS))
 
 
 def write_unsized(path: Path, rows: Iterable[Unsized]) -> None:

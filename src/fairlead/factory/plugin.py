@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import polars as pl
 
 from fairlead.contracts.settings import Settings
 from fairlead.contracts.signals import Signal, signal_id
+from fairlead.core.errors import FairleadError, StrategyError
 from fairlead.core.instruments import Instrument
 from fairlead.core.time import BarSize, date_to_day, format_utc, to_datetime, to_ns
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.factory.sources import STAMP
 
 Frame: TypeAlias = pl.DataFrame
+AnswerT = TypeVar("AnswerT")
 
 GROUP: Final = "oco_id"
 VALID_FROM: Final = "valid_from"
@@ -201,3 +203,34 @@ class SignalPlugin(Settings, ABC):
         A signal may depend only on bars that were known at its timestamp: with the bars after it cut off, it must be found
         again, the same.
         """
+
+
+def scores_of(plugin: SignalPlugin, daily: Mapping[str, Frame]) -> Mapping[str, float]:
+    """Return the scores of a plug-in.
+
+    Raises
+    ------
+    StrategyError
+        If it raises an error that is none of the house, or returns something else.
+    """
+    found = _asked(plugin, "scores", lambda: plugin.scores(daily))
+    if not isinstance(found, Mapping):
+        raise StrategyError(f"{plugin.name} scores: it returned {found!r}, not a mapping of symbols to scores.")
+    return found
+
+
+def signals_of(plugin: SignalPlugin, view: SessionView) -> Found:
+    """Return the signals of a plug-in; errors as `scores_of`."""
+    found = _asked(plugin, "signals", lambda: plugin.signals(view))
+    if not isinstance(found, Found):
+        raise StrategyError(f"{plugin.name} signals: it returned {found!r}, not a Found.")
+    return found
+
+
+def _asked(plugin: SignalPlugin, what: str, ask: Callable[[], AnswerT]) -> AnswerT:
+    try:
+        return ask()
+    except FairleadError:
+        raise
+    except Exception as exc:  # a plug-in's code may raise anything
+        raise StrategyError(f"{plugin.name} {what}: {type(exc).__name__}: {exc}") from exc

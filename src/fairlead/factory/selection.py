@@ -15,7 +15,7 @@ from fairlead.core.errors import ContractError
 from fairlead.core.time import NS_PER_DAY, day_to_date
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.factory.daily import up_to
-from fairlead.factory.plugin import SignalPlugin
+from fairlead.factory.plugin import SignalPlugin, scores_of
 from fairlead.factory.settings import CandidateSettings
 from fairlead.factory.sources import STAMP
 
@@ -33,6 +33,8 @@ def select_candidates(
 
     Raises
     ------
+    StrategyError
+        If the plug-in fails.
     ContractError
         If the plug-in scores a symbol that it was not shown, or a score is no finite number.
     """
@@ -42,7 +44,7 @@ def select_candidates(
     # What the last session selects is for a session that the data does not have.
     for done, day in enumerate(days[:-1], start=1):
         shown = up_to(daily, day, settings.lookback_sessions)
-        scores = plugin.scores(shown)
+        scores = scores_of(plugin, shown)
         for symbol in scores:
             if symbol not in shown:
                 rule = f"be one of the {len(shown)} symbols that had bars by {day_to_date(day)}"

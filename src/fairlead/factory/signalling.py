@@ -19,7 +19,7 @@ from fairlead.core.errors import ContractError, LookaheadError
 from fairlead.core.instruments import Instrument
 from fairlead.core.time import BarSize, date_to_day, day_to_date, to_ns
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.factory.plugin import Reject, SessionView, SignalPlugin
+from fairlead.factory.plugin import Reject, SessionView, SignalPlugin, signals_of
 from fairlead.factory.sources import STAMP
 
 SIGNALS_FILE: Final = "signals.csv"
@@ -81,6 +81,8 @@ def find_signals(
 
     Raises
     ------
+    StrategyError
+        If the plug-in fails.
     ContractError
         If a signal is of a symbol or a session that the list does not allow, or two are the same.
     LookaheadError
@@ -104,7 +106,7 @@ def find_signals(
                 strategy_version=plugin.version,
                 instrument=instruments[symbol],
             )
-            signals, rejects = plugin.signals(view)
+            signals, rejects = signals_of(plugin, view)
             for signal in signals:
                 listed.check(signal, session_of(calendar, signal))
                 _check_view(view, signal)
@@ -149,7 +151,7 @@ def check_causal(plugin: SignalPlugin, view: SessionView, signal: Signal) -> Non
     stop = int(known_ns.searchsorted(to_ns(signal.timestamp), side="right"))
     if stop == len(stamps):
         return
-    again = plugin.signals(replace(view, bars=view.bars.head(stop)))
+    again = signals_of(plugin, replace(view, bars=view.bars.head(stop)))
     if signal not in again.signals:
         raise LookaheadError(
             f"{plugin.name} knows the future: its {signal.symbol} signal of {instant_text(signal.timestamp)} is "

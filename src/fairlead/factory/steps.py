@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-STAGES: Final = ("data", "candidates", "signals", "orders", "replay", "artefacts")
+STAGES: Final = ("data", "candidates", "signals", "orders", "replay")
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
