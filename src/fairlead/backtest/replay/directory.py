@@ -24,7 +24,14 @@ from fairlead.backtest.replay.result import ReplayResult
 from fairlead.backtest.replay.settings import ReplayAbout, ReplaySettings
 from fairlead.backtest.replay.simulation import replay_orders
 from fairlead.backtest.tables import FILL_COLUMNS
-from fairlead.contracts.files import atomic_write_bytes, atomic_write_text, canonical_json, sha256_bytes, sha256_file, write_json
+from fairlead.contracts.files import (
+    atomic_write_bytes,
+    atomic_write_text,
+    canonical_json,
+    sha256_bytes,
+    sha256_file,
+    write_json,
+)
 from fairlead.contracts.orders import OrderFile, read_orders
 from fairlead.core.errors import ConfigurationError, ContractError, DataError, GateError, StorageError
 from fairlead.core.identity import short_hash
@@ -261,9 +268,7 @@ class ReplayRunDirectory:
                 "reason": reason,
                 "error_id": None if status == "SUCCESS" else short_hash(status, reason.replace("|", "/")),
             },
-            "artefacts": [
-                {"name": name, "sha256": self._hash(name), "rows": self._rows.get(name)} for name in names
-            ],
+            "artefacts": [{"name": name, "sha256": self._hash(name), "rows": self._rows.get(name)} for name in names],
         }
         write_json(self.folder / MANIFEST, manifest)
 
