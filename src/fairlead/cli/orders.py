@@ -19,6 +19,7 @@ from fairlead.cli.console import (
     say,
     workspace_of,
 )
+from fairlead.cli.order_replay import replay
 from fairlead.cli.runs import RunArgument
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _SHOWN: Final = 20
 
 @app.callback()
 def _group() -> None:
-    """Export and check orders as canonical rows."""
+    """Export, check and replay orders as canonical rows."""
 
 
 @app.command("export")
@@ -148,6 +149,9 @@ def validate(
         say(f"[{style}]{word}[/] {len(found.orders):,} good rows, {len(found.problems):,} bad ones")
     if found.problems:
         raise typer.Exit(EXIT_RUN_FAILED)
+
+
+app.command("replay")(replay)
 
 
 def _print_counts(orders: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import zoneinfo
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,9 +58,16 @@ class Columns:
 
     def chosen(self, mask: BoolArray) -> Columns:
         """Return the bars at which `mask` is true."""
-        arrays = (self.symbol, self.label_ns, self.known_ns, self.session, self.prices)
-        kept = arrays if mask.all() else tuple(array[mask] for array in arrays)
-        return Columns(self.symbols, self.size, *kept, self.paths, self.sha256)
+        if mask.all():
+            return self
+        return replace(
+            self,
+            symbol=self.symbol[mask],
+            label_ns=self.label_ns[mask],
+            known_ns=self.known_ns[mask],
+            session=self.session[mask],
+            prices=self.prices[mask],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

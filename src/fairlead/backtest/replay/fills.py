@@ -149,10 +149,8 @@ class _Desk:
         outcome, order = self._outcome, self._outcome.orders[i]
         side = int(outcome.order_ints[i, at.SIDE]) * (1 if is_entry else -1)
         ideal = float(outcome.floats[i, at.ENTRY if is_entry else at.EXIT])
-        if is_entry:
-            at_limit = outcome.order_ints[i, at.KIND] in _LIMITS
-        else:
-            at_limit = outcome.ints[i, at.EXIT_REASON] == at.TAKE_PROFIT
+        kind, reason = outcome.order_ints[i, at.KIND], outcome.ints[i, at.EXIT_REASON]
+        at_limit = kind in _LIMITS if is_entry else reason == at.TAKE_PROFIT
         price = slipped(side, ideal, self._slip if self._slip_limits or not at_limit else 0.0)
         units, multiplier = float(order.qty), self._multiplier(order.symbol)
         bar = int(outcome.ints[i, at.BAR if is_entry else at.EXIT_BAR])

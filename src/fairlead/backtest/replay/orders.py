@@ -132,7 +132,7 @@ def _require_exits(orders: Sequence[CanonicalOrder], bars: ReplayBars, out_ints:
     if len(stuck):
         order, bar = orders[stuck[0]], int(out_ints[stuck[0], at.BAR])
         raise DataError(
-            f"{len(stuck)} positions have no bar in which they could be closed in time, first that of order {order.order_id} in "
-            f"{order.symbol}, which fills in the bar of {format_utc(int(bars.ints[bar, at.LABEL]))}. Use shorter bars, or "
+            f"{len(stuck)} positions have no bar in which they could be closed in time, first that of order {order.order_id} "
+            f"in {order.symbol}, which fills in the bar of {format_utc(int(bars.ints[bar, at.LABEL]))}. Use shorter bars, or "
             "exit_policy='session_end'."
         )

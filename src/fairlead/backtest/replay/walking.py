@@ -1,7 +1,7 @@
 """The walk over the bars, as compiled code: where orders trigger, which of them fill, and where their positions end.
 
-Prices come from `fairlead.execution.kernels`; here stands only what rules R1 to R12 say about which order and which bar. Bars of
-all symbols lie one after the other, ordered by symbol and time; see `layout` for the columns.
+Prices come from `fairlead.execution.kernels`; here stands only what rules R1 to R12 say about which order and which bar. Bars
+of all symbols lie one after the other, ordered by symbol and time; see `layout` for the columns.
 """
 
 # ruff: noqa: FBT001, PLR0917  compiled code has no keyword arguments
@@ -161,7 +161,7 @@ def end(out_ints: IntArray, order: int, status: int, bar: int) -> None:
 
 def is_rival(order_ints: IntArray, out_ints: IntArray, order: int, other: int) -> bool:
     """Whether two orders of one set trigger in the same bar."""
-    return (
+    return bool(
         out_ints[other, at.STATUS] == at.WAITING
         and order_ints[other, at.GROUP] == order_ints[order, at.GROUP]
         and out_ints[other, at.BAR] == out_ints[order, at.BAR]
@@ -190,10 +190,8 @@ def first_reached(
         if at_open != other_at_open:
             best = other if other_at_open else best
             continue
-        rank, other_rank = (
-            distance_rank(trigger(order_floats, order_ints, best), opened),
-            distance_rank(trigger(order_floats, order_ints, other), opened),
-        )
+        rank = distance_rank(trigger(order_floats, order_ints, best), opened)
+        other_rank = distance_rank(trigger(order_floats, order_ints, other), opened)
         if other_rank < rank or (other_rank == rank and order_ints[other, at.SIDE] > order_ints[best, at.SIDE]):
             best = other
     return best, rivals
