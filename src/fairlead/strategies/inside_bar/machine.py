@@ -22,6 +22,7 @@ from fairlead.strategies.inside_bar.rules import (
     body_fraction,
     is_inside,
     levels_of,
+    reaches,
     true_range,
     validity_of,
 )
@@ -222,11 +223,11 @@ class InsideBarMachine:
             atr = self._mother_range()
             if atr != atr:
                 return Reason.WARMUP
-            if not (atr > 0.0 and mother.high - mother.low >= rules.min_mother_bar_size * atr):
+            if not (atr > 0.0 and reaches((mother.high - mother.low) / atr, rules.min_mother_bar_size)):
                 return Reason.MOTHER_BAR_TOO_SMALL
-        if body_fraction(mother) < rules.min_mother_body_fraction:
+        if not reaches(body_fraction(mother), rules.min_mother_body_fraction):
             return Reason.MB_BODY_FRACTION
-        if body_fraction(bar) < rules.min_inside_body_fraction:
+        if not reaches(body_fraction(bar), rules.min_inside_body_fraction):
             return Reason.IB_BODY_FRACTION
         return None
 

@@ -134,6 +134,11 @@ def body_fraction(bar: SignalBar) -> float:
     return abs(bar.close - bar.open) / length if length > 0.0 else 0.0
 
 
+def reaches(measured: float, least: float) -> bool:
+    """Whether a ratio of prices is at least so much; the last digits of a difference of prices decide nothing."""
+    return measured >= least - grid.GRID_TOLERANCE
+
+
 def true_range(bar: SignalBar, close_before: float) -> float:
     """Return the range of a bar with the way from the last close, in currency."""
     return max(bar.high - bar.low, abs(bar.high - close_before), abs(bar.low - close_before))
