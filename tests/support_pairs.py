@@ -24,7 +24,13 @@ WEEKS = {
 }
 
 
-def random_source(seed: int, week: str, symbols: tuple[str, ...] = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH"), *, gaps: float = 0.1):
+def random_source(
+    seed: int,
+    week: str,
+    symbols: tuple[str, ...] = ("AAA", "BBB", "CCC", "DDD", "EEE", "FFF", "GGG", "HHH"),
+    *,
+    gaps: float = 0.1,
+):
     """Five-minute bars on the tick; some are missing, but never the last of a session, in which positions are closed."""
     random = np.random.default_rng(seed)
     first, last = (date_to_day(day) for day in WEEKS[week])
@@ -104,5 +110,3 @@ def price(cents: int) -> float:
 def closing_order(symbol: str, amount: float) -> OrderIntent:
     """A market-on-close order that only reduces."""
     return OrderIntent(symbol=symbol, amount=amount, time_in_force=TimeInForce.CLS, reduce_only=True, tag="session_end")
-
-
