@@ -119,10 +119,16 @@ def _queue(orders: Sequence[CanonicalOrder], bars: ReplayBars, ints: IntArray, o
 
 
 def _end_the_rest(bars: ReplayBars, ints: IntArray, filled: IntArray, out_ints: IntArray) -> None:
+    label = bars.ints[:, at.LABEL]
+    missed = np.flatnonzero(out_ints[:, at.STATUS] == at.NOT_MARKETABLE)
+    bar = filled[ints[missed, at.GROUP]]
+    # A sibling had filled before the one bar that the order had.
+    sooner = (bar >= 0) & (label[bar] < label[out_ints[missed, at.BAR]])
+    out_ints[missed[sooner], at.STATUS], out_ints[missed[sooner], at.BAR] = at.CANCELLED_OCO, bar[sooner]
     waiting = np.flatnonzero(out_ints[:, at.STATUS] == at.WAITING)
     bar = filled[ints[waiting, at.GROUP]]
     # A sibling's fill ends an order only while it is still valid.
-    by_sibling = (bar >= 0) & (bars.ints[bar, at.LABEL] < ints[waiting, at.TO])
+    by_sibling = (bar >= 0) & (label[bar] < ints[waiting, at.TO])
     out_ints[waiting, at.STATUS] = np.where(by_sibling, at.CANCELLED_OCO, at.EXPIRED)
     out_ints[waiting, at.BAR] = np.where(by_sibling, bar, -1)
 
