@@ -11,11 +11,11 @@ import pytest
 
 import fairlead
 from fairlead.backtest.canonical import canonical_orders
+from fairlead.core.errors import StrategyError
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.identity import group_id
 from fairlead.core.orders import OrderRole, OrderStatus, TimeInForce
 from fairlead.core.time import BarSize, format_utc, to_datetime, to_ns
-from fairlead.core.errors import StrategyError
 from fairlead.data.memory import source_from_frames
 from fairlead.data.resampling import resample_m1_to_m5
 from fairlead.engine.session import Allocation, SessionPlan

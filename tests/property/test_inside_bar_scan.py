@@ -42,7 +42,7 @@ PARAMETERS = st.fixed_dictionaries(
 )
 
 
-def naive(data, p):
+def naive(data, p):  # noqa: C901, PLR0915  one text, to be read beside the rules
     """Setups by the text of the rules, from rows and wall clocks, with everything computed anew for every bar."""
     rows = [(stamp.tz_convert(NEW_YORK), *map(float, row[:4])) for stamp, row in zip(data.index, data.to_numpy(), strict=True)]
     closes = {}
@@ -123,9 +123,9 @@ def naive(data, p):
         used[key] = used.get(key, 0) + 1
         levels = []
         for sign, entry, risk in ((1, cents["up"], risks[0]), (-1, cents["down"], risks[1])):
-            risk = min(risk, p["stop_distance_cap_ticks"])
-            reward = -(-risk // 2) if p["risk_reward_ratio"] == 0.5 else risk * int(p["risk_reward_ratio"])
-            levels += [entry, entry - sign * risk, entry + sign * reward]
+            kept = min(risk, p["stop_distance_cap_ticks"])
+            reward = -(-kept // 2) if p["risk_reward_ratio"] == 0.5 else kept * int(p["risk_reward_ratio"])
+            levels += [entry, entry - sign * kept, entry + sign * reward]
         found.append((signal.tz_convert("UTC"), start.tz_convert("UTC"), end.astimezone(dt.UTC), *levels))
     return found
 
