@@ -173,7 +173,8 @@ class InsideBar(Strategy):
             if now >= setup.valid_to_ns:
                 self._note(Reason.INVALID_VALIDITY_WINDOW, context)
             elif self._is_free(symbol, context):
-                intents += one_cancels_other(*(self._entry(symbol, setup, leg, now) for leg in setup.legs()))
+                # By the symbol: pairs of one instant must not be one set.
+                intents += one_cancels_other(*(self._entry(symbol, setup, leg, now) for leg in setup.legs()), name=symbol)
         for symbol, (setup, leg) in sorted(self._confirmed.items()):
             if self._is_free(symbol, context):
                 intents.append(self._entry(symbol, setup, leg, now, at_market=True))
