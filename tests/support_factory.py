@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +14,7 @@ import yaml
 
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.factory.sources import Minutes, SyntheticData, open_minutes
+from support_cli import fairlead
 
 CLOCKS_CHANGE = ("2024-03-04", "2024-03-15")
 """New York goes to summer time on 10 March."""
@@ -55,3 +58,17 @@ def write_minutes(folder: Path, span: tuple[str, str] = CLOCKS_CHANGE, **spoil: 
         change = spoil.get(symbol, lambda whole: whole)
         change(frame).rename({"timestamp": "ts"}).write_parquet(folder / f"{symbol}.parquet")
     return {"type": "files", "path": str(folder), "start": span[0], "end": span[1]}
+
+
+def run_line(folder, plain=None, *options, workspace="w", **environ):
+    path = write_config(folder, plain or config())
+    return fairlead("factory", "run", path.name, "-w", workspace, *options, cwd=folder, **environ)
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def manifest(folder, run_id="small", workspace="w"):
+    return json.loads((folder / workspace / "runs" / run_id / "manifest.json").read_text())

@@ -154,3 +154,32 @@ def write_bars(folder: Path, frames: Mapping[str, pl.DataFrame]) -> None:
     with atomic_directory(folder, replace=True) as staging:
         for symbol, frame in sorted(frames.items()):
             frame.write_parquet(staging / f"{symbol}.parquet", compression="zstd", compression_level=1)
+
+
+def read_bars(folder: Path, check: Callable[[pl.DataFrame], None] | None = None) -> dict[str, pl.DataFrame]:
+    """Return the bars that `write_bars` wrote, by symbol.
+
+    Parameters
+    ----------
+    folder : Path
+    check : callable, optional
+        Raises a ContractError for a frame that breaks its contract.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    ContractError
+        If a frame breaks its contract; the message names the file.
+    """
+    frames = {}
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            frames[path.stem] = pl.read_parquet(path, glob=False)
+            if check is not None:
+                check(frames[path.stem])
+        except (pl.exceptions.PolarsError, OSError) as exc:
+            raise DataError(f"{path} cannot be read as Parquet: {exc}. Run the line again.") from exc
+        except ContractError as exc:
+            raise ContractError(f"{path}: {exc}") from exc
+    return frames

@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from fairlead.backtest.replay import ReplayAbout, ReplayResult, ReplayRunDirectory, ReplaySettings
 from fairlead.backtest.run import run_id as new_run_id
 from fairlead.backtest.rundir import RUNS
+from fairlead.contracts.enforcement import Enforcement
 from fairlead.contracts.files import storage_error, write_json
+from fairlead.contracts.frames import IntradayFrameSpec
 from fairlead.contracts.signals import read_signals, write_signals
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.instruments import Instrument
-from fairlead.factory.bars import MINUTES_FOLDER, Bars, make_bars, signal_folder, write_bars
+from fairlead.factory.bars import MINUTES_FOLDER, Bars, make_bars, read_bars, signal_folder, write_bars
 from fairlead.factory.daily import daily_bars
 from fairlead.factory.findings import DataRefused
 from fairlead.factory.ordering import ORDERS_FILE, UNSIZED_FILE, Orders, make_orders, write_orders, write_unsized
@@ -139,14 +143,11 @@ class Line:
         with _set_aside(run_folder), ReplayRunDirectory(run_folder, self._about(plugin), self._replay_settings()) as run:
             write_json(self.handed / CONFIG_FILE, {"hash": self.hashed, "config": self.effective})
             with _step(run, steps, "data") as step:
-                bars = self._make_bars(step, steps)
-                write_bars(self.handed / MINUTES_FOLDER, bars.m1)
-                write_bars(self._signal_folder, bars.signal)
-            run.gate("sla", {"passed": all(record.passed for record in bars.records), "symbols": len(bars.records)})
+                warnings = self._hand_on_bars(run, step, steps)
             with _step(run, steps, "candidates") as step:
-                self._select(step, steps, plugin, bars)
+                self._select(step, steps, plugin)
             with _step(run, steps, "signals") as step:
-                self._find(step, steps, plugin, bars)
+                self._find(step, steps, plugin)
             with _step(run, steps, "orders") as step:
                 self._order(step)
             # Its lines in `run_steps.jsonl` are its own.
@@ -156,14 +157,33 @@ class Line:
                     self._signal_folder,
                     data_path_m1=self.handed / MINUTES_FOLDER,
                     bar_size=self.settings.timeframe,
-                    instruments=self._instruments(bars.signal),
+                    instruments=self._instruments(path.stem for path in self._signal_folder.glob("*.parquet")),
                 )
                 step.rows_in, step.rows_out = len(result.orders), len(result.trades)
-        return FactoryResult(self.run_id, run_folder, self.handed, steps.done, result, bars.warnings)
+        return FactoryResult(self.run_id, run_folder, self.handed, steps.done, result, warnings)
 
     @property
     def _signal_folder(self) -> Path:
         return self.handed / signal_folder(self.settings.timeframe)
+
+    def _hand_on_bars(self, run: ReplayRunDirectory, step: Step, steps: Steps) -> list[str]:
+        """Write the checked bars and return what was let pass about them."""
+        try:
+            bars = self._make_bars(step, steps)
+        except DataRefused as exc:
+            run.gate("sla", {"passed": False, "findings": exc.as_json()})
+            raise
+        write_bars(self.handed / MINUTES_FOLDER, bars.m1)
+        write_bars(self._signal_folder, bars.signal)
+        run.gate("sla", {"passed": all(record.passed for record in bars.records), "symbols": len(bars.records)})
+        return bars.warnings
+
+    def _signal_bars(self) -> dict[str, pl.DataFrame]:
+        """Return the bars that the first stage handed on, held to their contract once more."""
+        if self.settings.enforcement.contracts is not Enforcement.ENFORCE:
+            return read_bars(self._signal_folder)
+        spec = IntradayFrameSpec(self.settings.timeframe)
+        return read_bars(self._signal_folder, lambda frame: spec.assert_valid(frame, self.minutes.calendar, self.tz))
 
     def _make_bars(self, step: Step, steps: Steps) -> Bars:
         try:
@@ -183,9 +203,10 @@ class Line:
         }
         return bars
 
-    def _select(self, step: Step, steps: Steps, plugin: SignalPlugin, bars: Bars) -> None:
+    def _select(self, step: Step, steps: Steps, plugin: SignalPlugin) -> None:
         calendar = self.minutes.calendar
-        daily = {name: daily_bars(frame, self.settings.timeframe, calendar) for name, frame in sorted(bars.signal.items())}
+        bars = self._signal_bars()
+        daily = {name: daily_bars(frame, self.settings.timeframe, calendar) for name, frame in bars.items()}
         write_bars(self.handed / DAILY_FOLDER, daily)
         lists = select_candidates(
             daily,
@@ -198,17 +219,18 @@ class Line:
         step.rows_in, step.rows_out = sum(frame.height for frame in daily.values()), sum(len(item.items) for item in lists)
         step.detail = {"lists": len(lists), "empty": sum(not item.items for item in lists)}
 
-    def _find(self, step: Step, steps: Steps, plugin: SignalPlugin, bars: Bars) -> None:
+    def _find(self, step: Step, steps: Steps, plugin: SignalPlugin) -> None:
+        bars = self._signal_bars()
         lists = read_candidates(self.handed / CANDIDATES_FOLDER)
         found = find_signals(
-            bars.signal,
+            bars,
             lists,
             plugin,
             bar_size=self.settings.timeframe,
             calendar=self.minutes.calendar,
             tz=self.tz,
             run_id=self.run_id,
-            instruments=self._instruments(bars.signal),
+            instruments=self._instruments(bars),
             tell=lambda done, total: steps.tell("signals", done, total),
         )
         write_signals(self.handed / SIGNALS_FILE, found.signals)

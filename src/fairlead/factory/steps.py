@@ -68,7 +68,8 @@ class Steps:
         try:
             yield step
         except BaseException:
-            step.status = "failed"
+            if step.status == "ok":
+                step.status = "failed"
             raise
         finally:
             step.seconds = time.perf_counter() - begin
