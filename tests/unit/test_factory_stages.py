@@ -20,6 +20,7 @@ from fairlead.factory import Found, SignalPlugin
 from fairlead.factory.bars import make_bars
 from fairlead.factory.daily import daily_bars, up_to
 from fairlead.factory.findings import DataRefused
+from fairlead.factory.inside_bar import InsideBarSignals
 from fairlead.factory.opening_range import OpeningRange
 from fairlead.factory.ordering import NO_TIME, SIBLING, make_orders, write_unsized
 from fairlead.factory.selection import read_candidates, select_candidates, write_candidates
@@ -27,6 +28,7 @@ from fairlead.factory.settings import CandidateSettings
 from fairlead.factory.signalling import find_signals, session_of, write_rejects
 from fairlead.factory.sources import DatasetData, FilesData, SyntheticData, open_minutes
 from fairlead.risk import PositionSizer, SizingConfig
+from fairlead.strategies.inside_bar import scan
 from support_factory import CLOCKS_CHANGE, EARLY_CLOSE, calendar, config, frames, minutes, write_config, write_minutes
 
 UTC = dt.UTC
@@ -211,6 +213,30 @@ class TestSignals:
         ]
         with pytest.raises(LookaheadError, match=r"prophet knows the future: its SYN00\d signal of 2024-03-.* is not there"):
             search(lists, Prophet())
+
+    def test_inside_bars_session_by_session_are_those_of_one_scan(self):
+        """A view shows as much history as the scan needs to know what it would know of all."""
+        plugin = InsideBarSignals()
+        days = [dt.date(2024, 3, day) for day in (5, 6, 7, 8, 11, 12, 13, 14)]
+        lists = [
+            CandidateList.select(
+                dict.fromkeys(five(), 1.0),
+                asof_session=day,
+                calendar=calendar(),
+                strategy="insidebar",
+                strategy_version="1.0.0",
+            )
+            for day in days
+        ]
+        found = search(lists, plugin)
+        whole = [
+            signal
+            for symbol, frame in five().items()
+            for signal in scan(symbol, frame, plugin.strategy, calendar(), run_id="run").signals
+            if signal.timestamp.date() > days[0]
+        ]
+        assert found.signals
+        assert found.signals == sorted(whole, key=lambda signal: (signal.timestamp, signal.symbol))
 
     def test_an_incomplete_range_is_rejected_with_its_reason(self, tmp_path):
         bars = {"SYN001": five()["SYN001"].filter(pl.col("timestamp") != dt.datetime(2024, 3, 11, 13, 40, tzinfo=UTC))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -44,6 +44,9 @@ _SHOWN: Final = (
     ("Fees", "total_fees", "{:,.2f}"),
     ("Slippage", "total_slippage", "{:,.2f}"),
 )
+
+_MOST: Final = 3
+"""Reasons that a table shows of a stage; the run's steps have all."""
 
 
 @app.callback()
@@ -163,15 +166,17 @@ def open_line(config: Path, profile: str | None, override: list[str] | None, wor
 
 @contextmanager
 def _stage_bars(*, quiet: bool) -> Iterator[Progress]:
-    """Give a function that is told of stages; each has a bar of its own, with the time left."""
-    current: list[Any] = ["", None]
+    """Give a function that is told of stages; each has a bar of its own, with the time left where its extent is known."""
+    shown: tuple[str, int] = ("", 0)
+    update: Callable[[int], None] = int
     with ExitStack() as stack:
 
         def tell(stage: str, done: int, total: int) -> None:
-            if stage != current[0]:
+            nonlocal shown, update
+            if (stage, total) != shown:
                 stack.close()
-                current[:] = [stage, stack.enter_context(progress(stage, total, quiet=quiet))]
-            current[1](done)
+                shown, update = (stage, total), stack.enter_context(progress(stage, total, quiet=quiet))
+            update(done)
 
         yield tell
 
@@ -214,8 +219,8 @@ def _plain(steps: Sequence[Step]) -> list[dict[str, Any]]:
 def _show(line: Line, result: FactoryResult) -> None:
     _print_steps(line, result.steps)
     metrics = result.replay.metrics
-    cells = [(label, "n/a" if (value := metrics.get(key)) is None else form.format(value)) for label, key, form in _SHOWN]
-    print_table("", [label for label, _ in cells], [[cell for _, cell in cells]], right=[label for label, _ in cells])
+    rows = [(label, "n/a" if (value := metrics.get(key)) is None else form.format(value)) for label, key, form in _SHOWN]
+    print_table("", ("Metric", "Value"), rows, right=("Value",))
     _warn(result.warnings)
     say("  [dim]run[/]         {id}", id=result.run_id)
     say("  [dim]written to[/]  {folder}", folder=result.run_folder)
@@ -235,7 +240,8 @@ def _detail(step: Step) -> str:
     told = []
     for name, value in step.detail.items():
         if isinstance(value, dict):
-            told += [f"{count:,} {key}" for key, count in value.items()]
+            most = sorted(value.items(), key=lambda item: (-item[1], item[0]))
+            told += [f"{count:,} {reason}" for reason, count in most[:_MOST]] + (["..."] if len(most) > _MOST else [])
         elif isinstance(value, int) and not isinstance(value, bool) and value:
             told.append(f"{value:,} {name}")
     return ", ".join(told)

@@ -11,7 +11,7 @@ from typing import Any, Final
 STAGES: Final = ("data", "candidates", "signals", "orders", "replay")
 
 Progress = Callable[[str, int, int], None]
-"""Told the stage, how much of it is done, and how much there is."""
+"""Told the stage, how much of it is done, and how much there is; 0 if that is not known."""
 
 
 @dataclass(slots=True)
@@ -64,6 +64,7 @@ class Steps:
         """Time a stage and keep it, whether it ends well or not."""
         step = Step(name)
         self.done.append(step)
+        self.tell(name, 0, 0)
         begin = time.perf_counter()
         try:
             yield step
