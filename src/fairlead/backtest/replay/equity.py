@@ -75,7 +75,8 @@ def _curve(ts: IntArray, equity: FloatArray, days: DayArray, closes: FloatArray,
 
 def _instants(known: IntArray) -> tuple[IntArray, IntArray]:
     """Return the distinct instants, and the place of each bar among them."""
-    instants = np.unique(known)
+    ordered = np.sort(known)
+    instants = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     return instants, np.searchsorted(instants, known)
 
 
