@@ -142,9 +142,10 @@ def test_a_minute_that_is_missing_delays_the_orders_not_the_setup():
 
 
 def test_orders_of_the_next_bar_are_named_after_their_setup():
-    """They leave a bar later."""
-    result, _ = run(session(DAY, bars_of([])), valid_from_policy="next_bar")
-    assert [(o.created_ns, o.oco_id) for o in entries(result)] == [(ns("14:55"), "AAPL_20240201_145000")] * 2
+    """They leave a bar later; a setup that is found meanwhile does not take their place."""
+    for bars in (bars_of([]), bars_of([(100.6, 100.7, 100.5, 100.6)])):
+        result, _ = run(session(DAY, bars), valid_from_policy="next_bar", max_trades_per_session=9)
+        assert [(o.created_ns, o.oco_id) for o in entries(result)] == [(ns("14:55"), "AAPL_20240201_145000")] * 2
 
 
 # What becomes of it.
@@ -290,6 +291,18 @@ def test_what_is_too_small_is_refused_as_such():
     }
     found = canonical_orders(result)
     assert (found.orders, found.refused, len(found.unsent)) == ((), (), 2)
+
+
+@pytest.mark.parametrize(("cash", "noted"), [(500.0, {"below_min_qty": 2}), (510.0, {})])
+def test_a_size_of_nothing_is_noted_among_the_rejects(cash, noted):
+    """Once for each leg."""
+    harness = StrategyHarness(InsideBar(**EASY | MORNING), cash=cash, bar_size=BarSize.M5)
+    harness.start()
+    for row in session(DAY, bars_of([])).iloc[:4].itertuples():
+        at = (row.Index + pd.Timedelta(minutes=5)).to_pydatetime()
+        harness.bar("AAPL", row.CLOSE, open=row.OPEN, high=row.HIGH, low=row.LOW, at=at)
+    assert len(harness.orders) == 2
+    assert harness.context.metadata["rejects"] == noted
 
 
 def test_it_sees_nothing_of_the_future():

@@ -144,7 +144,8 @@ class InsideBar(Strategy):
         elif isinstance(found, Confirmation):
             self._confirmed[symbol] = found
         elif found is not None and self._rules.entry_trigger == "stop_cross":
-            self._setups[symbol] = found
+            # One that is not due yet has the place: its pair will wait when this one could be acted on.
+            self._setups.setdefault(symbol, found)
 
     @staticmethod
     def _note(reason: Reason, context: Context) -> None:
