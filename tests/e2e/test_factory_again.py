@@ -81,3 +81,24 @@ def test_orders_that_differ_from_those_written_stop_the_line(tmp_path):
     assert "another content. Rows never change" in done.err
     assert (tmp_path / "w/factory/small/orders.csv").read_bytes() == orders
     assert manifest(tmp_path)["result"]["status"] == "FAILED_PRECONDITION"
+
+
+def test_the_name_of_another_kind_of_run_is_refused(tmp_path):
+    other = tmp_path / "w/runs/small"
+    other.mkdir(parents=True)
+    (other / "manifest.json").write_text("{}")
+    done = run_line(tmp_path, config(run_id="small"))
+    assert done.code == 2
+    assert "'run_id' must not be that of another run, was 'small'" in done.err
+    assert tree(tmp_path / "w") == {"runs/small/manifest.json": tree(other)["manifest.json"]}
+
+
+def test_the_manifest_says_what_the_line_was_made_of(tmp_path):
+    assert run_line(tmp_path, config(run_id="small")).code == 0
+    told = manifest(tmp_path)
+    assert told["params"]["minutes"] == 30
+    assert told["params"]["line"]["data"]["seed"] == 42
+    assert told["params"]["line"]["candidates"]["max_candidates"] == 2
+    assert told["sizing"]["equity"] == "10000.0"
+    assert told["strategy"] == "opening_range"
+    assert str(tmp_path) not in (tmp_path / "w/runs/small/manifest.json").read_text()

@@ -147,6 +147,7 @@ def test_a_symbol_that_is_no_candidate_stops_the_line(tmp_path):
         ("data={type: dataset, dataset: nothing, start: 2024-03-04, end: 2024-03-05}", "no dataset named 'nothing'"),
         ("data={type: files, path: nowhere, start: 2024-03-04, end: 2024-03-05}", "there is no file or folder named nowhere"),
         ("run_id=a/b", "'run_id' must"),
+        ("tz=America/New_Yrk", "'tz' must be an IANA time zone"),
     ],
 )
 def test_a_bad_configuration_is_one_clear_error(tmp_path, override, told):
@@ -162,3 +163,22 @@ def test_a_misspelt_switch_is_refused(tmp_path):
     done = run_line(tmp_path, None, ENABLE_CONTRACTS="yess")
     assert done.code == 2
     assert "'ENABLE_CONTRACTS' must be off, warn, enforce, 1 or 0" in done.err
+
+
+def test_a_symbol_that_the_files_do_not_hold_is_bad_input(tmp_path):
+    data = write_minutes(tmp_path / "m") | {"symbols": ["SYN001", "SYN009"]}
+    done = run_line(tmp_path, config(run_id="small", data=data))
+    assert done.code == 2
+    assert "no symbol in dataset 'm' named 'SYN009'" in done.err
+    assert manifest(tmp_path)["result"]["status"] == "FAILED_PRECONDITION"
+
+
+def test_a_file_that_is_damaged_between_two_stages_stops_the_line(tmp_path):
+    body = "Path('w/factory/small/m1/SYN001.parquet').write_bytes(b'x'); return super().signals(view)"
+    signals = plugin(tmp_path, "Vandal", "signals", "view", "from pathlib import Path; " + body)
+    done = run_line(tmp_path, config(run_id="small", signals=signals))
+    assert done.code == 1
+    assert "SYN001.parquet" in done.err
+    assert "Traceback" not in done.err
+    assert manifest(tmp_path)["result"]["status"] == "FAILED_PRECONDITION"
+    assert (tmp_path / "w/factory/small/orders.csv").exists()

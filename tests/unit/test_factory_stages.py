@@ -10,14 +10,15 @@ import polars as pl
 import pytest
 
 from fairlead.config.factory import load_factory
+from fairlead.contracts.frames import IntradayFrameSpec
 from fairlead.contracts.signals import CandidateList, Signal
-from fairlead.core.errors import ContractError, LookaheadError
+from fairlead.core.errors import ContractError, DataError, LookaheadError
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Side
 from fairlead.core.time import NS_PER_DAY, BarSize, date_to_day
 from fairlead.data.resampling import resample_m1_to_m5
 from fairlead.factory import Found, SignalPlugin
-from fairlead.factory.bars import make_bars
+from fairlead.factory.bars import make_bars, read_bars, write_bars
 from fairlead.factory.daily import daily_bars, up_to
 from fairlead.factory.findings import DataRefused
 from fairlead.factory.inside_bar import InsideBarSignals
@@ -422,6 +423,26 @@ class TestData:
     def test_dates_choose_sessions_of_files(self, tmp_path):
         data = write_minutes(tmp_path / "m") | {"start": "2024-03-11", "end": "2024-03-12", "symbols": ["SYN001"]}
         assert checked(tmp_path, data=data).rows == (780, 156)
+
+
+class TestHandingOn:
+    def test_bars_are_read_as_they_were_written(self, tmp_path):
+        write_bars(tmp_path / "m5", five())
+        write_bars(tmp_path / "m5", five())
+        found = read_bars(tmp_path / "m5")
+        assert all(found[symbol].equals(frame) for symbol, frame in five().items())
+
+    def test_a_damaged_file_is_named(self, tmp_path):
+        write_bars(tmp_path / "m5", five())
+        (tmp_path / "m5" / "SYN002.parquet").write_bytes(b"PAR1")
+        with pytest.raises(DataError, match=r"SYN002\.parquet cannot be read as Parquet"):
+            read_bars(tmp_path / "m5")
+
+    def test_a_file_that_breaks_its_contract_is_named(self, tmp_path):
+        write_bars(tmp_path / "m5", {"SYN001": five()["SYN001"].reverse()})
+        spec = IntradayFrameSpec(BarSize.M5)
+        with pytest.raises(ContractError, match=r"SYN001\.parquet: (?s:.)*D04 not_monotonic"):
+            read_bars(tmp_path / "m5", lambda frame: spec.assert_valid(frame, calendar()))
 
 
 def test_minutes_are_synthetic_and_say_so():

@@ -11,6 +11,7 @@ import typer
 
 from fairlead.cli.backtest import ConfigArgument, OverrideOption, ProfileOption
 from fairlead.cli.console import (
+    EXIT_BAD_INPUT,
     EXIT_RUN_FAILED,
     SYNTHETIC,
     JsonFlag,
@@ -168,7 +169,7 @@ def open_line(config: Path, profile: str | None, override: list[str] | None, wor
 def _stage_bars(*, quiet: bool) -> Iterator[Progress]:
     """Give a function that is told of stages; each has a bar of its own, with the time left where its extent is known."""
     shown: tuple[str, int] = ("", 0)
-    update: Callable[[int], None] = int
+    update: Callable[[int], Any] = int
     with ExitStack() as stack:
 
         def tell(stage: str, done: int, total: int) -> None:
@@ -182,11 +183,12 @@ def _stage_bars(*, quiet: bool) -> Iterator[Progress]:
 
 
 def _fail(line: Line, steps: Steps, failure: FairleadError, *, json: bool, ran: bool = True) -> None:
-    """Say why a line stopped and where, and exit with 1: the configuration itself was accepted."""
+    """Say why a line stopped and where, and exit: with 2 if the data showed the configuration to be wrong, else with 1."""
+    from fairlead.core.errors import ConfigurationError
     from fairlead.factory.findings import DataRefused
 
     findings = failure.as_json() if isinstance(failure, DataRefused) else []
-    folder = _run_folder(line)
+    folder = line.run_folder
     if json:
         status = "FAILED_PRECONDITION" if findings else "ERROR"
         facts = {"passed": False, "status": status, "reason": str(failure), "findings": findings, "steps": _plain(steps.done)}
@@ -196,7 +198,7 @@ def _fail(line: Line, steps: Steps, failure: FairleadError, *, json: bool, ran: 
     error(str(failure))
     if ran:
         note("  [dim]recorded in {folder}[/]", folder=folder)
-    raise typer.Exit(EXIT_RUN_FAILED)
+    raise typer.Exit(EXIT_BAD_INPUT if isinstance(failure, ConfigurationError) else EXIT_RUN_FAILED)
 
 
 def _facts(line: Line, steps: Sequence[Step], result: FactoryResult) -> dict[str, Any]:
@@ -250,12 +252,6 @@ def _detail(step: Step) -> str:
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
         note("[yellow]![/] {warning}", warning=warning)
-
-
-def _run_folder(line: Line) -> Path:
-    from fairlead.backtest.rundir import RUNS
-
-    return line.workspace / RUNS / line.run_id
 
 
 def _quality(line: Line) -> Path:

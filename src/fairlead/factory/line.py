@@ -37,6 +37,8 @@ from fairlead.risk import PositionSizer, SizingMode
 FACTORY_FOLDER: Final = "factory"
 DAILY_FOLDER: Final = "daily"
 SYNTHETIC: Final = "SYNTHETIC data"
+# What the manifest has places of its own for.
+_TOLD_APART: Final = ("run_id", "name", "seed", "signals", "sizing", "replay")
 CONFIG_FILE: Final = "config.json"
 
 
@@ -103,8 +105,13 @@ class Line:
         """The zone of windows and messages."""
         return self.settings.tz or self.minutes.calendar.timezone
 
+    @property
+    def run_folder(self) -> Path:
+        """The run directory."""
+        return self.workspace / RUNS / self.run_id
+
     def check_name(self) -> None:
-        """Refuse a name under which another configuration has run.
+        """Refuse a name under which another configuration, or something that is no line, has run.
 
         Raises
         ------
@@ -112,9 +119,13 @@ class Line:
             Naming the folder in the way.
         """
         path = self.handed / CONFIG_FILE
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("hash") != self.hashed:
-            remedy = f"Give this one another name, or remove {self.handed}."
-            raise ConfigurationError.of("run_id", "not be that of a run with another configuration", self.run_id, remedy)
+        if path.is_file():
+            if json.loads(path.read_text(encoding="utf-8")).get("hash") != self.hashed:
+                remedy = f"Give this one another name, or remove {self.handed}."
+                raise ConfigurationError.of("run_id", "not be that of a run with another configuration", self.run_id, remedy)
+        elif self.run_folder.exists():
+            remedy = f"{self.run_folder} is there already. Give this one another name."
+            raise ConfigurationError.of("run_id", "not be that of another run", self.run_id, remedy)
 
     def check_data(self, steps: Steps) -> Bars:
         """Return the checked bars: the first stage alone, which writes their quality and nothing else.
@@ -139,9 +150,9 @@ class Line:
         """
         self.check_name()
         plugin = self.settings.signals.build()
-        run_folder = self.workspace / RUNS / self.run_id
-        with _set_aside(run_folder), ReplayRunDirectory(run_folder, self._about(plugin), self._replay_settings()) as run:
-            write_json(self.handed / CONFIG_FILE, {"hash": self.hashed, "config": self.effective})
+        write_json(self.handed / CONFIG_FILE, {"hash": self.hashed, "config": self.effective})
+        directory = ReplayRunDirectory(self.run_folder, self._about(plugin), self._replay_settings())
+        with _set_aside(self.run_folder), directory as run:
             with _step(run, steps, "data") as step:
                 warnings = self._hand_on_bars(run, step, steps)
             with _step(run, steps, "candidates") as step:
@@ -160,7 +171,7 @@ class Line:
                     instruments=self._instruments(path.stem for path in self._signal_folder.glob("*.parquet")),
                 )
                 step.rows_in, step.rows_out = len(result.orders), len(result.trades)
-        return FactoryResult(self.run_id, run_folder, self.handed, steps.done, result, warnings)
+        return FactoryResult(self.run_id, self.run_folder, self.handed, steps.done, result, warnings)
 
     @property
     def _signal_folder(self) -> Path:
@@ -260,6 +271,7 @@ class Line:
         step.detail = {"unsized": dict(sorted(reasons.items())), "clipped": dict(made.clips)}
 
     def _about(self, plugin: SignalPlugin) -> ReplayAbout:
+        line = {name: value for name, value in self.effective.items() if name not in _TOLD_APART}
         return ReplayAbout(
             run_id=self.run_id,
             created_at=self.created_at,
@@ -267,7 +279,7 @@ class Line:
             mode=f"{plugin.name}_intraday",
             strategy=plugin.name,
             strategy_version=plugin.version,
-            params=self.settings.signals.params,
+            params={**self.settings.signals.params, "line": line},
             sizing=self.settings.sizing.model_dump(mode="json"),
             seed=self.settings.seed,
         )

@@ -16,7 +16,7 @@ from fairlead.contracts.signals.candidates import MAX_CANDIDATES
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.time import BarSize
 from fairlead.factory.signal_part import SignalSettings
-from fairlead.factory.sources import FactoryData, SyntheticData
+from fairlead.factory.sources import FactoryData, SyntheticData, Zone
 from fairlead.risk import SizingConfig
 
 
@@ -89,7 +89,7 @@ class FactorySettings(Settings):
     run_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$")
     seed: int = Field(default=42, ge=0, lt=2**63)
     data: FactoryData
-    tz: str | None = None
+    tz: Zone | None = None
     timeframe: Annotated[BarSize, BeforeValidator(_bar_size)] = BarSize.M5
     enforcement: Annotated[EnforcementSettings, BeforeValidator(_or_defaults)] = EnforcementSettings()
     sla: Annotated[LevelSettings, BeforeValidator(_or_defaults)] = LevelSettings()

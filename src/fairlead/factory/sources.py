@@ -39,6 +39,12 @@ def _known_calendar(name: str) -> str:
     return ExchangeCalendar.get(name).name
 
 
+def _known_zone(name: str) -> str:
+    Reading(BarSize.M1, name)  # it refuses what is no zone
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 Calendar = Annotated[str, AfterValidator(_known_calendar)]
 Symbol = Annotated[str, AfterValidator(check_symbol)]
 
@@ -102,7 +108,7 @@ class FilesData(_Range):
     type: Literal["files"] = "files"
     path: str = Field(min_length=1)
     calendar: Calendar = "XNYS"
-    timezone: str | None = None
+    timezone: Zone | None = None
 
 
 def _kind(value: Any) -> str:
