@@ -53,6 +53,7 @@ bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/wide.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/factory.py
 
 .PHONY: bench-peers
