@@ -102,3 +102,19 @@ def test_the_manifest_says_what_the_line_was_made_of(tmp_path):
     assert told["sizing"]["equity"] == "10000.0"
     assert told["strategy"] == "opening_range"
     assert str(tmp_path) not in (tmp_path / "w/runs/small/manifest.json").read_text()
+
+
+def test_a_line_that_ends_earlier_makes_the_same_orders_until_then(tmp_path):
+    """Cutting the future changes no candidate, signal, order or trade before it."""
+    whole = config(run_id="small", signals=INSIDE_BARS)
+    cut = config(run_id="small", signals=INSIDE_BARS, data=whole["data"] | {"end": "2024-03-12"})
+    assert run_line(tmp_path, whole, workspace="whole").code == run_line(tmp_path, cut, workspace="cut").code == 0
+    handed = [tmp_path / name / "factory/small" for name in ("whole", "cut")]
+    for path in (handed[1] / "candidates").iterdir():
+        assert path.read_bytes() == (handed[0] / "candidates" / path.name).read_bytes()
+    for name in ("signals.csv", "rejects.csv", "orders.csv"):
+        longer, shorter = ((folder / name).read_bytes() for folder in handed)
+        assert longer.startswith(shorter)
+        assert len(longer) > len(shorter) > 300
+    longer, shorter = (rows(tmp_path / name / "runs/small/trades.csv") for name in ("whole", "cut"))
+    assert shorter == longer[: len(shorter)] != []

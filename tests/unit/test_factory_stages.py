@@ -54,8 +54,8 @@ def candidates(*symbols, asof=dt.date(2024, 3, 8)):
     )
 
 
-def search(lists, plugin, span=CLOCKS_CHANGE):
-    bars = five(span)
+def search(lists, plugin, bars=None):
+    bars = five() if bars is None else bars
     return find_signals(
         bars,
         lists,
@@ -215,6 +215,27 @@ class TestSignals:
         with pytest.raises(LookaheadError, match=r"prophet knows the future: its SYN00\d signal of 2024-03-.* is not there"):
             search(lists, Prophet())
 
+    @pytest.mark.parametrize(
+        ("prices", "reason"),
+        [
+            ({"OPEN": 20.0, "HIGH": 20.0, "LOW": 20.0, "CLOSE": 20.0}, "flat_range"),
+            ({"OPEN": 1.0, "HIGH": 1.5, "LOW": 0.5, "CLOSE": 1.0}, "no_room"),
+            ({"OPEN": 20.0, "HIGH": 20.01, "LOW": 20.0, "CLOSE": 20.0}, None),
+        ],
+    )
+    def test_a_range_that_cannot_be_traded_is_rejected_with_its_reason(self, prices, reason):
+        bars = {"SYN001": five()["SYN001"].with_columns(**{name: pl.lit(price) for name, price in prices.items()})}
+        found = search([candidates("SYN001")], OpeningRange(), bars)
+        assert [reject.reason for reject in found.rejects] == ([reason] if reason else [])
+        assert len(found.signals) == (reason is None)
+
+    def test_targets_are_rounded_away_from_their_entry(self):
+        prices = {"OPEN": 20.0, "HIGH": 20.01, "LOW": 20.0, "CLOSE": 20.0}
+        bars = {"SYN001": five()["SYN001"].with_columns(**{name: pl.lit(price) for name, price in prices.items()})}
+        found = search([candidates("SYN001")], OpeningRange(risk_reward_ratio=1.5), bars)
+        (signal,) = found.signals
+        assert (signal.tp_long, signal.tp_short) == (Decimal("20.03"), Decimal("19.98"))
+
     def test_inside_bars_session_by_session_are_those_of_one_scan(self):
         """A view shows as much history as the scan needs to know what it would know of all."""
         plugin = InsideBarSignals()
@@ -241,17 +262,7 @@ class TestSignals:
 
     def test_an_incomplete_range_is_rejected_with_its_reason(self, tmp_path):
         bars = {"SYN001": five()["SYN001"].filter(pl.col("timestamp") != dt.datetime(2024, 3, 11, 13, 40, tzinfo=UTC))}
-        found = find_signals(
-            bars,
-            [candidates("SYN001")],
-            OpeningRange(),
-            bar_size=BarSize.M5,
-            calendar=calendar(),
-            tz="America/New_York",
-            run_id="run",
-            instruments={"SYN001": Instrument(symbol="SYN001")},
-            tell=nothing,
-        )
+        found = search([candidates("SYN001")], OpeningRange(), bars)
         assert [(r.reason, r.detail) for r in found.rejects] == [("incomplete_range", "5 bars")]
         write_rejects(tmp_path / "r.csv", found.rejects)
         assert (tmp_path / "r.csv").read_text().splitlines()[1] == "SYN001,2024-03-11T14:00:00.000000Z,incomplete_range,5 bars"
