@@ -252,6 +252,11 @@ def test_the_command_line_replays_and_lists(desk):
     assert (told.json["status"], told.json["orders"], told.json["metrics"]["num_trades"]) == ("SUCCESS", 2, 1)
     assert told.json["metrics"]["total_slippage"] == 0.0
     assert (desk / told.json["path"] / "manifest.json").is_file()
+    strict = fairlead(
+        "orders", "replay", "orders.csv", "--data", "m5", "--limits-on-touch", "--targets-through", "--json", cwd=desk
+    )
+    rules = manifest(desk / strict.json["path"])["params"]["replay"]
+    assert (rules["limit_fill_on_touch"], rules["target_fill_on_touch"], rules["allow_same_bar_exit"]) == (True, False, True)
     runs = list_runs(desk / "artifacts")
     assert {run["title"] for run in runs} == {"Mine", "orders"}
     assert {run["status"] for run in runs} == {"SUCCESS"}
@@ -266,6 +271,8 @@ def test_the_command_line_replays_and_lists(desk):
         (("nothing.csv", "--data", "m5"), "order file"),
         (("orders.csv", "--data", "nothing"), "--data"),
         (("orders.csv", "--data", "m5", "--data-m1", "nothing"), "--data-m1"),
+        (("orders.csv", "--data", "orders.txt"), "file name"),
+        (("orders.csv", "--data", "empty"), "no file named"),
         (("bad.csv", "--data", "m5"), "line 2"),
         (("orders.csv", "--data", "m5", "--cash", "0"), "initial_cash"),
         (("orders.csv", "--data", "m5", "--tz", "Mars"), "tz"),
@@ -279,6 +286,8 @@ def test_the_command_line_replays_and_lists(desk):
 def test_bad_input_is_one_error_and_exit_2(desk, arguments, named):
     """And no run is begun."""
     (desk / "bad.csv").write_text((desk / "orders.csv").read_text().replace("101.00", "-101.00"))
+    (desk / "orders.txt").write_text("no bars")
+    (desk / "empty").mkdir()
     made = fairlead("orders", "replay", *arguments, cwd=desk)
     assert made.code == 2
     assert made.err.startswith("error: ")

@@ -19,7 +19,6 @@ from fairlead.contracts.orders import OrderFile, read_orders
 from fairlead.contracts.settings import build_settings
 from fairlead.core.instruments import Instrument
 from fairlead.core.time import BarSize
-from fairlead.data.calendars import ExchangeCalendar
 
 
 def simulate_insidebar_from_orders(
@@ -122,7 +121,7 @@ def replay_orders(
     require_symbols(bars, {order.symbol for order in file.orders})
     outcome = walk_orders(file.orders, bars, settings)
     fills = book_fills(outcome, bars, settings.costs, instruments)
-    codes = evidence_of(fills.trades, outcome, bars, ExchangeCalendar.get(settings.calendar))
+    codes = evidence_of(fills.trades, outcome, bars, settings)
     _require_within_bars(codes)
     curve = mark_equity(fills.trades, file.orders, bars, settings)
     metrics = score_replay(fills.trades, len(file.orders), curve, settings)
