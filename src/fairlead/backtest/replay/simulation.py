@@ -43,7 +43,7 @@ def simulate_insidebar_from_orders(
         See `fairlead.contracts.read_orders`.
     data_path : path, frame, or mapping of str to frame
         Signal bars: a CSV or Parquet file, a folder of them with one file per symbol or a symbol column, or the folder of a
-        stored dataset. Stamps are the openings of bars and carry their zone.
+        stored dataset, or of one of its bar sizes. Stamps are the openings of bars and carry their zone.
     tz : str
         IANA zone of the exchange, for `windows` and messages; no stamp is read with it.
     costs : ReplayCosts or mapping, optional
