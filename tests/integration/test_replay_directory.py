@@ -227,10 +227,9 @@ def test_files_frames_and_datasets_give_the_same_trades(desk):
     stored = desk / "store" / "desk" / "5min"
     trades = [
         run_replay(desk / "orders.csv", data, desk / f"run{i}", about()).trades
-        for i, data in enumerate((desk / "m5", desk / "all.csv", stored))
+        for i, data in enumerate((desk / "m5", desk / "all.csv", stored, stored.parent))
     ]
-    assert trades[0].equals(trades[1])
-    assert trades[0].equals(trades[2])
+    assert all(trades[0].equals(other) for other in trades[1:])
     with pytest.raises(ConfigurationError, match="calendar"):
         run_replay(desk / "orders.csv", stored, desk / "other", about(), ReplaySettings(calendar="XLON"))
     month = next(stored.rglob("bars.parquet"))
@@ -252,6 +251,11 @@ def test_the_command_line_replays_and_lists(desk):
     assert (told.json["status"], told.json["orders"], told.json["metrics"]["num_trades"]) == ("SUCCESS", 2, 1)
     assert told.json["metrics"]["total_slippage"] == 0.0
     assert (desk / told.json["path"] / "manifest.json").is_file()
+    strict = fairlead(
+        "orders", "replay", "orders.csv", "--data", "m5", "--limits-on-touch", "--targets-through", "--json", cwd=desk
+    )
+    rules = manifest(desk / strict.json["path"])["params"]["replay"]
+    assert (rules["limit_fill_on_touch"], rules["target_fill_on_touch"], rules["allow_same_bar_exit"]) == (True, False, True)
     runs = list_runs(desk / "artifacts")
     assert {run["title"] for run in runs} == {"Mine", "orders"}
     assert {run["status"] for run in runs} == {"SUCCESS"}
@@ -266,6 +270,8 @@ def test_the_command_line_replays_and_lists(desk):
         (("nothing.csv", "--data", "m5"), "order file"),
         (("orders.csv", "--data", "nothing"), "--data"),
         (("orders.csv", "--data", "m5", "--data-m1", "nothing"), "--data-m1"),
+        (("orders.csv", "--data", "orders.txt"), "file name"),
+        (("orders.csv", "--data", "empty"), "no file named"),
         (("bad.csv", "--data", "m5"), "line 2"),
         (("orders.csv", "--data", "m5", "--cash", "0"), "initial_cash"),
         (("orders.csv", "--data", "m5", "--tz", "Mars"), "tz"),
@@ -279,6 +285,8 @@ def test_the_command_line_replays_and_lists(desk):
 def test_bad_input_is_one_error_and_exit_2(desk, arguments, named):
     """And no run is begun."""
     (desk / "bad.csv").write_text((desk / "orders.csv").read_text().replace("101.00", "-101.00"))
+    (desk / "orders.txt").write_text("no bars")
+    (desk / "empty").mkdir()
     made = fairlead("orders", "replay", *arguments, cwd=desk)
     assert made.code == 2
     assert made.err.startswith("error: ")

@@ -11,6 +11,7 @@ from fairlead.backtest.result import Result
 from fairlead.contracts.orders import OrderWriter
 from fairlead.core.orders import OrderType
 from fairlead.execution.commission import CommissionSettings
+from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
 from support_pairs import WEEKS, Pairs, frames_of, random_source
 from support_records import info_for
@@ -34,6 +35,17 @@ def test_the_event_loop_and_the_replay_of_its_orders_give_the_same_trades(tmp_pa
     seed = 100 * sorted(WEEKS).index(week) + 10 * on_touch + (policy == "no_fill")
     source = random_source(seed, week)
     execution = free(limit_fill_on_touch=on_touch, oco_same_bar=policy, **PRICED)
+    compare(tmp_path, source, execution)
+
+
+def test_orders_that_travel_meet_the_same_bars(tmp_path):
+    """With the latency that a backtest has if nothing is said, and limits at their price."""
+    execution = ExecutionSettings(max_bar_participation=1.0, slippage_on_limits=False)
+    compare(tmp_path, random_source(7, "early closes"), execution)
+
+
+def compare(tmp_path, source, execution):
+    """Run, export, replay, and hold trades and equity against each other."""
     record = run(source, allocate(Pairs(), name="pairs"), execution=execution)
     result = Result(record, info_for(record))
     found = canonical_orders(result)

@@ -76,6 +76,13 @@ CASES = [
         [row(valid_from=at(1) + dt.timedelta(minutes=1))],
     ),
     case(
+        "R1 unless it is within the grace",
+        [QUIET, UP, QUIET],
+        [("BUY", 1, 101.0, 2, 100.5, "stop_loss")],
+        [row(valid_from=at(1) + dt.timedelta(seconds=1))],
+        arrival_grace_ms=1000,
+    ),
+    case(
         "R1 an order for extended hours alone",
         [QUIET, UP],
         [("BUY", "order_rejected_no_extended_hours")],

@@ -84,6 +84,21 @@ def replay(
     oco_same_bar: Annotated[
         str, typer.Option("--oco-same-bar", help="If a bar reaches both legs of a set: pessimistic or no_fill.", metavar="HOW")
     ] = "pessimistic",
+    grace_ms: Annotated[
+        float,
+        typer.Option(
+            "--grace-ms", help="Orders valid this soon after an opening meet that bar; for exports of runs with latency."
+        ),
+    ] = 0.0,
+    limits_on_touch: Annotated[
+        bool, typer.Option("--limits-on-touch", help="Fill limit entries that are only touched.", metavar="")
+    ] = False,
+    targets_through: Annotated[
+        bool, typer.Option("--targets-through", help="Fill targets only where the price trades through.", metavar="")
+    ] = False,
+    exit_next_bar: Annotated[
+        bool, typer.Option("--exit-next-bar", help="Exits begin with the bar after the entry; needs minutes.", metavar="")
+    ] = False,
     title: Annotated[
         str | None, typer.Option("--title", help="What to call the run. Default: the file's name.", show_default=False)
     ] = None,
@@ -102,11 +117,15 @@ def replay(
     from fairlead.core.errors import ConfigurationError, DataNotFound
     from fairlead.core.time import BarSize
     from fairlead.data.calendars import ExchangeCalendar
+    from fairlead.data.dataset import MANIFEST_FILE
+    from fairlead.data.readers import bar_files
 
     path = existing_file(file, "order file", "Write one: fairlead orders export latest")
     for option, place in (("--data", data), ("--data-m1", data_m1)):
         if place is not None and not place.exists():
             raise DataNotFound(f"there is no file or folder {place}, which {option} names. Check the path.")
+        if place is not None and not (place / MANIFEST_FILE).is_file():
+            bar_files(place)
     given = {
         "tz": tz,
         "calendar": ExchangeCalendar.get(calendar).name,
@@ -116,6 +135,10 @@ def replay(
         "exit_policy": exit_policy,
         "windows": tuple(window or ()),
         "oco_same_bar_policy": oco_same_bar,
+        "arrival_grace_ms": grace_ms,
+        "limit_fill_on_touch": limits_on_touch,
+        "target_fill_on_touch": not targets_through,
+        "allow_same_bar_exit": not exit_next_bar,
     }
     settings = build_settings(ReplaySettings, given, "orders replay")
     size = None if bar_size is None else BarSize.parse(bar_size)

@@ -27,6 +27,7 @@ from fairlead.data.ingest import import_bars
 from fairlead.data.merging import column_ns, session_days
 from fairlead.data.readers import bar_files
 from fairlead.data.spacing import infer_bar_size
+from fairlead.data.store import BarStore
 
 _PRICES: Final = ("open", "high", "low", "close")
 _NEVER: Final = np.iinfo(np.int64).max
@@ -159,7 +160,9 @@ def _read(data: Any, size: BarSize | str | None, calendar: ExchangeCalendar, tz:
     if isinstance(data, str | Path):
         path = Path(data)
         if (path / MANIFEST_FILE).is_file():
-            return _from_dataset(path, size, calendar, tz)
+            return _from_dataset(Dataset.load(path), size, calendar, tz)
+        if any(path.glob(f"*/{MANIFEST_FILE}")):
+            return _from_dataset(BarStore(path.parent).open(path.name, size), size, calendar, tz)
         files = bar_files(path)
         found = BarSize.parse(size) if size is not None else infer_bar_size(files[0])
         hashes = [[file.relative_to(path).as_posix() if path.is_dir() else file.name, sha256_file(file)] for file in files]
@@ -173,9 +176,9 @@ def _read(data: Any, size: BarSize | str | None, calendar: ExchangeCalendar, tz:
     return _columns(table, found, (), bars_sha256(table))
 
 
-def _from_dataset(folder: Path, size: BarSize | str | None, calendar: ExchangeCalendar, tz: str) -> Columns:
-    dataset = Dataset.load(folder, verify=True)
-    manifest = dataset.manifest
+def _from_dataset(dataset: Dataset, size: BarSize | str | None, calendar: ExchangeCalendar, tz: str) -> Columns:
+    manifest, folder = dataset.manifest, dataset.folder
+    dataset.verify()
     _check_size(dataset.bar_size)
     if size is not None and BarSize.parse(size) is not dataset.bar_size:
         raise ConfigurationError.of("bar_size", f"be {dataset.bar_size.value} as in {folder}", str(size))

@@ -13,6 +13,7 @@ from fairlead.backtest.replay import layout as at
 from fairlead.backtest.replay.bars import Columns, ReplayBars
 from fairlead.backtest.replay.fills import Trade
 from fairlead.backtest.replay.orders import Outcome
+from fairlead.backtest.replay.settings import ReplaySettings
 from fairlead.contracts.orders import CanonicalOrder
 from fairlead.core.time import to_ns
 from fairlead.data.calendars import ExchangeCalendar
@@ -28,14 +29,12 @@ FAILURES: Final = frozenset(
 )
 
 
-def evidence_of(
-    trades: Sequence[Trade], outcome: Outcome, bars: ReplayBars, calendar: ExchangeCalendar
-) -> list[tuple[str, ...]]:
+def evidence_of(trades: Sequence[Trade], outcome: Outcome, bars: ReplayBars, settings: ReplaySettings) -> list[tuple[str, ...]]:
     """Return the evidence codes of each trade.
 
     Nothing is taken over from the walk: bounds, sessions and earlier bars are compared anew.
     """
-    auditor = _Auditor(outcome, bars, calendar)
+    auditor = _Auditor(outcome, bars, settings)
     return [auditor.codes(trade) for trade in trades]
 
 
@@ -47,11 +46,12 @@ def status_of(codes: Sequence[str]) -> str:
 
 
 class _Auditor:
-    def __init__(self, outcome: Outcome, bars: ReplayBars, calendar: ExchangeCalendar) -> None:
+    def __init__(self, outcome: Outcome, bars: ReplayBars, settings: ReplaySettings) -> None:
         self._outcome = outcome
         self._bars = bars
+        self._grace_ns = settings.grace_ns
         days = bars.session
-        self._segments = calendar.segments(int(days.min()), int(days.max()))
+        self._segments = ExchangeCalendar.get(settings.calendar).segments(int(days.min()), int(days.max()))
         self._signal = bars.signal
         self._signal_starts = np.searchsorted(bars.signal.symbol, np.arange(len(bars.signal.symbols) + 1))
         self._signal_places = {symbol: i for i, symbol in enumerate(bars.signal.symbols)}
@@ -86,7 +86,7 @@ class _Auditor:
         place = int(np.searchsorted(parts.open_ns, instant, side="right")) - 1
         if place < 0 or instant >= parts.close_ns[place]:
             return True  # made outside the session: it waits for the next one's opening, which is on the grid
-        return bool((instant - parts.open_ns[place]) % self._signal.size.ns == 0)
+        return bool((instant - parts.open_ns[place]) % self._signal.size.ns <= self._grace_ns)
 
     def _at_first_touch(self, trade: Trade) -> bool:
         # No eligible bar before the entry has reached the trigger.
@@ -120,7 +120,7 @@ class _Auditor:
 
     def _valid(self, trade: Trade) -> bool:
         label = int(self._bars.ints[trade.entry_bar, at.LABEL])
-        return to_ns(trade.order.valid_from) <= label < to_ns(trade.order.valid_to)
+        return to_ns(trade.order.valid_from) - self._grace_ns <= label < to_ns(trade.order.valid_to)
 
     def _agrees_with_signal(self, trade: Trade) -> bool:
         """Whether the minute of the entry lies inside the signal bar of its time, if there is one."""

@@ -89,7 +89,7 @@ def _tables(orders: Sequence[CanonicalOrder], bars: ReplayBars, settings: Replay
         ints[i, at.SYMBOL] = places[order.symbol]
         ints[i, at.SIDE] = 1 if order.side is Side.BUY else -1
         ints[i, at.KIND] = _KINDS[order.order_type]
-        ints[i, at.FROM], ints[i, at.TO] = to_ns(order.valid_from), until
+        ints[i, at.FROM], ints[i, at.TO] = to_ns(order.valid_from) - settings.grace_ns, until
         # An order without a set is a set of its own.
         ints[i, at.GROUP] = groups.setdefault(order.oco_id or order.order_id, len(groups))
         ints[i, at.PROMPT] = order.time_in_force in _PROMPT

@@ -81,6 +81,9 @@ class ReplaySettings(Settings):
         Fill limit entries that are only touched. Off: the price must trade through (R3).
     target_fill_on_touch : bool
         Fill take-profits that are only touched, as R6 and R7 say. Off: as a backtest with ``limit_fill_on_touch: false`` does.
+    arrival_grace_ms : float
+        An order that becomes valid no later than this after a bar's opening meets that bar. 0 is R1 to the letter; orders that
+        were exported from a backtest with latency are valid from their arrival.
     allow_same_bar_exit : bool
         Let exits meet the bar of their entry (R6). Off only with one-minute execution bars: exits begin with the next bar.
     oco_same_bar_policy : {'pessimistic', 'no_fill'}
@@ -100,18 +103,24 @@ class ReplaySettings(Settings):
     requested_end: dt.datetime | dt.date | None = None
     limit_fill_on_touch: bool = False
     target_fill_on_touch: bool = True
+    arrival_grace_ms: float = Field(default=0.0, ge=0, le=60_000)
     allow_same_bar_exit: bool = True
     oco_same_bar_policy: Literal["pessimistic", "no_fill"] = "pessimistic"
     exit_policy: Literal["session_end", "window_end"] = "session_end"
     windows: tuple[str, ...] = ()
     risk_free: float = 0.0
 
+    @property
+    def grace_ns(self) -> int:
+        """`arrival_grace_ms` in nanoseconds."""
+        return int(self.arrival_grace_ms * 1e6)
+
     @classmethod
     def like(cls, execution: ExecutionSettings, **values: Any) -> Self:
         """Return settings under which a replay fills as a backtest with `execution` does; `values` are the others.
 
-        A replay knows no latency and no share of the volume: a backtest agrees with it without latency, and where
-        `max_bar_participation` leaves room for every order.
+        A replay knows neither latency nor a share of the volume: a backtest agrees with it where every order arrives within
+        `arrival_grace_ms`, and `max_bar_participation` leaves room for it.
         """
         costs = ReplayCosts(
             commission=execution.commission, slippage=execution.slippage, slippage_on_limits=execution.slippage_on_limits
@@ -120,6 +129,7 @@ class ReplaySettings(Settings):
             "costs": costs,
             "limit_fill_on_touch": execution.limit_fill_on_touch,
             "target_fill_on_touch": execution.limit_fill_on_touch,
+            "arrival_grace_ms": execution.arrival_grace_ms,
             "allow_same_bar_exit": execution.allow_same_bar_exit,
             "oco_same_bar_policy": execution.oco_same_bar,
         }

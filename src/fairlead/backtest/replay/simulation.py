@@ -19,7 +19,6 @@ from fairlead.contracts.orders import OrderFile, read_orders
 from fairlead.contracts.settings import build_settings
 from fairlead.core.instruments import Instrument
 from fairlead.core.time import BarSize
-from fairlead.data.calendars import ExchangeCalendar
 
 
 def simulate_insidebar_from_orders(
@@ -44,7 +43,7 @@ def simulate_insidebar_from_orders(
         See `fairlead.contracts.read_orders`.
     data_path : path, frame, or mapping of str to frame
         Signal bars: a CSV or Parquet file, a folder of them with one file per symbol or a symbol column, or the folder of a
-        stored dataset. Stamps are the openings of bars and carry their zone.
+        stored dataset, or of one of its bar sizes. Stamps are the openings of bars and carry their zone.
     tz : str
         IANA zone of the exchange, for `windows` and messages; no stamp is read with it.
     costs : ReplayCosts or mapping, optional
@@ -122,7 +121,7 @@ def replay_orders(
     require_symbols(bars, {order.symbol for order in file.orders})
     outcome = walk_orders(file.orders, bars, settings)
     fills = book_fills(outcome, bars, settings.costs, instruments)
-    codes = evidence_of(fills.trades, outcome, bars, ExchangeCalendar.get(settings.calendar))
+    codes = evidence_of(fills.trades, outcome, bars, settings)
     _require_within_bars(codes)
     curve = mark_equity(fills.trades, file.orders, bars, settings)
     metrics = score_replay(fills.trades, len(file.orders), curve, settings)

@@ -4,7 +4,7 @@ Prices come from `fairlead.execution.kernels`; here stands only what rules R1 to
 of all symbols lie one after the other, ordered by symbol and time; see `layout` for the columns.
 """
 
-# ruff: noqa: FBT001, PLR0917  compiled code has no keyword arguments
+# ruff: noqa: PLR0917  compiled code has no keyword arguments
 
 from __future__ import annotations
 
@@ -13,20 +13,13 @@ from functools import cache
 from types import FunctionType
 from typing import Any, Final
 
-from fairlead.backtest.replay import layout
+from fairlead.backtest.replay import layout, rules
 from fairlead.backtest.replay import layout as at
+from fairlead.backtest.replay.rules import entry_in_bar, exit_in_bar, exit_in_entry_bar, trigger
 from fairlead.core import machine_code
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.execution import kernels
-from fairlead.execution.kernels import (
-    distance_rank,
-    limit_after,
-    limit_in_bar,
-    moved_by,
-    stop_after,
-    stop_in_bar,
-    stop_limit_in_bar,
-)
+from fairlead.execution.kernels import distance_rank
 
 _NONE: Final = float("nan")
 
@@ -87,21 +80,6 @@ def first_bar(ints: IntArray, low: int, high: int, instant: int) -> int:
         else:
             high = middle
     return low
-
-
-def entry_in_bar(bar: Any, prices: Any, order: Any, triggered: bool, on_touch: bool) -> tuple[float, int, bool]:
-    """Return (price, phase, triggered) of an order in a bar that it may meet; NaN if it does not fill there (R2, R3)."""
-    side, kind = order[at.SIDE], order[at.KIND]
-    opened, high, low = bar[at.OPEN], bar[at.HIGH], bar[at.LOW]
-    if kind == at.MARKET:
-        return opened, kernels.OPEN, False
-    if kind == at.AT_STOP:
-        price, phase = stop_in_bar(side, prices[at.STOP], opened, high, low)
-        return price, phase, False
-    if kind == at.STOP_LIMIT and not triggered:
-        return stop_limit_in_bar(side, prices[at.STOP], prices[at.LIMIT], opened, high, low, on_touch)
-    price, phase = limit_in_bar(side, prices[at.LIMIT], opened, high, low, on_touch)
-    return price, phase, triggered
 
 
 def fill_orders(
@@ -197,14 +175,6 @@ def first_reached(
     return best, rivals
 
 
-def trigger(order_floats: FloatArray, order_ints: IntArray, order: int) -> float:
-    """Return the price that an order waits for; NaN for a market order, which waits for none."""
-    kind = order_ints[order, at.KIND]
-    if kind == at.MARKET:
-        return _NONE
-    return float(order_floats[order, at.LIMIT if kind == at.AT_LIMIT else at.STOP])
-
-
 def end_rivals(order_ints: IntArray, queue: IntArray, place: int, winner: int, status: int, out_ints: IntArray) -> None:
     """Let the legs of a set end that trigger in one bar, all but `winner`."""
     order = queue[place]
@@ -258,41 +228,6 @@ def close_position(
     out_ints[order, at.EXIT_REASON] = reason
 
 
-def exit_in_entry_bar(bar: Any, prices: Any, order: Any, entry: float, phase: int, on_touch: bool) -> tuple[float, int]:
-    """Return (price, reason) of the exit in the bar of the entry; reason 0 if there is none (R6)."""
-    side, kind = order[at.SIDE], order[at.KIND]
-    high, low, close = bar[at.HIGH], bar[at.LOW], bar[at.CLOSE]
-    stop, stop_phase = _NONE, kernels.CLOSE
-    target, target_phase = _NONE, kernels.CLOSE
-    if prices[at.PROTECTION] == prices[at.PROTECTION]:
-        stop, stop_phase = stop_after(-side, prices[at.PROTECTION], entry, phase, high, low, close)
-    if prices[at.TARGET] == prices[at.TARGET]:
-        moved = moved_by(side, kind in {at.AT_LIMIT, at.STOP_LIMIT}, phase)
-        target, target_phase = limit_after(-side, prices[at.TARGET], entry, phase, moved, high, low, close, on_touch)
-    return earlier(stop, stop_phase, target, target_phase)
-
-
-def exit_in_bar(bar: Any, prices: Any, side: int, on_touch: bool) -> tuple[float, int]:
-    """Return (price, reason) of the exit in a later bar; reason 0 if there is none (R7)."""
-    opened, high, low = bar[at.OPEN], bar[at.HIGH], bar[at.LOW]
-    stop, stop_phase = _NONE, kernels.CLOSE
-    target, target_phase = _NONE, kernels.CLOSE
-    if prices[at.PROTECTION] == prices[at.PROTECTION]:
-        stop, stop_phase = stop_in_bar(-side, prices[at.PROTECTION], opened, high, low)
-    if prices[at.TARGET] == prices[at.TARGET]:
-        target, target_phase = limit_in_bar(-side, prices[at.TARGET], opened, high, low, on_touch)
-    return earlier(stop, stop_phase, target, target_phase)
-
-
-def earlier(stop: float, stop_phase: int, target: float, target_phase: int) -> tuple[float, int]:
-    """Return (price, reason) of the exit that comes first; the stop, where that is not known. NaN is no exit."""
-    if stop == stop and (target != target or stop_phase <= target_phase):
-        return stop, at.STOP_LOSS
-    if target == target:
-        return target, at.TAKE_PROFIT
-    return _NONE, 0
-
-
 def mark_positions(
     floats: FloatArray, slots: IntArray, spans: IntArray, amounts: FloatArray, size: int, marks: FloatArray, net: FloatArray
 ) -> None:
@@ -329,15 +264,15 @@ def compiled_walk() -> tuple[Any, Any, Any]:
     from numba import types  # noqa: PLC0415  imported where something is compiled
     from numba.extending import register_jitable  # noqa: PLC0415
 
-    own = (first_bar, entry_in_bar, end, is_rival, first_reached, trigger, end_rivals, close_position)
-    rules = (exit_in_entry_bar, exit_in_bar, earlier)
-    found = [value for value in vars(kernels).values() if getattr(value, "__module__", "") == kernels.__name__]
-    for function in (*found, *own, *rules):
+    own = (first_bar, end, is_rival, first_reached, end_rivals, close_position)
+    rooms = (kernels, rules)
+    found = [value for room in rooms for value in vars(room).values() if getattr(value, "__module__", "") == room.__name__]
+    for function in (*found, *own):
         if isinstance(function, FunctionType):
             register_jitable(function)
     index, number = types.Array(types.int64, 1, "C"), types.Array(types.float64, 1, "C")
     table, matrix = types.Array(types.int64, 2, "C"), types.Array(types.float64, 2, "C")
-    identity = machine_code.files_hash(kernels, layout, sys.modules[__name__])
+    identity = machine_code.files_hash(*rooms, layout, sys.modules[__name__])
     signed = (
         (find_triggers, types.int64(matrix, table, index, matrix, table, index, matrix, table)),
         (fill_orders, types.int64(matrix, table, matrix, table, index, index, index, index, matrix, table)),
