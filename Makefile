@@ -21,19 +21,40 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 
 .PHONY: help
 help: ## Show the targets
-	@awk 'BEGIN {FS = ":( .*)? ## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+(\\:[a-z-]+)?: .*## / {sub(/\\/, "", $$1); printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ": .*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z\\:-]+: .*## / {gsub(/\\/, "", $$1); printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##@ Use
 .PHONY: demo
 demo: $(RUNTIME) ## Set up, run a real backtest on real prices and write its report
 	$(BIN)/fairlead demo
 
+# What the signal factory takes if nothing is named: a year of synthetic minutes.
+CONFIG ?= configs/factory_insidebar.yaml
+DATA ?= $(CONFIG)
+IS_FILE = $(filter %.yaml %.yml %.json,$(DATA))
+
+.PHONY: data-validate
+data-validate: $(RUNTIME) ## Check bars by contract and service level: DATA=dataset, or a factory's configuration
+	$(BIN)/fairlead $(if $(IS_FILE),factory,data) check $(DATA)
+
+.PHONY: data\:validate
+data\:validate: data-validate ## The same as data-validate
+
+.PHONY: bt-run
+bt-run: $(RUNTIME) ## Run CONFIG=file: a factory from minutes to trades, or a backtest
+	$(BIN)/fairlead $(if $(shell grep -s '^mode:' "$(CONFIG)"),backtest,factory run) $(CONFIG)
+
+.PHONY: bt\:run
+bt\:run: bt-run ## The same as bt-run
+
 .PHONY: bench
 bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/wide.py
+	$(BIN)/python benchmarks/replay.py
+	$(BIN)/python benchmarks/factory.py
 
 .PHONY: bench-peers
 bench-peers: $(RUNTIME) ## Measure Fairlead beside eight other engines: installs each in .parity/, compares, then times

@@ -15,7 +15,7 @@ from fairlead.data.packing import pack_dataset
 from fairlead.data.store import BarStore
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-MODULES = ("machine", "workloads", "reference", "run", "wide")
+MODULES = ("machine", "workloads", "reference", "run", "wide", "replay")
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +206,16 @@ def test_the_probe_of_wide_history_tells_rate_and_memory(bench, tmp_path):
     assert found["bars_per_s"] <= found["best_bars_per_s"] == made.instants * 3 / min(found["wall_s"])
     assert 0 < found["rss_mb"]["start"] < found["rss_mb"]["end"] <= found["peak_rss_mb"] < 1000
     assert found["rss_curve"][-1][0] == made.instants
+
+
+def test_the_replay_is_timed_only_if_the_slow_one_agrees(bench, tmp_path, monkeypatch):
+    """Other trades, and nothing is measured."""
+    bench.replay.make_desk(tmp_path, 2, 3)
+    assert bench.replay.gate(tmp_path) == ""
+
+    class Blind(bench.replay.SlowReplay):
+        def _leave(self, bar) -> None:
+            self._close_if_last(bar)
+
+    monkeypatch.setattr(bench.replay, "SlowReplay", Blind)
+    assert "not the same" in bench.replay.gate(tmp_path)

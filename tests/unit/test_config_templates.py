@@ -10,7 +10,7 @@ from fairlead.config.templates import template_names, template_text
 from fairlead.core.errors import UnknownName
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-STRATEGIES = ["buy_and_hold", "fixed_weights", "mean_reversion", "momentum", "rsi", "sma_crossover"]
+STRATEGIES = ["buy_and_hold", "fixed_weights", "insidebar", "mean_reversion", "momentum", "rsi", "sma_crossover"]
 
 
 @pytest.mark.parametrize("name", template_names())
@@ -42,7 +42,7 @@ def test_a_strategy_template_states_every_parameter(name):
     (entry,) = config.settings.strategies
     assert entry.reference == name
     assert set(config.document.child("strategies").child(0).child("params").mapping) == set(entry.params)
-    assert config.settings.data.source == "bundled"
+    assert config.settings.data.source == ("synthetic" if name == "insidebar" else "bundled")
 
 
 @pytest.mark.parametrize("profile", ["recent", "costly"])

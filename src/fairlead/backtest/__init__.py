@@ -3,17 +3,24 @@
 The package can be called: ``fairlead.backtest(strategy, data)`` is `fairlead.backtest.api.backtest`, and
 ``fairlead.backtest.sweep(strategy, data, space)`` is `fairlead.backtest.sweeps.sweep`. A name that is both a
 room of the house and its most used verb would otherwise depend on the order of imports (ADR 0007).
+`simulate_insidebar_from_orders` replays an order file; see `fairlead.backtest.replay`.
 """
 
 from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from fairlead.backtest.replay import ReplayResult, simulate_insidebar_from_orders
     from fairlead.backtest.result import Result
     from fairlead.backtest.sweep_result import SweepResult
+
+
+__all__ = ["ReplayResult", "simulate_insidebar_from_orders"]
+
+_REPLAY: Final = ("ReplayResult", "simulate_insidebar_from_orders")
 
 
 class _CallablePackage(ModuleType):
@@ -27,6 +34,14 @@ class _CallablePackage(ModuleType):
         from fairlead.backtest.sweeps import sweep  # noqa: PLC0415  as in `__call__`
 
         return sweep(*args, **kwargs)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _REPLAY:
+        from fairlead.backtest import replay  # noqa: PLC0415  importing the package must not load the bars
+
+        return getattr(replay, name)
+    raise AttributeError(f"module 'fairlead.backtest' has no attribute {name!r}")
 
 
 sys.modules[__name__].__class__ = _CallablePackage

@@ -26,6 +26,7 @@ from fairlead.engine.session import Allocation, SessionPlan
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
 from fairlead.features.supply import FeatureSupply
+from fairlead.risk.position import SizingRule
 from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
@@ -45,6 +46,7 @@ def backtest(
     risk_limits: RiskLimits | Mapping[str, Any] | None = None,
     risk: RiskSettings | Mapping[str, Any] | None = None,
     enforcement: EnforcementSettings | Mapping[str, Any] | None = None,
+    sizing: SizingRule | Mapping[str, Any] | None = None,
     execution: ExecutionSettings | None = None,
     features: FeatureSettings | Mapping[str, Any] | None = None,
     universe: Universe | str | Path | None = None,
@@ -81,6 +83,8 @@ def backtest(
         Guards and validator before every order, as in the section ``risk`` of a file; ``{}`` arms the defaults.
     enforcement : EnforcementSettings or mapping, optional
         What their refusals lead to: ``{"guards": "warn"}`` records them and lets the orders leave.
+    sizing : SizingRule or mapping, optional
+        Sizes the orders whose size the strategy leaves to the session; the defaults of the rule if not given.
     execution : ExecutionSettings, optional
         Everything else about the simulated venue.
     features : FeatureSettings or mapping, optional
@@ -136,9 +140,10 @@ def backtest(
         workspace=workspace,
     )
     capital, limits = arguments.amount_of("cash", cash), arguments.limits_of(risk_limits)
-    allocation = Allocation(name=instance.name, strategy=instance, capital=capital, limits=limits)
+    rule = arguments.sizing_of(sizing)
+    allocation = Allocation(name=instance.name, strategy=instance, capital=capital, limits=limits, sizing=rule)
     plan = replace(shared.plan, allocations=(allocation,), record=record)
-    config = {**shared.config, "strategies": [_described(type(instance), capital, limits, instance.params)]}
+    config = {**shared.config, "strategies": [_described(type(instance), capital, limits, rule, instance.params)]}
     created_at = (now or WallClock().now)()
     result = run_backtest(
         plan, title=title or instance.name, config=config, created_at=created_at, command="fairlead.backtest(...)"
@@ -155,6 +160,7 @@ def study_setup(
     params: Mapping[str, Any] | None = None,
     cash: float = 100_000.0,
     risk_limits: RiskLimits | Mapping[str, Any] | None = None,
+    sizing: SizingRule | Mapping[str, Any] | None = None,
     title: str | None = None,
     **options: Any,
 ) -> TrialSetup:
@@ -166,7 +172,7 @@ def study_setup(
         No instance: every trial builds its own.
     params : mapping, optional
         Parameters that do not vary.
-    data, cash, risk_limits, title, options
+    data, cash, risk_limits, sizing, title, options
         As `backtest`, but `record` and `now`.
 
     Raises
@@ -179,11 +185,14 @@ def study_setup(
     cls = arguments.class_of(strategy)
     for name in options:
         if name not in _SHARED_OPTIONS:
-            raise UnknownName.among("option of a study", name, (*_SHARED_OPTIONS, "params", "cash", "risk_limits", "title"))
+            raise UnknownName.among(
+                "option of a study", name, (*_SHARED_OPTIONS, "params", "cash", "risk_limits", "sizing", "title")
+            )
     shared = _shared(data, **options)
     capital, limits = arguments.amount_of("cash", cash), arguments.limits_of(risk_limits)
-    entry = StrategyEntry(name=cls.name, strategy=strategy, params=dict(params or {}), capital=capital, limits=limits)
-    config = {**shared.config, "strategies": [_described(cls, capital, limits, dict(params or {}))]}
+    rule, given = arguments.sizing_of(sizing), dict(params or {})
+    entry = StrategyEntry(name=cls.name, strategy=strategy, params=given, capital=capital, limits=limits, sizing=rule)
+    config = {**shared.config, "strategies": [_described(cls, capital, limits, rule, given)]}
     return TrialSetup(title=title or cls.name, plan=shared.plan, entries=(entry,), config=config)
 
 
@@ -257,7 +266,11 @@ def _shared(
 _SHARED_OPTIONS: Final = tuple(name for name in inspect.signature(_shared).parameters if name != "data")
 
 
-def _described(cls: type[Strategy], capital: float, limits: RiskLimits, params: Mapping[str, Any]) -> dict[str, Any]:
+def _described(
+    cls: type[Strategy], capital: float, limits: RiskLimits, sizing: SizingRule | None, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    # A rule that was not given is not stated: a configuration without one stays what it was.
+    stated = {} if sizing is None else {"sizing": sizing.model_dump(mode="json")}
     return {
         "name": cls.name,
         "strategy": f"{cls.__module__}:{cls.__qualname__}",
@@ -265,6 +278,7 @@ def _described(cls: type[Strategy], capital: float, limits: RiskLimits, params: 
         "capital": capital,
         "params": params,
         "risk_limits": limits.model_dump(mode="json"),
+        **stated,
     }
 
 

@@ -24,6 +24,7 @@ from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
 from fairlead.features.settings import FeatureSettings
 from fairlead.features.supply import FeatureSupply
+from fairlead.risk.position import SizingRule
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.registry import find_strategy
 from fairlead.sdk.strategy import Strategy
@@ -77,6 +78,11 @@ def limits_of(limits: RiskLimits | Mapping[str, Any] | None) -> RiskLimits:
     if isinstance(limits, Mapping):
         limits = {"max_leverage": _UNLIMITED.max_leverage, **limits}
     return build_settings(RiskLimits, limits, "risk_limits")
+
+
+def sizing_of(sizing: SizingRule | Mapping[str, Any] | None) -> SizingRule | None:
+    """Return a rule of sizing; None if none is given."""
+    return None if sizing is None else build_settings(SizingRule, sizing, "sizing")
 
 
 def execution_of(execution: ExecutionSettings | None, commission: Cost, slippage: Cost) -> ExecutionSettings:

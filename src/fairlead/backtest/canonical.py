@@ -42,7 +42,9 @@ class CanonicalRun:
     events : tuple of OrderEvent
         What became of them.
     unsent : tuple of LeftOut
-        Orders that never left: a check of the house stopped them.
+        Orders that never left: a check of the house stopped them, or another order of their set.
+    implied : tuple of LeftOut
+        Orders that only close what is open at the end of its session: whoever fills these rows does that anyway (rule R8).
     refused : tuple of LeftOut
         Orders of which the columns cannot say all. Where one order of a set has no row, none has.
     """
@@ -50,6 +52,7 @@ class CanonicalRun:
     orders: tuple[CanonicalOrder, ...]
     events: tuple[OrderEvent, ...]
     unsent: tuple[LeftOut, ...]
+    implied: tuple[LeftOut, ...]
     refused: tuple[LeftOut, ...]
 
 
@@ -59,7 +62,8 @@ def canonical_orders(result: Result) -> CanonicalRun:
     Notes
     -----
     An order that belongs to a one-cancels-other set has the set as its `oco_id`; every other one has a group of its own. The
-    identifiers follow from that, so in a set they are not those of the run's own files.
+    identifiers follow from that, so in a set they are not those of the run's own files. An order is valid from its decision on:
+    how long it travels is for the venue to say.
     """
     return _Exporter(result).export()
 
@@ -84,29 +88,35 @@ class _Exporter:
     def export(self) -> CanonicalRun:
         rows: list[tuple[Order, CanonicalOrder]] = []
         unsent: list[LeftOut] = []
+        implied: list[LeftOut] = []
         refused: list[LeftOut] = []
+        stopped = {o.oco_id: o.order_id for o in self._orders if o.oco_id and self._never_left(o)}
         broken: dict[str, str] = {}
         for order, row in zip(self._orders, self._rows, strict=True):
             if order.role in _EXITS:
                 continue
-            if order.order_id not in self._sent and not order.parent_id:
-                unsent.append(LeftOut(order.order_id, _symbol(order), order.reason or "it never left"))
-                if order.oco_id:
-                    broken[order.oco_id] = order.order_id
-                continue
-            try:
-                self._check(order)
-                rows.append((order, self._row(order, row)))
-            except ContractError as exc:
-                refused.append(LeftOut(order.order_id, _symbol(order), str(exc)))
-                if order.oco_id:
-                    broken[order.oco_id] = order.order_id
+            if self._never_left(order):
+                unsent.append(_left_out(order, order.reason or "it never left"))
+            elif order.oco_id in stopped and not order.parent_id:
+                unsent.append(_left_out(order, _set_holds(stopped[order.oco_id], "never left")))
+            elif _only_ends_session(order):
+                implied.append(_left_out(order, "it only closes at the end of its session"))
+            else:
+                try:
+                    self._check(order)
+                    rows.append((order, self._row(order, row)))
+                except ContractError as exc:
+                    refused.append(_left_out(order, str(exc)))
+                    broken |= {order.oco_id: order.order_id} if order.oco_id else {}
         kept = [(order, row) for order, row in rows if not order.oco_id or order.oco_id not in broken]
         for order, _ in rows:
             if order.oco_id in broken:
-                reason = f"its one-cancels-other set holds {broken[order.oco_id]}, which has no row"
-                refused.append(LeftOut(order.order_id, _symbol(order), reason))
-        return CanonicalRun(tuple(row for _, row in kept), tuple(self._events(kept)), tuple(unsent), tuple(refused))
+                refused.append(_left_out(order, _set_holds(broken[order.oco_id], "has no row")))
+        events = tuple(self._events(kept))
+        return CanonicalRun(tuple(row for _, row in kept), events, tuple(unsent), tuple(implied), tuple(refused))
+
+    def _never_left(self, order: Order) -> bool:
+        return order.order_id not in self._sent and not order.parent_id and order.role not in _EXITS
 
     def _check(self, order: Order) -> None:
         if order.role is OrderRole.FOLLOWER:
@@ -119,6 +129,8 @@ class _Exporter:
             raise ContractError(f"it is for an auction ({order.time_in_force}), which the column does not know")
         if any(child.order_type is OrderType.TRAILING_STOP for child in self._exits(order)):
             raise ContractError("its stop trails, and no column says how far")
+        if any(update.reason == _REPLACED for child in self._exits(order) for update in self._updates[child.order_id]):
+            raise ContractError("an exit of it was moved on its way, and what it was before is not on record")
         if any(update.reason == _REPLACED for update in self._updates[order.order_id]):
             raise ContractError("it was replaced on its way, and what it was before is not on record")
         if order.oco_id and self._legs[order.oco_id, order.strategy, _symbol(order), order.side] > 1:
@@ -138,6 +150,7 @@ class _Exporter:
             "qty": quantity_text(instrument, quantity),
             "limit_price": price_text(instrument, limit),
             "stop_price": price_text(instrument, stop),
+            "valid_from": row["created_at"],
         }
         for child in self._exits(order):
             _, target, protection = child.decision
@@ -168,6 +181,18 @@ class _Exporter:
             for update in self._updates[order.order_id]
         ]
         return sorted(events, key=lambda event: event.ts)
+
+
+def _left_out(order: Order, reason: str) -> LeftOut:
+    return LeftOut(order.order_id, _symbol(order), reason)
+
+
+def _set_holds(order_id: str, what: str) -> str:
+    return f"its one-cancels-other set holds {order_id}, which {what}"
+
+
+def _only_ends_session(order: Order) -> bool:
+    return order.reduce_only and order.time_in_force is TimeInForce.CLS and order.order_type is OrderType.MARKET
 
 
 def _symbol(order: Order) -> str:

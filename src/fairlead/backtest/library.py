@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fairlead.backtest.manifest import MANIFEST
 from fairlead.backtest.result import Result
-from fairlead.backtest.rundir import RUNS, WALK_FORWARD, read_directory, read_manifest
+from fairlead.backtest.rundir import MODES, RUNS, is_order_replay, read_directory, read_manifest
 from fairlead.core.errors import DataError, DataNotFound
 
 LATEST: Final = "latest"
@@ -43,8 +43,8 @@ def run_folder(workspace: str | Path, name: str | Path) -> Path:
         If there is no such run, or the beginning fits several; the message says which there are.
     """
     runs, text = Path(workspace) / RUNS, str(name)
-    # A walk-forward is listed with the runs, and is none: it has no orders to show.
-    found = [run for run in list_runs(workspace) if run["status"] != DAMAGED and run["mode"] != WALK_FORWARD]
+    # Walk-forwards and replays of order files are listed with the runs, and are none: they have no record to show.
+    found = [run for run in list_runs(workspace) if run["status"] != DAMAGED and run["mode"] in MODES]
     if text == LATEST and found:
         return Path(found[0]["path"])
     for folder in (runs / text, Path(name)):
@@ -97,6 +97,8 @@ def _brief(path: Path) -> dict[str, Any]:
     }
     try:
         data = read_manifest(path)
+        if is_order_replay(data):
+            return {**blank, **_brief_replay(path, data), "path": str(path)}
         info, result = data["info"], data["result"]
         metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
         shown = {key: info[key] for key in ("title", "mode", "created_at", "synthetic", "dataset", "start", "end")}
@@ -104,3 +106,19 @@ def _brief(path: Path) -> dict[str, Any]:
     except (DataError, OSError, ValueError, KeyError, TypeError):
         return {"run_id": path.name, **blank, "synthetic": False, "metrics": {}, "status": DAMAGED, "path": str(path)}
     return {**brief, "path": str(path)}
+
+
+def _brief_replay(path: Path, data: dict[str, Any]) -> dict[str, Any]:
+    measured, covered = path / "metrics.json", data["data"]["range_effective"]
+    return {
+        "run_id": data["run_id"],
+        "title": (path / "label.txt").read_text(encoding="utf-8").partition("\n")[0],
+        "mode": data["mode"],
+        "created_at": data["created_at"],
+        "dataset": ", ".join(data["data"]["paths"]),
+        "start": covered[0][:10] if covered else "",
+        "end": covered[1][:10] if covered else "",
+        "status": data["result"]["status"],
+        # A replay that failed measured nothing.
+        "metrics": json.loads(measured.read_text(encoding="utf-8")) if measured.is_file() else {},
+    }

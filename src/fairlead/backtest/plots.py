@@ -24,11 +24,19 @@ LOSS: Final = "#b3423a"
 
 
 def equity_figure(
-    ts_ns: IntArray, equity: FloatArray, benchmark_ns: IntArray, benchmark: FloatArray, *, title: str, note: str = ""
+    ts_ns: IntArray,
+    equity: FloatArray,
+    benchmark_ns: IntArray | None = None,
+    benchmark: FloatArray | None = None,
+    *,
+    title: str,
+    note: str = "",
 ) -> Figure:
-    """Return equity over time with the benchmark behind it."""
+    """Return equity over time, with the benchmark behind it if there is one."""
     figure, axes = _figure(title, note)
-    axes.plot(*curve_points(benchmark_ns, benchmark), color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), label="Buy and hold")
+    if benchmark_ns is not None and benchmark is not None:
+        behind = curve_points(benchmark_ns, benchmark)
+        axes.plot(*behind, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), label="Buy and hold")
     axes.plot(*curve_points(ts_ns, equity), color=ACCENT, linewidth=1.5, label="Strategy")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylabel("Equity", color=MUTED)

@@ -34,6 +34,8 @@ from fairlead.core.instruments import AssetClass, Instrument
 RUNS: Final = "runs"
 WALK_FORWARD: Final = "walkforward"
 """Mode of a directory beside those of runs that holds a walk-forward."""
+MODES: Final = ("backtest", "replay", "paper", "live")
+"""Modes of runs proper: those that have a record."""
 _PICTURES: Final[tuple[PlotKind, ...]] = ("equity", "drawdown")
 
 
@@ -98,6 +100,8 @@ def read_directory(path: Path) -> Result:
     data = read_manifest(path)
     if data.get("mode") == WALK_FORWARD:
         raise DataError(f"{path} holds a walk-forward, which is no single run. Read its summary.json, folds.csv and pictures.")
+    if is_order_replay(data):
+        raise DataError(f"{path} holds the replay of an order file, which has no record. Read its trades.csv and metrics.json.")
     try:
         info = RunInfo.from_dict(data["info"])
         instruments = {item["symbol"]: _instrument(item) for item in data["instruments"]}
@@ -145,6 +149,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise DataError(f"cannot read {file}: it holds no mapping. The run directory is damaged; run it again.")
     return data
+
+
+def is_order_replay(data: dict[str, Any]) -> bool:
+    """Whether a manifest is that of a replayed order file: see `fairlead.backtest.replay`."""
+    return data.get("engine") == "replay" and "info" not in data
 
 
 def _instrument(data: dict[str, Any]) -> Instrument:

@@ -11,7 +11,7 @@ from fairlead.core.errors import DataError
 from fairlead.core.events import ActionKind
 from fairlead.core.fills import Fill
 from fairlead.core.identity import short_hash
-from fairlead.core.orders import Order, OrderType, Side
+from fairlead.core.orders import Order, OrderRole, OrderType, Side
 from fairlead.core.time import NS_PER_MINUTE, format_utc
 from fairlead.engine.record import AppliedAction, RunRecord
 
@@ -347,6 +347,8 @@ class _Builder:
         if fill.tag in EXIT_REASONS:
             return fill.tag
         order = self.orders.get(fill.order_id)
+        if order is not None and order.role is OrderRole.TAKE_PROFIT:
+            return "take_profit"
         is_stop = order is not None and order.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
         return "stop_loss" if is_stop else "manual"
 

@@ -24,6 +24,7 @@ from fairlead.core.errors import ConfigurationError, FairleadError
 from fairlead.core.identity import short_hash
 from fairlead.data.source import DataSource
 from fairlead.engine.session import Allocation, SessionPlan
+from fairlead.risk.position import SizingRule
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.registry import find_strategy
 from fairlead.sdk.strategy import Strategy
@@ -52,6 +53,8 @@ class StrategyEntry:
         Parameters that do not vary; what is not given has its default.
     capital : float
     limits : RiskLimits
+    sizing : SizingRule, optional
+        Sizes what the strategy leaves to the session.
     """
 
     name: str
@@ -59,6 +62,7 @@ class StrategyEntry:
     params: Mapping[str, Any] = field(default_factory=dict)
     capital: float = 100_000.0
     limits: RiskLimits = field(default_factory=lambda: RiskLimits(max_leverage=20))
+    sizing: SizingRule | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +166,7 @@ class TrialSetup:
     def plan_of(self, strategies: tuple[Strategy, ...], run_id: str) -> SessionPlan:
         """Return the plan of one trial, with the strategies that `build` returned."""
         allocations = tuple(
-            Allocation(name=entry.name, strategy=strategy, capital=entry.capital, limits=entry.limits)
+            Allocation(name=entry.name, strategy=strategy, capital=entry.capital, limits=entry.limits, sizing=entry.sizing)
             for entry, strategy in zip(self.entries, strategies, strict=True)
         )
         return replace(self.plan, run_id=run_id, allocations=allocations, profile=False, record=False)

@@ -16,6 +16,7 @@ from fairlead.cli.console import fail
 from fairlead.cli.data import app as data
 from fairlead.cli.demo import demo
 from fairlead.cli.doctor import doctor
+from fairlead.cli.factory import app as factory
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
 from fairlead.cli.orders import app as orders
@@ -50,6 +51,7 @@ app.command("walkforward", rich_help_panel=_RUN)(walkforward)
 app.command("sweep", rich_help_panel=_RUN)(sweep)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(orders, name="orders", rich_help_panel=_RUN)
+app.add_typer(factory, name="factory", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)

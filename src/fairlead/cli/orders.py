@@ -19,6 +19,7 @@ from fairlead.cli.console import (
     say,
     workspace_of,
 )
+from fairlead.cli.order_replay import replay
 from fairlead.cli.runs import RunArgument
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _SHOWN: Final = 20
 
 @app.callback()
 def _group() -> None:
-    """Export and check orders as canonical rows."""
+    """Export, check and replay orders as canonical rows."""
 
 
 @app.command("export")
@@ -83,6 +84,7 @@ def export(
                 "events_path": None if events is None else str(events),
                 "events": len(found.events) if events is not None else 0,
                 "unsent": [item._asdict() for item in found.unsent],
+                "implied": [item._asdict() for item in found.implied],
                 "refused": [item._asdict() for item in found.refused],
             }
         )
@@ -92,6 +94,8 @@ def export(
             say("  {count} events in {path}", count=f"{len(found.events):,}", path=events)
         if found.unsent:
             _print_reasons("Never left", found.unsent)
+        if found.implied:
+            _print_reasons("Left out: the rules of a replay do it", found.implied)
         if found.refused:
             _print_reasons("Left out: the columns cannot say all of them", found.refused)
     if found.refused:
@@ -145,6 +149,9 @@ def validate(
         say(f"[{style}]{word}[/] {len(found.orders):,} good rows, {len(found.problems):,} bad ones")
     if found.problems:
         raise typer.Exit(EXIT_RUN_FAILED)
+
+
+app.command("replay")(replay)
 
 
 def _print_counts(orders: Sequence[Any]) -> None:

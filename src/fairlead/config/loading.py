@@ -21,6 +21,7 @@ from fairlead.config.redaction import redacted
 from fairlead.config.settings import SessionSettings
 from fairlead.config.strategies import FindStrategy, check_strategies
 from fairlead.config.translation import named_problem, origin_of, problems_of, switches_for_numbers
+from fairlead.contracts.settings import SettingsT
 from fairlead.core.errors import FairleadError
 from fairlead.sdk.registry import find_strategy
 
@@ -101,11 +102,7 @@ def load_settings(
         Listing every mistake as ``file:line: 'a.b.c' must <rule>, was <value>. <remedy>``, in file order.
     """
     path = Path(path)
-    root = apply_profile(read_document(path), profile or environ.get(PROFILE_VARIABLE) or None)
-    # Once before the overrides, which may set a value of the file that is named, and once after: they may name another.
-    root = include(apply_overrides(include(root, path.parent), overrides), path.parent)
-    root = include(interpolate(root, environ), path.parent, lambda file: interpolate(read_document(file), environ))
-    return settings_of(root, path, find, environ)
+    return settings_of(read_with_values(path, environ=environ, profile=profile, overrides=overrides), path, find, environ)
 
 
 def settings_of(
@@ -129,7 +126,7 @@ def settings_of(
         As `load_settings`.
     """
     params, problems = check_strategies(root, find)
-    settings = _validated(root, problems)
+    settings = validated(SessionSettings, root, problems)
     entries = [
         entry.model_copy(update={"params": params[i]}) if i in params else entry for i, entry in enumerate(settings.strategies)
     ]
@@ -143,14 +140,39 @@ def settings_of(
     return LoadedConfig(settings, effective, hash_of(effective), path, root)
 
 
-def _validated(root: Node, problems: list[Problem]) -> SessionSettings:
-    switches = switches_for_numbers(SessionSettings, root)
+def validated(model: type[SettingsT], root: Node, problems: Sequence[Problem] = ()) -> SettingsT:
+    """Return the settings of type `model` that a document holds.
+
+    Parameters
+    ----------
+    model : class
+    root : Node
+        The document, without its profiles.
+    problems : sequence of Problem
+        What is wrong with it already.
+
+    Raises
+    ------
+    ConfigurationProblems
+        Listing `problems` and every other mistake, each at its line.
+    """
+    switches = switches_for_numbers(model, root)
     problems = [*problems, *switches.values()]
     try:
-        settings = SessionSettings.model_validate(root.plain())
+        settings = model.model_validate(root.plain())
     except ValidationError as exc:
-        found = problems_of(exc, SessionSettings, root, known=switches)
+        found = problems_of(exc, model, root, known=switches)
         raise ConfigurationProblems.of_all([*problems, *found]) from exc
     if problems:
         raise ConfigurationProblems.of_all(problems)
     return settings
+
+
+def read_with_values(
+    path: Path, *, environ: Mapping[str, str], profile: str | None = None, overrides: Sequence[str] = ()
+) -> Node:
+    """Return the document at `path` with profile, overrides and references to the environment applied; see `load_settings`."""
+    root = apply_profile(read_document(path), profile or environ.get(PROFILE_VARIABLE) or None)
+    # Once before the overrides, which may set a value of the file that is named, and once after: they may name another.
+    root = include(apply_overrides(include(root, path.parent), overrides), path.parent)
+    return include(interpolate(root, environ), path.parent, lambda file: interpolate(read_document(file), environ))

@@ -21,6 +21,7 @@ from fairlead.engine.clock import ClockSettings
 from fairlead.engine.universe import UniverseSettings
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
+from fairlead.risk.position import SizingRule
 from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.limits import RiskLimits
 
@@ -64,6 +65,8 @@ class StrategySettings(Settings):
         Values of its declared parameters.
     risk_limits : RiskLimits
         Limits that tighten the strategy's own; what is not given tightens nothing.
+    sizing : SizingRule, optional
+        Sizes the orders whose size the strategy leaves to the session.
     """
 
     name: str = Field(min_length=1, max_length=64, pattern=r"^[^|]+$")
@@ -74,6 +77,7 @@ class StrategySettings(Settings):
     risk_limits: Annotated[RiskLimits, BeforeValidator(_tightening_only_what_is_given)] = RiskLimits(
         max_leverage=_NO_TIGHTER_LEVERAGE
     )
+    sizing: SizingRule | None = None
 
     @property
     def reference(self) -> str:

@@ -42,6 +42,7 @@ def trial_setup(session: WiredSession, strategy: str | None = None) -> TrialSetu
                 params=entry.params,
                 capital=entry.capital,
                 limits=entry.risk_limits,
+                sizing=entry.sizing,
             )
             for _, entry in enabled
         ),

@@ -7,6 +7,7 @@ from typing import Final
 
 from fairlead.core.errors import FairleadError, UnknownName
 
+FACTORY_TEMPLATE: Final = "factory_insidebar.yaml"
 _PACKAGED: Final = Path(__file__).with_name("template_files")
 # In a checkout, and so in an editable installation, there is one copy and it stands at the root.
 _CHECKOUT: Final = Path(__file__).parents[3] / "configs"
@@ -35,6 +36,11 @@ def template_path(name: str) -> Path:
 def template_text(name: str) -> str:
     """Return the text of the template `name`; raises as `template_path`."""
     return template_path(name).read_text(encoding="utf-8")
+
+
+def factory_template_text() -> str:
+    """Return the text of the template of a signal factory's line, which is no session and so not among the others."""
+    return (_folder() / FACTORY_TEMPLATE).read_text(encoding="utf-8")
 
 
 def _folder() -> Path:

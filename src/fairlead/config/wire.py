@@ -74,6 +74,7 @@ class WiredSession:
                     strategy=find_strategy(entry.reference)(**entry.params),
                     capital=entry.capital,
                     limits=entry.risk_limits,
+                    sizing=entry.sizing,
                 )
                 for entry in settings.strategies
                 if entry.enabled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,6 +26,30 @@ class Segments(NamedTuple):
     session: DayArray
     open_ns: IntArray
     close_ns: IntArray
+
+
+class SessionHours(NamedTuple):
+    """The session that an instant lies in, and its part of it where the session has a break.
+
+    Attributes
+    ----------
+    session : int
+        Its date, in days since the epoch.
+    open_ns, close_ns : int
+        UTC bounds of the session, half-open.
+    segment_open_ns, segment_close_ns : int
+        UTC bounds of the part before or after a lunch break; without one, those of the session.
+    """
+
+    session: int
+    open_ns: int
+    close_ns: int
+    segment_open_ns: int
+    segment_close_ns: int
+
+
+HoursOf: TypeAlias = Callable[[int], SessionHours | None]
+"""From an instant, in nanoseconds, to the session around it; None outside of sessions."""
 
 
 class SessionCalendar(Protocol):
@@ -96,6 +121,27 @@ def find_segment(segments: Segments, label_ns: IntArray) -> tuple[BoolArray, Int
     position = np.maximum(np.searchsorted(segments.open_ns, label_ns, side="right") - 1, 0)
     inside = (label_ns >= segments.open_ns[position]) & (label_ns < segments.close_ns[position])
     return inside, position
+
+
+def hours_of(calendar: SessionCalendar) -> HoursOf:
+    """Return the function from an instant to the session around it. Hours are published ahead: they tell nothing of prices."""
+    last: SessionHours | None = None
+
+    def hours(instant_ns: int) -> SessionHours | None:
+        nonlocal last
+        if last is not None and last.segment_open_ns <= instant_ns < last.segment_close_ns:
+            return last
+        segments = calendar.segments_between(instant_ns, instant_ns)
+        inside, position = find_segment(segments, np.array([instant_ns], np.int64))
+        if not inside[0]:
+            return None
+        at = position[0]
+        same = segments.session == segments.session[at]
+        bounds = (segments.open_ns[same][0], segments.close_ns[same][-1], segments.open_ns[at], segments.close_ns[at])
+        last = SessionHours(int(segments.session[at]), *map(int, bounds))
+        return last
+
+    return hours
 
 
 def grid_labels(segments: Segments, length_ns: int) -> tuple[IntArray, DayArray]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fairlead.core.errors import ContractError
 from fairlead.core.exits import Exits, check_trail
 from fairlead.core.instruments import check_symbol
-from fairlead.core.orders import AmountKind, OrderType, TimeInForce
+from fairlead.core.orders import AmountKind, OrderType, Side, TimeInForce
 from fairlead.core.time import to_ns
 
 _QUANTITY: Final = AmountKind.QUANTITY
@@ -24,6 +24,7 @@ _OPG: Final = TimeInForce.OPG
 _CLS: Final = TimeInForce.CLS
 _GTD: Final = TimeInForce.GTD
 _DAY: Final = TimeInForce.DAY
+_SIZED: Final = AmountKind.SIZED
 _MARKET: Final = OrderType.MARKET
 _TRAILING: Final = OrderType.TRAILING_STOP
 
@@ -32,12 +33,13 @@ _TRAILING: Final = OrderType.TRAILING_STOP
 class OrderIntent:
     """What a strategy wants; sizing, guards and execution decide what becomes of it.
 
-    Use the short constructors: `market`, `limit`, `stop`, `stop_limit`, `notional`, `target_position`, `target_weight`.
+    Use the short constructors: `market`, `limit`, `stop`, `stop_limit`, `notional`, `target_position`, `target_weight` and
+    `sized`.
 
     Parameters
     ----------
     amount : float
-        Signed. In units, in currency, or as a fraction of equity, as `amount_kind` says.
+        Signed. In units, in currency, or as a fraction of equity, as `amount_kind` says; a direction if the session sizes it.
     limit_price, stop_price : float, optional
         In currency; the tick grid is applied when the order is made.
     expires_at : datetime, optional
@@ -54,6 +56,8 @@ class OrderIntent:
         A name that is equal for the intents of one decision of which only one may fill: see `one_cancels_other`.
     tag : str
         A reason of your own; it travels with the order into every artefact.
+    setup_at : datetime, optional
+        The instant of what led to the order, where that is not the decision's own: its group is named after it.
 
     Raises
     ------
@@ -77,6 +81,7 @@ class OrderIntent:
     followers: tuple[OrderIntent, ...]
     oco: str
     tag: str
+    setup_at: dt.datetime | None
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class OrderIntent:
         followers: tuple[OrderIntent, ...] = (),
         oco: str = "",
         tag: str = "",
+        setup_at: dt.datetime | None = None,
     ) -> None:
         # By hand, and all at once: the constructor of a frozen dataclass sets every field with a call of its own, which costs
         # more than everything else that is done with an intent until it is an order.
@@ -116,6 +122,7 @@ class OrderIntent:
             "followers": followers,
             "oco": oco,
             "tag": tag,
+            "setup_at": setup_at,
         }
         object.__setattr__(self, "__dict__", fields)
         if not math.isfinite(amount):
@@ -129,6 +136,8 @@ class OrderIntent:
             raise ContractError.of(f"{symbol} expires_at", "be given for GTD orders, and only for them", expires_at)
         if expires_at is not None:
             to_ns(expires_at)
+        if amount_kind is _SIZED or setup_at is not None:
+            self._check_setup()
         if order_type is _TRAILING or trail_amount is not None or trail_percent is not None:
             check_trail(f"{symbol} {order_type}", order_type, trail_amount, trail_percent)
         if (time_in_force is _OPG or time_in_force is _CLS) and order_type not in _IN_AUCTIONS:
@@ -141,6 +150,12 @@ class OrderIntent:
         _check_price(self, "stop_price", self.stop_price, wanted=self.order_type in _WITH_STOP)
         if self.limit_price is not None and self.stop_price is not None:
             _check_stop_limit(self, self.stop_price, self.limit_price)
+
+    def _check_setup(self) -> None:
+        if self.amount_kind is _SIZED and abs(self.amount) != 1:
+            raise ContractError.of(f"{self.symbol} {self.amount_kind}", "be a direction, 1 to buy or -1 to sell", self.amount)
+        if self.setup_at is not None:
+            to_ns(self.setup_at)
 
     def _check_family(self) -> None:
         entry = self.stop_price if self.stop_price is not None else self.limit_price
@@ -326,6 +341,38 @@ class OrderIntent:
     def target_weight(cls, symbol: str, weight: float, *, tag: str = "") -> OrderIntent:
         """Trade to a signed share of equity: 0.5 is half of it, long."""
         return _at_market(cls, symbol, weight, _TARGET_WEIGHT, tag)
+
+    @classmethod
+    def sized(
+        cls,
+        symbol: str,
+        side: Side | str,
+        *,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+        expires_at: dt.datetime | None = None,
+        tag: str = "",
+    ) -> OrderIntent:
+        """Buy or sell as much as the sizing rule of the session says: a market, limit, stop or stop-limit order.
+
+        Notes
+        -----
+        The rule takes as entry the stop price, else the limit price, else the last price; and as stop that of `with_exits`,
+        without which a size by risk is none.
+        """
+        kinds = {(False, False): _MARKET, (True, False): OrderType.LIMIT, (False, True): OrderType.STOP}
+        return cls(
+            symbol=symbol,
+            amount=Side(side).sign,
+            amount_kind=_SIZED,
+            order_type=kinds.get((limit_price is not None, stop_price is not None), OrderType.STOP_LIMIT),
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+            expires_at=expires_at,
+            tag=tag,
+        )
 
 
 # The fields of a plain market order, in their order and with their defaults, as the constructor sets them.

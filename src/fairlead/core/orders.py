@@ -76,6 +76,8 @@ class AmountKind(StrEnum):
     NOTIONAL = "notional"
     TARGET_POSITION = "target_position"
     TARGET_WEIGHT = "target_weight"
+    SIZED = "sized"
+    """By the sizing rule of the session; the amount is +1 to buy and -1 to sell."""
 
 
 class OrderStatus(StrEnum):

@@ -71,7 +71,7 @@ def read_tables(source: Any, symbol: str | None = None) -> list[RawTable]:
     """
     if isinstance(source, str | Path):
         root = Path(source)
-        tables = [(path, _read_file(path, symbol)) for path in _files(root)]
+        tables = [(path, _read_file(path, symbol)) for path in bar_files(root)]
         base = root if root.is_dir() else root.parent
         return [replace(table, name=path.relative_to(base).as_posix()) for path, table in tables]
     if isinstance(source, Mapping):
@@ -81,7 +81,14 @@ def read_tables(source: Any, symbol: str | None = None) -> list[RawTable]:
     return [_read_frame(source, "frame", symbol)]
 
 
-def _files(path: Path) -> list[Path]:
+def bar_files(path: Path) -> list[Path]:
+    """Return the files that `read_tables` reads of a path, in its order.
+
+    Raises
+    ------
+    DataNotFound, DataError
+        If there is none of a known kind.
+    """
     if path.is_dir():
         inner = sorted(p for p in path.rglob("*") if p.is_file() and p.name.lower().endswith(SUFFIXES))
         found = [p for p in inner if not any(part.startswith((".", "_")) for part in p.relative_to(path).parts)]

@@ -9,14 +9,15 @@ from fairlead.core.errors import ContractError
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import AmountKind, OrderType
+from fairlead.engine.runner import StrategyRunner
 from fairlead.risk.pretrade import ProjectedExposure
-from fairlead.risk.sizing import size_intent
-from fairlead.sdk.limits import RiskLimits
+from fairlead.risk.sizing import Sized, size_intent
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _MARKET: Final = OrderType.MARKET
 _TARGET_POSITION: Final = AmountKind.TARGET_POSITION
 _TARGET_WEIGHT: Final = AmountKind.TARGET_WEIGHT
+_SIZED: Final = AmountKind.SIZED
 _UNKNOWN: Final = float("nan")
 
 
@@ -32,14 +33,14 @@ class Amounts:
         self._instruments = instruments
 
     def batch(
-        self, wanted: Sequence[OrderIntent], exposure: ProjectedExposure, limits: RiskLimits
+        self, wanted: Sequence[OrderIntent], exposure: ProjectedExposure, runner: StrategyRunner
     ) -> list[tuple[OrderIntent, float]]:
         """Return the intents that have something to do, each with its signed units as if those before it were filled."""
         sized: list[tuple[OrderIntent, float]] = []
         planned: dict[str, float] = {}
         for intent in wanted:
             symbol = intent.symbol
-            quantity = self.units(intent, exposure, limits, planned.get(symbol, 0.0))
+            quantity = self.units(intent, exposure, runner, planned.get(symbol, 0.0))
             if quantity is None:
                 if symbol in planned:
                     # Reached if what comes before it leaves: seen again when that is known.
@@ -50,7 +51,9 @@ class Amounts:
             sized.append((intent, quantity))
         return sized
 
-    def units(self, intent: OrderIntent, exposure: ProjectedExposure, limits: RiskLimits, planned: float = 0.0) -> float | None:
+    def units(
+        self, intent: OrderIntent, exposure: ProjectedExposure, runner: StrategyRunner, planned: float = 0.0
+    ) -> float | None:
         """Return signed units, 0.0 if less than the smallest order is wanted, None if there is nothing to do.
 
         Parameters
@@ -64,13 +67,34 @@ class Amounts:
         if instrument is None or not price > 0.0:
             # Left for the check, which refuses and records why. But to hold nothing of what has no price yet is no order.
             return None if instrument is not None and is_target(intent) and intent.amount == 0 else intent.amount
+        if intent.amount_kind is _SIZED:
+            return self._by_rule(intent, instrument, exposure, runner).quantity
         try:
-            held = exposure.held(symbol) + planned
+            held, limits = exposure.held(symbol) + planned, runner.limits
             quantity, note = size_intent(intent, instrument, price=price, equity=exposure.equity, held=held, limits=limits)
         except (ContractError, OverflowError):
             # Beyond any number of units: left for the check, which refuses it.
             return intent.amount
         return None if quantity == 0.0 and note != "below_min_qty" else quantity
+
+    def why_none(self, intent: OrderIntent, exposure: ProjectedExposure, runner: StrategyRunner) -> str:
+        """Return why an intent of a symbol that has a price comes to no units."""
+        if intent.amount_kind is not _SIZED:
+            return "below_min_qty"
+        return self._by_rule(intent, self._instruments[intent.symbol], exposure, runner).note
+
+    @staticmethod
+    def _by_rule(intent: OrderIntent, instrument: Instrument, exposure: ProjectedExposure, runner: StrategyRunner) -> Sized:
+        try:
+            return runner.sizer.size(
+                intent,
+                instrument,
+                price=exposure.price(intent.symbol),
+                equity=exposure.equity,
+                buying_power=exposure.buying_power(runner.limits.max_leverage),
+            )
+        except (ContractError, OverflowError):
+            return Sized(0.0, "not_sizable")
 
 
 def is_target(intent: OrderIntent) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fairlead.contracts.sessions import HoursOf, SessionHours, hours_of
 from fairlead.core.errors import FairleadError
 from fairlead.data.calendars import ExchangeCalendar
 
@@ -23,6 +24,18 @@ def session_closes(calendar: str) -> Callable[[int], int | None]:
         return known[session]
 
     return close
+
+
+def session_hours(calendar: str) -> HoursOf:
+    """Return the function from an instant, in nanoseconds, to its session; the calendar is opened at the first question."""
+    found: list[HoursOf] = []
+
+    def hours(instant_ns: int) -> SessionHours | None:
+        if not found:
+            found.append(hours_of(ExchangeCalendar.get(calendar)))
+        return found[0](instant_ns)
+
+    return hours
 
 
 def _close_of(calendar: str, session: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
+from itertools import count, takewhile
 from typing import Final, TypeAlias
 
 from fairlead.core.bars import Cursor
@@ -22,6 +22,7 @@ from fairlead.core.orders import (
     Side,
     TimeInForce,
 )
+from fairlead.core.time import to_ns
 from fairlead.data.ticks import TickSource
 from fairlead.engine.accounts import Accounts, Charge
 from fairlead.engine.amounts import Amounts, is_target
@@ -171,13 +172,12 @@ class OrderDesk:
             return
         # Most often there is one, and nothing that it could get in the way of.
         (intent,) = wanted
-        symbol = intent.symbol
-        quantity = self._amounts.units(intent, exposure, runner.limits)
+        quantity = self._amounts.units(intent, exposure, runner)
         if quantity is not None:
-            self._submit(runner, intent, quantity, group_id(symbol, now), now, exposure)
+            self._submit(runner, intent, quantity, self._group(intent, now), now, exposure)
 
     def _take_batch(self, runner: StrategyRunner, wanted: list[OrderIntent], now: int, exposure: ProjectedExposure) -> None:
-        sized = self._amounts.batch(wanted, exposure, runner.limits)
+        sized = self._amounts.batch(wanted, exposure, runner)
         if len(sized) > 1:
             sized.sort(key=lambda pair: pair[1] == 0.0 or not exposure.reduces(pair[0].symbol, pair[1]))
         ordinals: dict[str, int] = {}
@@ -187,16 +187,26 @@ class OrderDesk:
             ordinal = ordinals.get(symbol, 0)
             if ordinal and is_target(intent):
                 # What came before it in the batch may have been refused.
-                resized = self._amounts.units(intent, exposure, runner.limits)
+                resized = self._amounts.units(intent, exposure, runner)
                 if resized is None:
                     continue
                 quantity = resized
             ordinals[symbol] = ordinal + 1
-            group = group_id(symbol, now, ordinal)
+            group = self._group(intent, now, ordinal)
             oco_id = sets.setdefault(intent.oco, group) if intent.oco else ""
             self._submit(runner, intent, quantity, group, now, exposure, oco_id)
         if sets:
             self._end_broken_sets(frozenset(sets.values()), now)
+
+    def _group(self, intent: OrderIntent, now: int, ordinal: int = 0) -> str:
+        symbol, setup_at = intent.symbol, intent.setup_at
+        if setup_at is None:
+            return group_id(symbol, now, ordinal)
+        # Named after an earlier instant, which may have orders of its own, or be named again.
+        stamp = min(to_ns(setup_at), now)
+        taken = {order.group_id for order in takewhile(lambda order: order.created_ns >= stamp, reversed(self.orders))}
+        free = (group for i in count() if (group := group_id(symbol, stamp, i)) not in taken)
+        return next(free)
 
     def _end_broken_sets(self, sets: frozenset[str], now: int) -> None:
         # A set of which one order was refused is not what was asked for: a target without its stop, say.
@@ -232,7 +242,7 @@ class OrderDesk:
             return
         symbol, kind, reduces = intent.symbol, intent.order_type, intent.reduce_only
         price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
-        rejection = Rejection("below_min_qty") if quantity == 0.0 and price > 0 else None
+        rejection = Rejection(self._amounts.why_none(intent, exposure, runner)) if quantity == 0.0 and price > 0 else None
         if symbol in self.gone:
             rejection = Rejection(self.gone[symbol])
         if rejection is None and not (reduces and price > 0):
@@ -298,7 +308,7 @@ class OrderDesk:
         exposure.add(parent.symbol, parent.side.sign * parent.remaining, _MARKET)
         for i, intent in enumerate(followers):
             symbol = intent.symbol
-            quantity = self._amounts.units(intent, exposure, runner.limits) or 0.0
+            quantity = self._amounts.units(intent, exposure, runner) or 0.0
             group = f"{parent.group_id}_then_{i}"
             order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, parent.created_ns)
             order.parent_id, order.role = parent.order_id, _FOLLOWER

@@ -19,6 +19,7 @@ from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.record import StrategyOutcome
+from fairlead.risk.position import RuleSizer, SizingRule
 from fairlead.sdk.context import Context
 from fairlead.sdk.limits import RiskLimits
 from fairlead.sdk.strategy import Strategy
@@ -52,6 +53,8 @@ class StrategyRunner:
         Takes its intents.
     failed : callable
         Told when it raised.
+    sizing : SizingRule, optional
+        What an intent that leaves its size to the session gets; the defaults of the rule if not given.
     """
 
     def __init__(
@@ -64,12 +67,14 @@ class StrategyRunner:
         *,
         submit: Submit,
         failed: Failed,
+        sizing: SizingRule | None = None,
     ) -> None:
         self.name = name
         self.strategy = strategy
         self.ledger = ledger
         self.context = context
         self.limits = limits
+        self.sizer = RuleSizer(sizing or SizingRule())
         self.error: BaseException | None = None
         self.step: Callable[[int], None] = _no_step
         self._bars: Iterator[Bar] | None = None

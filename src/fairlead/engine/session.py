@@ -19,7 +19,7 @@ from fairlead.data.source import DataSource
 from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
 from fairlead.engine.clock import ClockSettings, HistoricalClock
-from fairlead.engine.closing import session_closes
+from fairlead.engine.closing import session_closes, session_hours
 from fairlead.engine.deferred import DeferredRecord
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
@@ -36,6 +36,7 @@ from fairlead.execution.fidelity import ticks_of
 from fairlead.execution.latency import Latency
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.supply import FeatureSupply
+from fairlead.risk.position import SizingRule
 from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.context import Context, PortfolioView
 from fairlead.sdk.history import MIN_HISTORY, HistoricalData
@@ -65,12 +66,15 @@ class Allocation:
         Starting cash of its own ledger, in account currency.
     limits : RiskLimits
         They tighten those the strategy declares.
+    sizing : SizingRule, optional
+        Sizes what the strategy leaves to the session; the defaults of the rule if not given.
     """
 
     name: str
     strategy: Strategy
     capital: float
     limits: RiskLimits = field(default_factory=lambda: RiskLimits(max_leverage=20))
+    sizing: SizingRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +239,7 @@ class _Session:
             cursor,
             lambda requests: plan.features.open(requests, plan.source, first),
         )
+        self._session_hours = session_hours(plan.source.calendar)
         self._universe = RunUniverse.of(plan.source, first, cursor, plan.universe, plan.liquidity)
         stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
         monitors = () if self._gate is None else (self._gate.mark,)
@@ -260,6 +265,7 @@ class _Session:
             open_orders=lambda: self._desk.working(allocation.name),
             features=self._features.view(allocation.name),
             universe=self._universe.members,
+            session_hours=self._session_hours,
         )
         return StrategyRunner(
             allocation.name,
@@ -269,6 +275,7 @@ class _Session:
             limits,
             submit=self._desk.take if self._recorder is None else self._recorder.submit(self._desk.take),
             failed=self.loop.strategy_failed,
+            sizing=allocation.sizing,
         )
 
     def start(self) -> None:

@@ -29,6 +29,7 @@ _MARKET: Final = OrderType.MARKET
 _REJECTED: Final = OrderStatus.REJECTED
 _QUANTITY: Final = AmountKind.QUANTITY
 _NOTIONAL: Final = AmountKind.NOTIONAL
+_SIZED: Final = AmountKind.SIZED
 
 Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
 _Sized: TypeAlias = tuple[OrderIntent, float, Instrument, float, float, bool]
@@ -147,6 +148,8 @@ def _is_plain(intent: OrderIntent) -> bool:
     return (
         intent.order_type is _MARKET
         and not (intent.reduce_only or intent.followers or intent.oco)
+        and intent.amount_kind is not _SIZED
+        and intent.setup_at is None
         and intent.exits is None
         and intent.expires_at is None
     )

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from fairlead.core.bars import BarBlock
 from fairlead.core.orders import TERMINAL, Order, OrderRole, OrderStatus, Side
 from fairlead.execution.fills import FillPhase, FillPrice
+from fairlead.execution.kernels import distance_rank
 from fairlead.execution.pricing import MISSED
 from fairlead.execution.venue import Venue
 
@@ -161,7 +162,7 @@ class SimulatedExecution(Venue):
                 candidates[place] = (candidates[place][0], candidates[place][1], order, found)
 
 
-def _reached_first(order: Order, found: FillPrice, block: BarBlock, row: int) -> tuple[float, int]:
+def _reached_first(order: Order, found: FillPrice, block: BarBlock, row: int) -> tuple[int, int]:
     # Of two stops of a set the one nearer to the open was reached first; a tie goes to the buy (domain rule R5).
     open_ = block.cells.open[row, block.columns[order.symbol]]
-    return abs(found.price - open_) / open_, 0 if order.side is _BUY else 1
+    return distance_rank(found.price, open_), 0 if order.side is _BUY else 1

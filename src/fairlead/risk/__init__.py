@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fairlead.risk.guards import GuardRegistry, GuardSettings, create_default_guards
-    from fairlead.risk.position import PositionSize, PositionSizer, SizingConfig, SizingMode
+    from fairlead.risk.position import PositionSize, PositionSizer, SizingConfig, SizingMode, SizingRule
     from fairlead.risk.rejection import Rejection
     from fairlead.risk.settings import RiskSettings
     from fairlead.risk.validator import OrderValidator
@@ -20,12 +20,13 @@ __all__ = [
     "RiskSettings",
     "SizingConfig",
     "SizingMode",
+    "SizingRule",
     "create_default_guards",
 ]
 
 _ROOMS: Final = {
     "guards": ("GuardRegistry", "GuardSettings", "create_default_guards"),
-    "position": ("PositionSize", "PositionSizer", "SizingConfig", "SizingMode"),
+    "position": ("PositionSize", "PositionSizer", "SizingConfig", "SizingMode", "SizingRule"),
     "rejection": ("Rejection",),
     "settings": ("RiskSettings",),
     "validator": ("OrderValidator",),

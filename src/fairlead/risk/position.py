@@ -18,8 +18,9 @@ from fairlead.contracts.settings import Settings, build_settings
 from fairlead.core.errors import ContractError
 from fairlead.core.grid import GRID_TOLERANCE
 from fairlead.core.instruments import Instrument
+from fairlead.core.intents import OrderIntent
 from fairlead.risk import kernels
-from fairlead.risk.sizing import at_least_minimum
+from fairlead.risk.sizing import Sized, at_least_minimum
 
 Number: TypeAlias = Decimal | int | float
 
@@ -38,13 +39,11 @@ class SizingMode(StrEnum):
     RISK_BASED = "risk"
 
 
-class SizingConfig(Settings):
-    """How positions are sized.
+class SizingRule(Settings):
+    """How a strategy's positions are sized; what is not stated here, the session knows.
 
     Parameters
     ----------
-    equity : Decimal
-        Currency; without any there are no positions.
     mode : SizingMode
         A fixed quantity, a share of equity, or as much as loses `risk_pct` at the stop.
     fixed_qty : Decimal
@@ -57,6 +56,29 @@ class SizingConfig(Settings):
         Most that a position may be worth, in percent of equity, in every mode.
     max_position_loss_pct_equity : Decimal, optional
         Most that a position may lose at its stop, in percent of equity, in every mode.
+    max_volume_qty : Decimal, optional
+        Units that the market can take, from its volume.
+    max_symbol_qty : Decimal, optional
+        Units that the symbol's own limit allows.
+    """
+
+    mode: SizingMode = SizingMode.RISK_BASED
+    fixed_qty: NotNegative = Decimal(1)
+    pos_pct: Annotated[Decimal, Field(gt=0, le=1000)] = Decimal(10)
+    risk_pct: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(1)
+    max_pos_pct: Annotated[Decimal, Field(gt=0, le=1000)] = Decimal(20)
+    max_position_loss_pct_equity: Annotated[Decimal, Field(gt=0, le=100)] | None = None
+    max_volume_qty: NotNegative | None = None
+    max_symbol_qty: NotNegative | None = None
+
+
+class SizingConfig(SizingRule):
+    """A `SizingRule`, and what it is applied to.
+
+    Parameters
+    ----------
+    equity : Decimal
+        Currency; without any there are no positions.
     tick_size : Decimal, optional
         Price grid in currency; None means the US equity rule.
     tick_value : Decimal, optional
@@ -67,27 +89,15 @@ class SizingConfig(Settings):
         Quantity grid and smallest quantity, in units.
     buying_power : Decimal, optional
         Currency that the account can still take on.
-    max_volume_qty : Decimal, optional
-        Units that the market can take, from its volume.
-    max_symbol_qty : Decimal, optional
-        Units that the symbol's own limit allows.
     """
 
     equity: Decimal
-    mode: SizingMode = SizingMode.RISK_BASED
-    fixed_qty: NotNegative = Decimal(1)
-    pos_pct: Annotated[Decimal, Field(gt=0, le=1000)] = Decimal(10)
-    risk_pct: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(1)
-    max_pos_pct: Annotated[Decimal, Field(gt=0, le=1000)] = Decimal(20)
-    max_position_loss_pct_equity: Annotated[Decimal, Field(gt=0, le=100)] | None = None
     tick_size: Positive | None = None
     tick_value: Positive | None = None
     multiplier: Positive = Decimal(1)
     lot_step: Positive = Decimal(1)
     min_qty: Positive = Decimal(1)
     buying_power: NotNegative | None = None
-    max_volume_qty: NotNegative | None = None
-    max_symbol_qty: NotNegative | None = None
 
 
 class PositionSize(NamedTuple):
@@ -220,6 +230,56 @@ class PositionSizer:
         while units > 0 and Fraction(instrument.quantity_to_decimal(units)) * unit > budget:
             units = instrument.floor_quantity(units - 0.5 * instrument.lot_step)
         return units
+
+
+class RuleSizer:
+    """Sizes the intents of one strategy by its rule, on the grids of the instruments.
+
+    Parameters
+    ----------
+    rule : SizingRule
+    """
+
+    def __init__(self, rule: SizingRule) -> None:
+        self.rule = rule
+        self._sizers: dict[Instrument, PositionSizer] = {}
+
+    def size(
+        self, intent: OrderIntent, instrument: Instrument, *, price: float, equity: float, buying_power: float | None = None
+    ) -> Sized:
+        """Return the signed units of an intent whose amount is a direction; 0.0 with the reason if there are none.
+
+        Parameters
+        ----------
+        price : float
+            Last known price, in currency: the entry of an order that states none.
+        equity, buying_power : float
+            Of the strategy at the decision, in currency.
+
+        Raises
+        ------
+        ContractError
+            If a number is not finite, or the size is beyond what can be counted.
+        """
+        sizer = self._sizers.get(instrument)
+        if sizer is None:
+            sizer = self._sizers[instrument] = PositionSizer(self._config(instrument))
+        entry = next(level for level in (intent.stop_price, intent.limit_price, price) if level is not None)
+        stop = None if intent.exits is None else intent.exits.stop_loss
+        found = sizer.calculate(entry, stop, equity=equity, buying_power=buying_power)
+        return Sized(math.copysign(float(found.quantity), intent.amount) if found.quantity else 0.0, found.reason)
+
+    def _config(self, instrument: Instrument) -> SizingConfig:
+        tick = instrument.tick_size
+        # Decimals of the shortest text: those of a binary fraction are no grid.
+        return SizingConfig(
+            **self.rule.model_dump(),
+            equity=Decimal(0),
+            tick_size=None if tick is None else _exact("tick_size", tick),
+            multiplier=_exact("multiplier", instrument.multiplier),
+            lot_step=_exact("lot_step", instrument.lot_step),
+            min_qty=_exact("min_quantity", instrument.min_quantity),
+        )
 
 
 def _exact(name: str, value: Number) -> Decimal:

@@ -120,6 +120,10 @@ class ProjectedExposure:
         """Last known price of `symbol`, in currency; NaN if there is none."""
         return (self._lines.get(symbol) or self._line(symbol)).price
 
+    def buying_power(self, max_leverage: float) -> float:
+        """Return the currency that is left for new positions, what is under way counted at its worst; at least 0."""
+        return max(0.0, max_leverage * self.equity - self._gross)
+
     def held(self, symbol: str) -> float:
         """Signed units held, market orders under way included."""
         line = self._lines.get(symbol)

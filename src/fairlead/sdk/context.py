@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from fairlead.contracts.sessions import HoursOf, SessionHours
+from fairlead.core.errors import ConfigurationError
 from fairlead.core.orders import Order
 from fairlead.core.portfolio import Portfolio, Position
-from fairlead.core.time import to_datetime
+from fairlead.core.time import to_datetime, to_ns
 from fairlead.sdk.features import FeatureView
 from fairlead.sdk.history import HistoricalData
 from fairlead.sdk.limits import RiskLimits
@@ -106,6 +108,7 @@ class Context:
     """
 
     __slots__ = (
+        "_hours",
         "_now_ns",
         "_orders",
         "_universe",
@@ -131,6 +134,7 @@ class Context:
         features: FeatureView,
         universe: Callable[[], tuple[str, ...]] | None = None,
         metadata: dict[str, Any] | None = None,
+        session_hours: HoursOf | None = None,
     ) -> None:
         self.portfolio = portfolio
         self.historical_data = historical_data
@@ -142,6 +146,7 @@ class Context:
         self._now_ns = now_ns
         self._orders = open_orders
         self._universe = universe
+        self._hours = session_hours
 
     @property
     def current_time(self) -> dt.datetime:
@@ -152,6 +157,21 @@ class Context:
     def current_ns(self) -> int:
         """The instant of the current event, in nanoseconds."""
         return self._now_ns()
+
+    def session_at(self, instant: dt.datetime | int) -> SessionHours | None:
+        """Return the exchange session that an instant lies in, None outside of sessions.
+
+        Hours are published ahead, so that a session's close is known at its open. A bar lies in the session of its label: its
+        end may be the close, which is outside.
+
+        Parameters
+        ----------
+        instant : datetime or int
+            With a time zone, or in nanoseconds.
+        """
+        if self._hours is None:
+            raise ConfigurationError("this context knows no exchange calendar. Give it session_hours=...")
+        return self._hours(instant if isinstance(instant, int) else to_ns(instant))
 
     @property
     def universe(self) -> tuple[str, ...]:

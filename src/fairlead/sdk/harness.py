@@ -16,12 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 
+from fairlead.contracts.sessions import HoursOf
+from fairlead.contracts.settings import build_settings
 from fairlead.core.bars import BarBlock, BarSlice, Cursor, CursorMarks
 from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound, StrategyError
 from fairlead.core.events import Bar
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id, idempotency_key, order_id, random_stream
-from fairlead.core.instruments import check_symbol
+from fairlead.core.instruments import Instrument, check_symbol
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import AmountKind, Order, OrderStatus, Side
 from fairlead.core.portfolio import Portfolio
@@ -51,12 +53,17 @@ class StrategyHarness:
     bar_size : BarSize
         Decides the default stamps: daily bars become known on consecutive days at 21:00 UTC, intraday bars follow one
         another from 14:30 UTC on 2 January 2024.
+    calendar : str
+        The exchange whose sessions `context.session_at` knows; opened when it is first asked.
+    sizing : SizingRule or mapping, optional
+        Sizes what the strategy leaves to the session, as ``sizing`` in a configuration does.
 
     Notes
     -----
     An intent in units opens an order as soon as the strategy returns it, so that ``context.open_orders`` shows it; the order
     rests until the test fills, cancels or rejects it. An intent in currency or as a weight becomes an order when it is
-    filled, because only the engine sizes it.
+    filled, because only the engine sizes it. One that leaves its size to the session is sized at once; if it comes to nothing
+    its order is rejected with the reason.
 
     Examples
     --------
@@ -76,6 +83,8 @@ class StrategyHarness:
         symbols: tuple[str, ...] = ("AAPL",),
         seed: int = 42,
         bar_size: BarSize = BarSize.D1,
+        calendar: str = "XNYS",
+        sizing: object = None,
     ) -> None:
         if not isinstance(strategy, Strategy):
             raise ConfigurationError.of("strategy", "be an instance of Strategy", strategy, "Pass MyStrategy(), not the class.")
@@ -90,6 +99,7 @@ class StrategyHarness:
         self._fill_count = 0
         self._feed = _feed_of(strategy, columns)
         self._stage = "new"
+        self._sizer = _sizer_of(sizing)
         plan = {} if self._feed is None else self._feed.plan.asked
         self._features = FeatureView(self._cursor, {k: [o.name for o in node.feature.outputs] for k, node in plan.items()})
         self.context = Context(
@@ -101,6 +111,7 @@ class StrategyHarness:
             random=random_stream(seed, strategy.name),
             open_orders=lambda: tuple(order for _, order in self._orders if not order.is_terminal),
             features=self._features,
+            session_hours=_hours_of(calendar),
         )
 
     @property
@@ -304,8 +315,8 @@ class StrategyHarness:
                 raise StrategyError.of(
                     f"{self.strategy.name} generate_orders", "return OrderIntent, CancelIntent and ReplaceIntent only", intent
                 )
-            if isinstance(intent, OrderIntent) and (quantity := self._units(intent)):
-                self._open(intent, quantity)
+            if isinstance(intent, OrderIntent):
+                self._receive(intent)
         return intents
 
     def _stamps(self, at: dt.datetime | None) -> tuple[int, int]:
@@ -322,6 +333,29 @@ class StrategyHarness:
             known = day * NS_PER_DAY + DAILY_CLOSE_NS
         return known - size.ns if size.is_intraday else known // NS_PER_DAY * NS_PER_DAY, known
 
+    def _receive(self, intent: OrderIntent) -> None:
+        if intent.amount_kind is not AmountKind.SIZED:
+            if quantity := self._units(intent):
+                self._open(intent, quantity)
+            return
+        quantity, reason = self._by_rule(intent)
+        order = self._open(intent, quantity or intent.amount)
+        if not quantity:
+            order.status = OrderStatus.PENDING
+            order.move_to(OrderStatus.REJECTED, self._now_ns, reason)
+            self.strategy.on_order_update(order, self.context)
+
+    def _by_rule(self, intent: OrderIntent) -> tuple[float, str]:
+        ledger, symbol = self._ledger, intent.symbol
+        price = ledger.marks.get(symbol, math.nan) if len(self._cursor.block) else math.nan
+        if math.isnan(price):
+            raise DataNotFound(f"{symbol!r} has no price yet. Deliver a bar of it before an order in it.")
+        power = ledger.buying_power(self.strategy.risk_limits.max_leverage)
+        quantity, reason = self._sizer.size(
+            intent, Instrument(symbol=symbol), price=price, equity=ledger.equity, buying_power=power
+        )
+        return quantity, reason
+
     def _units(self, intent: OrderIntent) -> float | None:
         if intent.amount_kind is AmountKind.QUANTITY:
             return intent.amount
@@ -330,7 +364,7 @@ class StrategyHarness:
         return None
 
     def _signed_quantity(self, intent: OrderIntent) -> float:
-        units = self._units(intent)
+        units = self._by_rule(intent)[0] if intent.amount_kind is AmountKind.SIZED else self._units(intent)
         if units is None:
             raise ConfigurationError.of(
                 f"fill of a {intent.amount_kind} intent", "be given a quantity", None, "Only the engine sizes it: quantity=..."
@@ -399,6 +433,18 @@ def _feed_of(strategy: Strategy, symbols: tuple[str, ...]) -> Any:
     # Features stand on the SDK, so that it can know them only by name.
     requests = strategy.required_features()
     return import_module("fairlead.features.feed").Feed(requests, symbols) if requests else None
+
+
+def _sizer_of(sizing: object) -> Any:
+    # Sizing and calendars stand on the SDK as well.
+    position = import_module("fairlead.risk.position")
+    rule = {} if sizing is None else sizing
+    return position.RuleSizer(build_settings(position.SizingRule, rule, "sizing"))
+
+
+def _hours_of(calendar: str) -> HoursOf:
+    found: HoursOf = import_module("fairlead.engine.closing").session_hours(calendar)
+    return found
 
 
 def _checked(symbol: str, first: float, top: float, bottom: float, close: float, volume: float) -> Bar:
