@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,10 +12,11 @@ from fairlead.backtest.canonical import canonical_orders
 from fairlead.backtest.result import Result
 from fairlead.contracts.orders import OrderEventWriter, OrderWriter, check_orders, read_order_events, read_orders
 from fairlead.core.orders import OrderStatus, OrderType, TimeInForce
+from fairlead.execution.latency import LatencySettings
 from fairlead.sdk import OrderIntent, ReplaceIntent, one_cancels_other
 from support_cli import fairlead, write_desk
 from support_records import info_for
-from support_sessions import FIRST_DAY, Scripted, allocate, days, flat, run, split, steady
+from support_sessions import FIRST_DAY, Scripted, allocate, days, flat, free, run, split, steady
 
 D = Decimal
 
@@ -138,11 +140,50 @@ def test_a_set_of_which_one_order_never_left_has_no_rows():
     pair = one_cancels_other(OrderIntent.limit("A", 10, 90), OrderIntent.limit("A", -10_000, 120))
     record = run(days({"A": steady(4)}), allocate(Scripted({0: pair}), max_position_size=0.1))
     found = canonical_orders(Result(record, info_for(record)))
-    assert found.orders == ()
-    assert len(found.unsent) == 1
-    assert [item.reason for item in found.refused] == [
-        f"its one-cancels-other set holds {found.unsent[0].order_id}, which has no row"
+    assert (found.orders, found.refused) == ((), ())
+    other, stopped = found.unsent
+    assert stopped.reason.startswith("max_position_size")
+    assert other.reason == f"its one-cancels-other set holds {stopped.order_id}, which never left"
+
+
+def test_what_only_closes_at_the_end_of_a_session_is_implied():
+    """Whoever fills the rows does that anyway; an auction that opens something says more than the columns can."""
+    bracket = (
+        OrderIntent.market("A", 10).with_exits(stop_loss=90).then(replace(OrderIntent.on_close("A", -10), reduce_only=True))
+    )
+    record, found = exported({0: [bracket]})
+    assert len(found.orders) == 1
+    assert found.refused == ()
+    assert [(item.order_id, item.reason) for item in found.implied] == [
+        (record.orders[2].order_id, "it only closes at the end of its session")
     ]
+    _, opens = exported({0: [OrderIntent.on_close("A", 10)]})
+    assert (len(opens.orders), len(opens.implied), len(opens.refused)) == (0, 0, 1)
+
+
+def test_a_moved_exit_is_more_than_the_columns_can_say():
+    """The row would have the price that it was moved to, as if that had been decided at first."""
+
+    class Moves(Scripted):
+        def generate_orders(self, context):
+            stops = [order for order in context.open_orders if order.role == "stop_loss" and order.stop_price == 90]
+            return [*super().generate_orders(context), *(ReplaceIntent(order.order_id, stop_price=95) for order in stops)]
+
+    record = run(days({"A": steady(8)}), Moves({0: [OrderIntent.market("A", 10).with_exits(stop_loss=90)]}))
+    found = canonical_orders(Result(record, info_for(record)))
+    assert found.orders == ()
+    assert [item.reason for item in found.refused] == [
+        "an exit of it was moved on its way, and what it was before is not on record"
+    ]
+
+
+def test_an_order_is_valid_from_its_decision_on():
+    """How long it travels is for the venue to say."""
+    slow = free(latency=LatencySettings(mean_ms=500, std_ms=0))
+    record = run(days({"A": steady(8)}), Scripted({0: [OrderIntent.market("A", 10)]}), execution=slow)
+    (row,) = canonical_orders(Result(record, info_for(record))).orders
+    assert record.orders[0].arrives_ns > record.orders[0].created_ns
+    assert row.valid_from == row.created_at
 
 
 def test_exported_files_are_read_back(tmp_path):
