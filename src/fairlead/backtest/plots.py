@@ -38,9 +38,10 @@ def equity_figure(
         behind = curve_points(benchmark_ns, benchmark)
         axes.plot(*behind, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), label="Buy and hold")
     axes.plot(*curve_points(ts_ns, equity), color=ACCENT, linewidth=1.5, label="Strategy")
+    if len(axes.lines) > 1:  # one alone is told by the title
+        axes.legend(loc="upper left", frameon=False, labelcolor=INK)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_ylabel("Equity", color=MUTED)
-    axes.legend(loc="upper left", frameon=False, labelcolor=INK)
     date_axis(axes)
     return figure
 
