@@ -21,7 +21,7 @@ _SECRET: Final = re.compile(_NAMES, re.IGNORECASE)
 _ASSIGNED: Final = re.compile(
     rf"(?P<name>(?:{_NAMES})[\w-]{{0,40}}[\"']?\s{{0,4}}[=:]\s{{0,4}})"
     rf"(?P<scheme>(?:Bearer|Basic)\s)?"
-    rf"(?!\(redacted\)|[=\s])"
+    rf"(?!\(redacted\)|Bearer\s|Basic\s|[=\s])"
     rf"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;&}}\])]+)",
     re.IGNORECASE,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import os
 import socket
 import threading
 from contextlib import suppress
@@ -93,6 +94,11 @@ class Endpoints:
         return self._port
 
     @property
+    def clients(self) -> int:
+        """How many are being served."""
+        return len(self._clients)
+
+    @property
     def url(self) -> str:
         """Where it is found, without a path."""
         host = self._settings.host
@@ -113,7 +119,7 @@ class Endpoints:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as exc:
             remedy = "Choose another port, or 0 for any that is free."
-            raise ConfigurationError(f"cannot listen on {host} port {port}: {exc.strerror or exc}. {remedy}") from exc
+            raise ConfigurationError(f"cannot listen on {host} port {port}: {os.strerror(exc.errno or 0)}. {remedy}") from exc
         self._port = int(listener.getsockname()[1])
         self._listening.clear()
         self._thread = threading.Thread(target=self._run, args=(listener,), name="fairlead-endpoints", daemon=True)

@@ -88,23 +88,27 @@ class Log(BoundLoggerBase):
 
     _logger: _Outlet
 
-    def debug(self, event: str, message: str = "", /, **fields: Any) -> None:
+    def debug(self, event: str, /, message: str = "", **fields: Any) -> None:
         """Log what helps only those who search for a mistake."""
         self._say("DEBUG", event, message, fields)
 
-    def info(self, event: str, message: str = "", /, **fields: Any) -> None:
+    def info(self, event: str, /, message: str = "", **fields: Any) -> None:
         """Log what happened, as it should."""
         self._say("INFO", event, message, fields)
 
-    def warning(self, event: str, message: str = "", /, **fields: Any) -> None:
+    def warning(self, event: str, /, message: str = "", **fields: Any) -> None:
         """Log what someone should look at, though all goes on."""
         self._say("WARNING", event, message, fields)
 
-    def error(self, event: str, message: str = "", /, **fields: Any) -> None:
+    def error(self, event: str, /, message: str = "", **fields: Any) -> None:
         """Log what failed."""
         self._say("ERROR", event, message, fields)
 
-    def critical(self, event: str, message: str = "", /, **fields: Any) -> None:
+    def exception(self, event: str, /, message: str = "", **fields: Any) -> None:
+        """Log what failed, with the exception that is being handled."""
+        self._say("ERROR", event, message, {"error": sys.exc_info()[1], **fields})
+
+    def critical(self, event: str, /, message: str = "", **fields: Any) -> None:
         """Log what stops trading."""
         self._say("CRITICAL", event, message, fields)
 

@@ -64,6 +64,11 @@ def build_record(ts_ns: int, level: str, fields: Mapping[str, Any], secrets: Sec
     return record
 
 
+def empty_record() -> Record:
+    """Return a record that says nothing: every field that a line has, in its order."""
+    return build_record(0, "", {}, Secrets())
+
+
 def json_line(record: Record) -> bytes:
     """Return a record as one line of ASCII: no character in it is a line end to any reader."""
     return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
