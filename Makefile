@@ -34,6 +34,7 @@ bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/wide.py
+	$(BIN)/python benchmarks/telemetry.py
 
 .PHONY: bench-peers
 bench-peers: $(RUNTIME) ## Measure Fairlead beside eight other engines: installs each in .parity/, compares, then times

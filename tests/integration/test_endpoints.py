@@ -3,6 +3,8 @@
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -288,6 +290,40 @@ def test_a_port_that_is_taken_is_one_clear_error(desk):
     with pytest.raises(ConfigurationError, match=text):
         second.start()
     second.close()
+
+
+STARVED = """
+import os, resource
+from prometheus_client import CollectorRegistry
+from fairlead.core.errors import ConfigurationError
+from fairlead.telemetry import Endpoints, EndpointSettings, Heartbeat, Metrics, Readiness
+
+server = Endpoints(EndpointSettings(port=0), Metrics(CollectorRegistry()), Heartbeat(), Readiness())
+free = os.dup(0)
+os.close(free)
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+for more in range(4):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, hard))
+    try:
+        server.start()
+    except ConfigurationError as exc:
+        print(exc)
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+with server:
+    print("serves", server.port > 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_a_process_that_may_open_no_more_files_is_told_so():
+    """Wherever it runs out: for the poll, for its two ends of a pipe, or for the socket."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", STARVED], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    *refused, last = done.stdout.splitlines()
+    assert last == "serves True"
+    assert len(refused) == 4
+    assert all(line.startswith("cannot listen on 127.0.0.1 port 0: Too many open files. ") for line in refused)
 
 
 def test_it_listens_on_loopback_unless_told_otherwise(desk):

@@ -229,6 +229,28 @@ def test_a_line_is_bounded(desk):
     assert len(desk.path.read_bytes()) < 2_000_000
 
 
+def test_a_long_list_is_cut(desk):
+    desk.log.info("many", items=list(range(1_000)))
+    items = desk.lines[0]["data"]["items"]
+    assert items[:-1] == list(range(len(items) - 1))
+    assert items[-1] == "(more was left out)"
+
+
+class StrangerError(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+def test_errors_of_others_say_whose_they_are(desk):
+    desk.log.error("a", error=json.JSONDecodeError("bad", "x", 0))
+    desk.log.error("b", error="no exception, token=abc")
+    desk.log.error("c", error=StrangerError())
+    first, second, third = (line["error"] for line in desk.lines)
+    assert first["type"] == "json.decoder.JSONDecodeError"
+    assert second == {"type": "str", "message": "no exception, token=(redacted)", "stack": ""}
+    assert third["message"] == "(StrangerError: RuntimeError when it was asked for its text)"
+
+
 def test_a_line_that_cannot_be_made_is_counted_and_said(desk):
     class Broken(dict):
         def items(self):

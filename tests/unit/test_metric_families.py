@@ -2,6 +2,7 @@
 
 import math
 import re
+import subprocess
 import sys
 import threading
 
@@ -154,3 +155,22 @@ def test_threads_lose_no_count(metrics):
         sys.setswitchinterval(interval)
     assert value(metrics, "fills_total") == 8_000.0
     assert sum(value(metrics, "orders_sent_total", strategy=f"s{i}", side="BUY") for i in range(5)) == 8_000.0
+
+
+def test_a_backtest_loads_neither_logs_nor_prometheus():
+    """The command line and a run start without what only a session needs."""
+    code = (
+        "import sys, fairlead, fairlead.cli.main, fairlead.engine.session; from fairlead.telemetry import StageTimers;"
+        "sys.exit(' '.join({'structlog', 'prometheus_client', 'asyncio', 'http.server'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_public_name_is_there():
+    import fairlead.telemetry as room
+
+    assert sorted(room.__all__) == dir(room)
+    assert all(getattr(room, name) is not None for name in room.__all__)
+    with pytest.raises(AttributeError, match=r"module 'fairlead.telemetry' has no attribute 'Nothing'"):
+        _ = room.Nothing

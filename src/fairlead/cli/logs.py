@@ -17,9 +17,7 @@ _ONLY = {"show_default": False}
 def logs(
     file: Annotated[Path, typer.Argument(help="The newest file of a log; older ones beside it are read too.", metavar="FILE")],
     *,
-    level: Annotated[
-        str, typer.Option("--level", help="The least severe to show: debug, info, warning, error, critical.")
-    ] = "debug",
+    level: Annotated[str, typer.Option("--level", help="The least severe: debug, info, warning, error, critical.")] = "debug",
     component: Annotated[str | None, typer.Option("--component", help="Only lines of this component.", **_ONLY)] = None,
     event: Annotated[str | None, typer.Option("--event", help="Only this event.", **_ONLY)] = None,
     strategy: Annotated[str | None, typer.Option("--strategy", "-s", help="Only lines of this strategy.", **_ONLY)] = None,

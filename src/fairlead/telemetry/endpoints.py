@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -110,19 +110,26 @@ class Endpoints:
         Raises
         ------
         ConfigurationError
-            If the address cannot be listened on, because another process does, say.
+            If the address cannot be listened on, because another process does, say, or no file can be opened any more.
         """
         if self._thread is not None:
             return
         host, port = self._settings.host, self._settings.port
-        try:
-            listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as exc:
-            remedy = "Choose another port, or 0 for any that is free."
-            raise ConfigurationError(f"cannot listen on {host} port {port}: {os.strerror(exc.errno or 0)}. {remedy}") from exc
+        with ExitStack() as undo:
+            try:
+                # Here and not in the thread: a process that may open no more files hears of it from `start`.
+                loop = asyncio.new_event_loop()
+                undo.callback(loop.close)
+                family = socket.AF_INET6 if ":" in host else socket.AF_INET
+                listener = socket.create_server((host, port), family=family)
+            except OSError as exc:
+                remedy = "Choose another port, or 0 for any that is free."
+                reason = os.strerror(exc.errno or 0)
+                raise ConfigurationError(f"cannot listen on {host} port {port}: {reason}. {remedy}") from exc
+            undo.pop_all()
         self._port = int(listener.getsockname()[1])
         self._listening.clear()
-        self._thread = threading.Thread(target=self._run, args=(listener,), name="fairlead-endpoints", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(loop, listener), name="fairlead-endpoints", daemon=True)
         self._thread.start()
         self._listening.wait()
 
@@ -143,10 +150,10 @@ class Endpoints:
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _run(self, listener: socket.socket) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
         try:
-            with listener:
-                asyncio.run(self._listen(listener))
+            with listener, asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(self._listen(listener))
         finally:
             self._listening.set()
 

@@ -48,11 +48,6 @@ class Heartbeat:
         """Seconds since the last beat, or since the start."""
         return self._monotonic() - self._last
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the last beat is younger than the limit."""
-        return self.age_s < self.limit_s
-
 
 class Readiness:
     """Named checks, all of which must pass before the process may be given work.
