@@ -1,5 +1,6 @@
 """Metrics, health and readiness over real sockets, with clients of every manner."""
 
+import contextlib
 import json
 import socket
 import struct
@@ -60,7 +61,8 @@ class Desk:
         """How many clients are left when those that there were have been dropped."""
         deadline = time.monotonic() + PATIENCE_S
         while self.server.clients and time.monotonic() < deadline:
-            self.get("/health")
+            with contextlib.suppress(OSError):  # a busy machine may be too slow for a server that is so hasty
+                self.get("/health")
         return self.server.clients
 
     def say(self, data):
@@ -90,7 +92,7 @@ def desk():
 @pytest.fixture
 def hasty():
     """A server that waits for nobody longer than a fraction of a second."""
-    desk = Desk(timeout_s=0.2, max_clients=4)
+    desk = Desk(timeout_s=0.5, max_clients=4)
     with desk.server:
         yield desk
 
