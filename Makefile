@@ -55,6 +55,7 @@ bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/wide.py
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/factory.py
+	$(BIN)/python benchmarks/telemetry.py
 
 .PHONY: bench-peers
 bench-peers: $(RUNTIME) ## Measure Fairlead beside eight other engines: installs each in .parity/, compares, then times

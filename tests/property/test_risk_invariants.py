@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from fairlead.core.errors import ContractError
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent
@@ -37,7 +39,7 @@ def is_on_lot(quantity, instrument):
 @settings(max_examples=200, deadline=None)
 @given(
     instrument=instruments,
-    kind=st.sampled_from(AmountKind),
+    kind=st.sampled_from([kind for kind in AmountKind if kind is not AmountKind.SIZED]),
     amount=st.floats(-1e5, 1e5).filter(lambda x: x != 0),
     price=prices,
     equity=equities,
@@ -68,6 +70,12 @@ def test_sizes_are_on_the_grid_and_within_what_was_asked(instrument, kind, amoun
             # It never moves beyond the target, seen from what is held, by more than a lot.
             beyond = (target - asked) * math.copysign(1.0, sized.quantity)
             assert beyond <= instrument.lot_step * (1 + 1e-6) or sized.note
+
+
+def test_what_the_session_sizes_is_not_sized_as_something_else():
+    intent = OrderIntent.sized("A", Side.BUY, stop_price=101.0)
+    with pytest.raises(ContractError, match="'A sized' must be sized by the session's rule, was 1"):
+        size_intent(intent, an_instrument(1.0, 1, 1.0), price=100.0, equity=1e5, held=0.0, limits=RiskLimits())
 
 
 @settings(max_examples=100, deadline=None)

@@ -19,6 +19,7 @@ from fairlead.cli.doctor import doctor
 from fairlead.cli.factory import app as factory
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
+from fairlead.cli.logs import logs
 from fairlead.cli.orders import app as orders
 from fairlead.cli.replay import replay
 from fairlead.cli.report import report
@@ -47,6 +48,7 @@ app.command("backtest", rich_help_panel=_RUN)(backtest)
 app.command("report", rich_help_panel=_RUN)(report)
 app.command("replay", rich_help_panel=_RUN)(replay)
 app.command("compare", rich_help_panel=_RUN)(compare)
+app.command("logs", rich_help_panel=_RUN)(logs)
 app.command("walkforward", rich_help_panel=_RUN)(walkforward)
 app.command("sweep", rich_help_panel=_RUN)(sweep)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)

@@ -9,7 +9,7 @@ from typing import Final
 
 from fairlead.config.document import Node, scalar_of
 from fairlead.config.problems import ConfigurationProblems, Problem
-from fairlead.config.redaction import is_secret
+from fairlead.core.redaction import is_secret
 
 _REFERENCE: Final = re.compile(r"\$(?P<escaped>\$)?\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\})?")
 

@@ -17,12 +17,13 @@ from fairlead.config.interpolation import interpolate
 from fairlead.config.overrides import apply_overrides
 from fairlead.config.problems import ConfigurationProblems, Problem
 from fairlead.config.profiles import apply_profile
-from fairlead.config.redaction import redacted
+from fairlead.config.redaction import redacted, secrets_of
 from fairlead.config.settings import SessionSettings
 from fairlead.config.strategies import FindStrategy, check_strategies
 from fairlead.config.translation import named_problem, origin_of, problems_of, switches_for_numbers
 from fairlead.contracts.settings import SettingsT
 from fairlead.core.errors import FairleadError
+from fairlead.core.redaction import Secrets
 from fairlead.sdk.registry import find_strategy
 
 PROFILE_VARIABLE: Final = "FAIRLEAD_PROFILE"
@@ -51,6 +52,11 @@ class LoadedConfig:
     hash: str
     path: Path
     document: Node
+
+    @property
+    def secrets(self) -> Secrets:
+        """What the file and the variables it refers to hold that no log may show."""
+        return secrets_of(self.document)
 
     def where(self, *path: str | int) -> str:
         """Return ``file:line`` of the setting at `path`, or of the section that would hold it."""

@@ -9,8 +9,9 @@ from typing import Final, Self
 
 from fairlead.config.document import Node, parse_yaml
 from fairlead.config.problems import ConfigurationProblems, Origin
-from fairlead.config.redaction import REDACTED, is_secret, shown
+from fairlead.config.redaction import shown
 from fairlead.core.errors import UnknownName
+from fairlead.core.redaction import REDACTED, is_secret
 
 # A part may be quoted, because a symbol may hold a dot: instruments."BRK.B".tick_size=0.01
 _PART: Final = re.compile(r"\"([^\"]+)\"|'([^']+)'|([^.=\"']+)")

@@ -1,20 +1,14 @@
-"""Secrets: which keys hold them, and what stands in their place wherever a configuration is shown or saved."""
+"""What a configuration shows of itself: in messages, and in the copy that is saved with a run."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fairlead.config.document import Node
+from fairlead.core.redaction import REDACTED, Secrets, is_secret
 
-REDACTED: Final = "(redacted)"
-_SECRET: Final = re.compile(r"password|secret|token|api_?key", re.IGNORECASE)
-
-
-def is_secret(names: Iterable[str | int]) -> bool:
-    """Return whether any of `names`, the parts of a key path or an environment variable's name, says "secret"."""
-    return any(isinstance(name, str) and _SECRET.search(name) for name in names)
+_BY_SHAPE: Final = Secrets()
 
 
 def redacted(data: object, written: Node | None = None, path: tuple[str | int, ...] = ()) -> object:
@@ -33,9 +27,12 @@ def redacted(data: object, written: Node | None = None, path: tuple[str | int, .
         return {key: redacted(value, written.child(key) if written else None, (*path, key)) for key, value in data.items()}
     if isinstance(data, list):
         return [redacted(value, written.child(i) if written else None, (*path, i)) for i, value in enumerate(data)]
-    hidden = is_secret(path) or (written is not None and written.is_secret)
-    # "Not given" and switches reveal nothing.
-    return REDACTED if hidden and data is not None and not isinstance(data, bool) else data
+    return _BY_SHAPE.leaf(path, data, known=written is not None and written.is_secret)
+
+
+def secrets_of(root: Node) -> Secrets:
+    """Return the secrets that a document holds, so that nobody else shows them."""
+    return Secrets(_secret_values(root, ()))
 
 
 def shown(node: Node | None, path: Iterable[str | int]) -> str:
@@ -50,4 +47,12 @@ def shown(node: Node | None, path: Iterable[str | int]) -> str:
         return REDACTED
     if node.value is None:
         return "empty"
-    return {True: "true", False: "false"}[node.value] if isinstance(node.value, bool) else repr(node.value)
+    return {True: "true", False: "false"}[node.value] if isinstance(node.value, bool) else _BY_SHAPE.hide(repr(node.value))
+
+
+def _secret_values(node: Node, path: tuple[str | int, ...]) -> Iterator[object]:
+    children: Iterable[tuple[str | int, Node]] = node.mapping.items() if node.mapping else enumerate(node.items)
+    for key, child in children:
+        yield from _secret_values(child, (*path, key))
+    if not isinstance(node.value, (dict, list)) and (node.is_secret or is_secret(path)):
+        yield node.value

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from fairlead.config.document import KeyPath, Node
 from fairlead.config.problems import Origin, Problem
-from fairlead.config.redaction import REDACTED, is_secret, shown
+from fairlead.config.redaction import shown
 from fairlead.config.rules import did_you_mean, rule_of
 from fairlead.config.shape import Place, place_of
 from fairlead.contracts.settings import Settings
+from fairlead.core.redaction import REDACTED, is_secret
 
 # The text that `FairleadError.of` writes; its name is relative to the settings class that raised it.
 _NAMED: Final = re.compile(r"'(?P<name>[^']+)' must (?P<rule>.+)", re.DOTALL)

@@ -94,6 +94,8 @@ def _explicit(kind: AmountKind, amount: float, instrument: Instrument, price: fl
 
 
 def _target(kind: AmountKind, amount: float, instrument: Instrument, price: float, equity: float) -> float:
+    if kind is AmountKind.SIZED:
+        raise ContractError.of(f"{instrument.symbol} {kind}", "be sized by the session's rule", amount)
     if kind is _TARGET_WEIGHT:
         _check_money(amount * max(equity, 0.0), price, instrument)
         return kernels.weight_in_units(amount, equity, price, instrument.multiplier, instrument.lot_step)
