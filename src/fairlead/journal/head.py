@@ -40,22 +40,21 @@ def read_head(path: Path) -> Head | None:
         If the file is unreadable or holds no head.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as exc:
-        failed = exc if isinstance(exc, OSError) else OSError(str(exc))
-        raise storage_error("read", path, failed) from exc
-    head = _head_of(text)
+    except OSError as exc:
+        raise storage_error("read", path, exc) from exc
+    head = _head_of(data)
     if head is None:
         raise DataError(f"{path} is no head of a journal. Name another with --head, or put it back from a backup.")
     return head
 
 
-def _head_of(text: str) -> Head | None:
+def _head_of(data: bytes) -> Head | None:
     try:
-        found = json.loads(text)
-    except ValueError:
+        found = json.loads(data)
+    except ValueError:  # text that is no UTF-8 included
         return None
     seq, of = (found.get("seq"), found.get("hash")) if isinstance(found, dict) else (None, None)
     if isinstance(seq, int) and seq > 0 and isinstance(of, str) and _HASH.fullmatch(of):
