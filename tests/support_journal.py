@@ -72,9 +72,9 @@ class PostgresServer:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def start(self, **settings: str) -> None:
-        """Start it, with settings of its own."""
-        options = {"listen_addresses": "", "unix_socket_directories": str(self.folder), "max_connections": "20", **settings}
+    def start(self) -> None:
+        """Start it."""
+        options = {"listen_addresses": "", "unix_socket_directories": str(self.folder)}
         text = " ".join(f'-c "{name}={value}"' for name, value in options.items())
         self._run("pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", text, "start")
 
@@ -82,17 +82,22 @@ class PostgresServer:
         """Stop it as a power cut would."""
         self._run("pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "stop")
 
-    def url(self, database: str = "postgres") -> str:
-        """The URL of a database."""
-        return f"postgresql://fairlead@/{database}?host={self.folder}"
+    @property
+    def url(self) -> str:
+        return f"postgresql://fairlead@/postgres?host={self.folder}"
 
-    def new_database(self, name: str) -> str:
-        """Make a database and return its URL."""
+    def execute(self, *statements: str) -> None:
+        """Run statements, each by itself."""
         import psycopg
 
-        with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
-        return self.url(name)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def new_place(self, name: str) -> str:
+        """Make a schema and return the URL of which it is the place: it takes a tenth of the time of a database."""
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self.url}&options=-csearch_path%3D{name}"
 
     def _run(self, program: str, *arguments: str) -> None:
         place = folder_of_postgres()

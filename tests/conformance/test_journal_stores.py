@@ -29,7 +29,7 @@ def place(request, tmp_path) -> str:
     """Where a journal of its own can be made."""
     if request.param == "sqlite":
         return str(tmp_path / "deep" / "journal.db")
-    return request.getfixturevalue("server").new_database(next(_names))
+    return request.getfixturevalue("server").new_place(next(_names))
 
 
 def raw(place: str) -> Callable[..., list[tuple[object, ...]]]:
@@ -291,20 +291,19 @@ def test_what_cannot_be_written_down_leaves_the_journal_as_it_was(place):
 # ------------------------------------------------------------------------------------------------------------ failures of a server
 
 
-def test_a_server_that_goes_away_ends_the_writing(server):
+def test_a_connection_that_is_lost_ends_the_writing(server):
     """Fail closed: what was reported durable is there afterwards, and nothing after the failure."""
-    place = server.new_database(next(_names))
+    place = server.new_place(next(_names))
     journal = Journal(open_store(place, write=True), "run")
     for i in range(10):
         journal.append(numbered(i))
     journal.flush()
-    server.stop()
-    try:
-        lost = journal.append(numbered(10))
-        with pytest.raises(StorageError, match="cannot write to postgresql://fairlead@"):
-            journal.durable(lost)
-    finally:
-        server.start()
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
+    lost = journal.append(numbered(10))
+    with pytest.raises(StorageError, match="cannot write to postgresql://fairlead@"):
+        journal.durable(lost)
     for refused in (lambda: journal.append(numbered(11)), journal.flush, lambda: journal.durable(lost)):
         with pytest.raises(StorageError, match="takes nothing since a write failed: cannot write to"):
             refused()
@@ -317,15 +316,13 @@ def test_a_server_that_goes_away_ends_the_writing(server):
 
 
 def test_a_server_that_does_not_flush_is_refused(server):
-    place = server.new_database(next(_names))
-    server.stop()
-    server.start(fsync="off")
+    place = server.new_place(next(_names))
+    server.execute("ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
     try:
         with pytest.raises(StorageError, match=r"fsync is off.* Set fsync = on\."):
             open_store(place, write=True)
     finally:
-        server.stop()
-        server.start()
+        server.execute("ALTER SYSTEM RESET fsync", "SELECT pg_reload_conf()")
 
 
 def test_a_server_that_is_not_there_is_told_without_its_password(tmp_path):

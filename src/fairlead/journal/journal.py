@@ -208,13 +208,14 @@ def _checked_end(store: JournalStore, path: Path | None) -> Record | None:
     """Return the newest record, once the chain is known to hold from the head to it."""
     newest = store.last()
     head = read_head(path) if path is not None else None
-    # From one before the newest, if no head says more: its link is then checked too.
-    start = head.seq if head is not None else max(1, (newest.seq if newest is not None else 1) - 1)
-    first = next(store.read(start), None)
-    if first is not None and first.seq == start:
-        verdict = verify(store, head, after=Head(start - 1, first.previous) if start > 1 else None)
+    end = Head(newest.seq, newest.hash) if newest is not None else None
+    if end is None or (head is not None and end.seq < head.seq):
+        verdict = verify((), head, after=end)
     else:
-        verdict = verify((), head)
+        # From one before the newest, if no head says more: its link is then checked too.
+        start = head.seq if head is not None else max(1, end.seq - 1)
+        link = next(store.read(start)).previous
+        verdict = verify(store, head, after=Head(start - 1, link) if start > 1 else None)
     if not verdict.whole:
         raise StorageError(
             f"{store.place} is damaged at {verdict.text} Put it back from a backup and keep this copy: "

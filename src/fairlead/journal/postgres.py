@@ -30,7 +30,7 @@ class PostgresStore(SqlStore):
         scheme, _, rest = url.partition("://")
         try:
             parsed = sa.make_url(f"{'postgresql+psycopg' if '+' not in scheme else scheme}://{rest}")
-        except ArgumentError as exc:
+        except (ArgumentError, ValueError) as exc:
             raise ConfigurationError.of("journal url", "be like postgresql://user@host/name", f"{scheme}://...") from exc
         place = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
         # A connection that was lost is not replaced behind the writer's back, and a reader leaves none open.

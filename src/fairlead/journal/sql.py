@@ -68,8 +68,12 @@ class SqlStore(ABC):
     def read(self, from_seq: int = 1) -> Iterator[Record]:
         """Give the records from `from_seq` on; see `JournalStore.read`."""
         wanted = sa.select(RECORDS).where(RECORDS.c.seq >= from_seq).order_by(RECORDS.c.seq)
-        with self._translated("read"), self._engine.connect() as connection:
-            for part in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(wanted).partitions():
+        with (
+            self._translated("read"),
+            self._engine.connect() as connection,
+            connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(wanted) as rows,
+        ):
+            for part in rows.partitions():
                 yield from map(make_record, part)
 
     def last(self) -> Record | None:
