@@ -7,15 +7,29 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from fairlead.core.orders import Order, OrderStatus, OrderType, Side, TimeInForce
 from fairlead.journal import Entry, Kind
 
+NS = 10**18
 BINARIES = ("initdb", "pg_ctl", "postgres")
 
 
 def numbered(i: int) -> Entry:
     """The i-th entry of a long story; any process can tell it again."""
     kind = list(Kind)[i % len(Kind)]
-    return Entry(10**18 + i, kind, {"i": i, "price": i / 7, "text": "é" * (i % 40)}, f"s{i % 3}", "ACME", f"order-{i % 5}")
+    return Entry(NS + i, kind, {"i": i, "price": i / 7, "text": "é" * (i % 40)}, f"s{i % 3}", "ACME", f"order-{i % 5}")
+
+
+def made_order() -> Order:
+    order = Order(
+        *("id-1", "key", "ACME_20250106", "trend", "ACME", Side.BUY, 0.1 + 0.2, OrderType.STOP_LIMIT, NS, NS + 5),
+        limit_price=101.1,
+        stop_price=100.3,
+        time_in_force=TimeInForce.GTC,
+        trail_percent=None,
+    )
+    order.move_to(OrderStatus.SUBMITTED, NS + 5)
+    return order
 
 
 def folder_of_postgres() -> Path | None:
@@ -50,7 +64,8 @@ class PostgresServer:
         if os.geteuid() == 0:
             import pwd
 
-            user = next((name for name in ("postgres", "nobody") if name in {entry.pw_name for entry in pwd.getpwall()}))
+            names = {entry.pw_name for entry in pwd.getpwall()}
+            user = "postgres" if "postgres" in names else "nobody"
             entry = pwd.getpwnam(user)
             os.chown(self.folder, entry.pw_uid, entry.pw_gid)
             self._as = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]

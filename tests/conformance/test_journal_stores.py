@@ -72,7 +72,7 @@ def filled(place: str, count: int = 30) -> list[Record]:
     return records
 
 
-# ------------------------------------------------------------------------------------------------------------ keeping and reading
+# ---------------------------------------------------------------------------------------------------------- keeping and reading
 
 
 def test_a_new_journal_is_empty(place):
@@ -125,12 +125,12 @@ def test_closing_twice_does_nothing(place):
     store.close()
 
 
-# --------------------------------------------------------------------------------------------------------------- who may do what
+# -------------------------------------------------------------------------------------------------------------- who may do what
 
 
 def test_a_second_writer_is_refused(place):
     store = open_store(place, write=True)
-    with pytest.raises(StorageError, match="has a writer already.* End that session first"):
+    with pytest.raises(StorageError, match=r"has a writer already.* End that session first"):
         open_store(place, write=True)
     store.append(chain(3))
     store.close()
@@ -143,8 +143,8 @@ def test_a_second_writer_is_refused(place):
     [
         "UPDATE journal_records SET payload = '{}' WHERE seq = 3",
         "DELETE FROM journal_records WHERE seq = 30",
-        "INSERT INTO journal_records SELECT seq + 5, ts_ns, kind, run_id, strategy, symbol, order_id, payload, previous, hash "
-        "FROM journal_records WHERE seq = 30",
+        """INSERT INTO journal_records SELECT seq + 5, ts_ns, kind, run_id, strategy, symbol, order_id, payload, previous, hash
+        FROM journal_records WHERE seq = 30""",
     ],
     ids=["update", "delete", "gap"],
 )
@@ -186,7 +186,7 @@ def test_records_that_do_not_follow_end_the_writing(place):
         assert list(store.read()) == records[:5]
 
 
-# ------------------------------------------------------------------------------------------------------------------ verification
+# ----------------------------------------------------------------------------------------------------------------- verification
 
 TAMPERINGS = {
     "payload": ("UPDATE journal_records SET payload = '{\"i\":6}' WHERE seq = 7", Fault.CHANGED, 7, 6),
@@ -227,7 +227,7 @@ def test_a_chain_that_was_made_anew_is_another(place):
     assert (verdict.fault, verdict.seq) == (Fault.HEAD, 30)
 
 
-# ----------------------------------------------------------------------------------------------------------------- journal on top
+# --------------------------------------------------------------------------------------------------------------- journal on top
 
 
 def test_a_journal_goes_on_where_it_ended(place, tmp_path):
@@ -288,7 +288,7 @@ def test_what_cannot_be_written_down_leaves_the_journal_as_it_was(place):
         assert [record.data["i"] for record in journal.read()] == [0, 1]
 
 
-# ------------------------------------------------------------------------------------------------------------ failures of a server
+# --------------------------------------------------------------------------------------------------------- failures of a server
 
 
 def test_a_connection_that_is_lost_ends_the_writing(server):
@@ -299,7 +299,8 @@ def test_a_connection_that_is_lost_ends_the_writing(server):
         journal.append(numbered(i))
     journal.flush()
     server.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
     )
     lost = journal.append(numbered(10))
     with pytest.raises(StorageError, match="cannot write to postgresql://fairlead@"):

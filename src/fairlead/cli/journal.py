@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -15,6 +14,7 @@ from fairlead.cli.console import (
     EXIT_RUN_FAILED,
     JsonFlag,
     WorkspaceOption,
+    date_option,
     error,
     print_json,
     print_table,
@@ -30,6 +30,7 @@ app = typer.Typer(no_args_is_help=True)
 
 _SHOWN: Final = 50
 _TEXT: Final = 100
+_DATE: Final = len("2025-01-06")
 
 PlaceOption = Annotated[
     str,
@@ -185,25 +186,51 @@ def _opened(settings: JournalSettings, folder: Path) -> JournalStore:
     return open_store(settings.place(folder))
 
 
-class _selection:  # noqa: N801  a function that has been given its filters
-    """Keeps the records that were asked for."""
+def _selection(
+    kind: str | None, strategy: str | None, symbol: str | None, since: str | None
+) -> Callable[[Iterator[Record]], Iterator[Record]]:
+    from fairlead.contracts.cells import read_member
+    from fairlead.core.instruments import check_symbol
+    from fairlead.journal import Kind
 
-    def __init__(self, kind: str | None, strategy: str | None, symbol: str | None, since: str | None) -> None:
-        from fairlead.contracts.cells import read_member
-        from fairlead.core.instruments import check_symbol
-        from fairlead.journal import Kind
+    wanted = {
+        "kind": None if kind is None else read_member("--kind", Kind, kind).value,
+        "strategy": strategy,
+        "symbol": None if symbol is None else check_symbol(symbol),
+    }
+    equal = [(name, value) for name, value in wanted.items() if value is not None]
+    start_ns = None if since is None else _instant(since)
 
-        self._kind = None if kind is None else read_member("--kind", Kind, kind)
-        self._strategy = strategy
-        self._symbol = None if symbol is None else check_symbol(symbol)
-        self._since = None if since is None else _instant(since)
-
-    def __call__(self, records: Iterator[Record]) -> Iterator[Record]:
+    def keep(records: Iterator[Record]) -> Iterator[Record]:
         for record in records:
-            if (
-                (self._kind is None or record.kind == self._kind)
-                and (self._strategy is None or record.strategy == self._strategy)
-                and (self._symbol is None or record.symbol == self._symbol)
-                and (self._since is None or record.ts_ns >= self._since)
-            ):
+            if all(getattr(record, name) == value for name, value in equal) and (start_ns is None or record.ts_ns >= start_ns):
                 yield record
+
+    return keep
+
+
+def _instant(text: str) -> int:
+    from fairlead.contracts.cells import read_instant
+    from fairlead.core.time import NS_PER_DAY, date_to_day, to_ns
+
+    if len(text) == _DATE:
+        return date_to_day(date_option("--since", text)) * NS_PER_DAY
+    return to_ns(read_instant("--since", text))
+
+
+def _words(record: Record) -> str:
+    """Return what a record tells, in the words of `fairlead replay` where it has some."""
+    from fairlead.backtest.eventtext import EventWords
+    from fairlead.contracts.files import canonical_json
+
+    words, data = EventWords({}), record.data
+    if record.kind == "fill":
+        return words(data)
+    if record.kind == "order" and "update" in data:
+        return words(data["update"])
+    if record.kind == "intent":
+        wish = dict(data["wish"])
+        named = {name: wish.pop(name) for name in ("symbol", "order_id") if name in wish}
+        return words({"kind": data["kind"], "text": canonical_json(wish), **named})
+    text = "; ".join(f"{name} {value}" for name, value in data.items() if value not in (None, "", {}, []))
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 3]}..."

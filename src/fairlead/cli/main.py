@@ -18,6 +18,7 @@ from fairlead.cli.demo import demo
 from fairlead.cli.doctor import doctor
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
+from fairlead.cli.journal import app as journal
 from fairlead.cli.orders import app as orders
 from fairlead.cli.replay import replay
 from fairlead.cli.report import report
@@ -50,6 +51,7 @@ app.command("walkforward", rich_help_panel=_RUN)(walkforward)
 app.command("sweep", rich_help_panel=_RUN)(sweep)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(orders, name="orders", rich_help_panel=_RUN)
+app.add_typer(journal, name="journal", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)
