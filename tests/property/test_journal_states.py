@@ -103,4 +103,4 @@ class JournalOfAnySession(RuleBasedStateMachine):
 
 
 TestJournalOfAnySession = JournalOfAnySession.TestCase
-TestJournalOfAnySession.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestJournalOfAnySession.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)

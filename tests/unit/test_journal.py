@@ -131,7 +131,7 @@ def test_the_hash_is_that_of_the_canonical_json_of_all_other_fields():
     assert record.hash == sha256_bytes(canonical_json(stated).encode())
 
 
-# ------------------------------------------------------------------------------------------------------------------- verification
+# ----------------------------------------------------------------------------------------------------- verification
 
 
 def chain(count):
@@ -161,7 +161,7 @@ def test_what_a_store_cannot_hold_is_named_too():
     assert verify(records[3:], after=Head(3, records[2].hash)).records == 3
 
 
-# --------------------------------------------------------------------------------------------------------- groups, and the disk
+# ----------------------------------------------------------------------------------------------------- groups, and the disk
 
 
 def test_records_wait_together(opened):
