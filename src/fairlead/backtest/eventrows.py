@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from fairlead.contracts.files import canonical_json
+from fairlead.contracts.rows import fill_row, intent_kind, update_row, wish_of
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.fills import Fill
-from fairlead.core.intents import CancelIntent, OrderIntent
-from fairlead.core.orders import OrderStatus, OrderUpdate, Side
+from fairlead.core.orders import OrderUpdate
 from fairlead.engine.record import AppliedAction, LoggedEvent, RunRecord
 
 BAR: Final = ("bar_open", "bar_high", "bar_low", "bar_close", "bar_volume")
@@ -81,8 +79,8 @@ def event_rows(record: RunRecord) -> list[dict[str, Any]]:
     if record.events is not None:
         return _logged_rows(record.events, bars)
     rows = [(applied.ts_ns, 0, _action_row(applied)) for applied in record.applied_actions]
-    rows += [(fill.ts_ns, 1, {**_fill_row(fill), **bar}) for fill, bar in zip(record.fills, bars, strict=True)]
-    rows += [(update.ts_ns, 2, _update_row(update)) for update in record.updates]
+    rows += [(fill.ts_ns, 1, {**fill_row(fill), **bar}) for fill, bar in zip(record.fills, bars, strict=True)]
+    rows += [(update.ts_ns, 2, update_row(update)) for update in record.updates]
     rows.sort(key=lambda entry: entry[:2])  # stable: ties keep the order in which they happened
     return [row for _, _, row in rows] + [_market_row(action) for action in record.market_actions]
 
@@ -110,95 +108,17 @@ def fact_row(event: LoggedEvent) -> dict[str, Any]:
     """Return one thing that happened as a row; columns that do not concern it are absent."""
     fact = event.fact
     if isinstance(fact, OrderUpdate):
-        return _update_row(fact)
+        return update_row(fact)
     if isinstance(fact, Fill):
-        return _fill_row(fact)
+        return fill_row(fact)
     if isinstance(fact, AppliedAction):
         return _action_row(fact)
     if isinstance(fact, CorporateAction):
         return _market_row(fact)
-    wish = _wish(fact)
+    wish, kind = wish_of(fact), intent_kind(fact)
     wished = {"ts_ns": event.instant_ns, "strategy": event.strategy}
-    if isinstance(fact, OrderIntent):
-        return {**wished, "kind": "intent", "symbol": wish.pop("symbol"), "text": canonical_json(wish)}
-    kind = "cancel" if isinstance(fact, CancelIntent) else "replace"
-    return {**wished, "kind": kind, "order_id": wish.pop("order_id"), "text": canonical_json(wish)}
-
-
-def _wish(value: Any) -> Any:
-    """Return what an intent states as plain data; what it leaves open is left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        stated = {f.name: getattr(value, f.name) for f in fields(value)}
-        # An amount of 0 is stated; a comparison with False would not tell it apart.
-        left_open = {name for name, item in stated.items() if item is None or item is False or item in ("", ())}
-        return {name: _wish(item) for name, item in stated.items() if name not in left_open}
-    if isinstance(value, tuple | list):
-        return [_wish(item) for item in value]
-    return value.isoformat() if isinstance(value, dt.datetime) else value
-
-
-def _update_row(update: OrderUpdate) -> dict[str, Any]:
-    return {
-        "ts_ns": update.ts_ns,
-        "kind": "order",
-        "order_id": update.order_id,
-        "seq": update.seq,
-        "previous": update.previous.value,
-        "status": update.status.value,
-        "filled_quantity": update.filled_quantity,
-        "average_price": update.average_price,
-        "text": update.reason,
-    }
-
-
-def update_of(row: dict[str, Any]) -> OrderUpdate:
-    """Return the order update that a row states."""
-    return OrderUpdate(
-        row["order_id"],
-        row["seq"],
-        row["ts_ns"],
-        OrderStatus(row["previous"]),
-        OrderStatus(row["status"]),
-        row["filled_quantity"],
-        row["average_price"],
-        row["text"],
-    )
-
-
-def _fill_row(fill: Fill) -> dict[str, Any]:
-    return {
-        "ts_ns": fill.ts_ns,
-        "kind": "fill",
-        "strategy": fill.strategy,
-        "symbol": fill.symbol,
-        "order_id": fill.order_id,
-        "execution_id": fill.execution_id,
-        "side": fill.side.value,
-        "quantity": fill.quantity,
-        "price_ideal": fill.price_ideal,
-        "price": fill.price,
-        "commission": fill.commission,
-        "bar_ns": fill.bar_ns,
-        "text": fill.tag,
-    }
-
-
-def fill_of(row: dict[str, Any]) -> Fill:
-    """Return the fill that a row states."""
-    return Fill(
-        execution_id=row["execution_id"],
-        order_id=row["order_id"],
-        strategy=row["strategy"],
-        symbol=row["symbol"],
-        side=Side(row["side"]),
-        quantity=row["quantity"],
-        price_ideal=row["price_ideal"],
-        price=row["price"],
-        commission=row["commission"],
-        ts_ns=row["ts_ns"],
-        bar_ns=row["bar_ns"],
-        tag=row["text"],
-    )
+    named = "symbol" if kind == "intent" else "order_id"
+    return {**wished, "kind": kind, named: wish.pop(named), "text": canonical_json(wish)}
 
 
 def _market_row(action: CorporateAction) -> dict[str, Any]:

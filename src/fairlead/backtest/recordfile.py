@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fairlead.backtest.checkrows import read_checks
-from fairlead.backtest.eventrows import BAR, EVENT_SCHEMA, MID, applied_of, corporate_of, event_rows, fill_of, update_of
+from fairlead.backtest.eventrows import BAR, EVENT_SCHEMA, MID, applied_of, corporate_of, event_rows
+from fairlead.contracts.rows import ORDER_KINDS, fill_of, order_of, update_of
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import DataError
-from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
 from fairlead.engine.record import (
     EquityCurve,
     ExecutionPrices,
@@ -32,12 +32,7 @@ PRICES: Final = "prices.parquet"
 _ARRIVAL: Final = "arrival_price"
 
 _S, _F, _I = pa.string(), pa.float64(), pa.int64()
-# By the annotations of `Order`, so that a new field is kept without a word here.
 _TYPES: Final[Mapping[str, pa.DataType]] = {"float": _F, "int": _I, "bool": pa.bool_()}
-_ENUMS: Final[Mapping[str, Callable[[str], object]]] = {
-    enum.__name__: enum for enum in (Side, OrderType, TimeInForce, OrderStatus, OrderRole)
-}
-_ORDER_KINDS: Final = {f.name: str(f.type).partition(" | ")[0] for f in fields(Order)}
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -100,7 +95,7 @@ def read_record(folder: Path, run_id: str, facts: Mapping[str, Any]) -> RunRecor
             prices["ts_ns"].to_numpy(),
             np.column_stack([prices[name].to_numpy() for name in marks]) if marks else np.empty((len(sessions), 0)),
         ),
-        orders=[_order(row) for row in orders],
+        orders=[order_of(row) for row in orders],
         updates=[update_of(row) for row in events if row["kind"] == "order"],
         fills=[fill_of(row) for row in events if row["kind"] == "fill"],
         applied_actions=[applied_of(row) for row in events if row["kind"] == "action"],
@@ -144,17 +139,11 @@ def _read_curves(folder: Path) -> dict[str, EquityCurve]:
 def _order_table(record: RunRecord) -> pa.Table:
     columns = {
         name: pa.array([getattr(order, name) for order in record.orders], _TYPES.get(kind, _S))
-        for name, kind in _ORDER_KINDS.items()
+        for name, kind in ORDER_KINDS.items()
     }
     noted = record.execution_prices
     arrival = np.full(len(record.orders), np.nan) if noted is None else noted.arrival
     return pa.table({**columns, _ARRIVAL: pa.array(arrival, _F, from_pandas=True)})
-
-
-def _order(row: dict[str, Any]) -> Order:
-    enums = {name: _ENUMS.get(_ORDER_KINDS[name]) for name in row if name != _ARRIVAL}
-    values: dict[str, Any] = {name: row[name] if enum is None else enum(row[name]) for name, enum in enums.items()}
-    return Order(**values)
 
 
 def _execution_prices(orders: Sequence[dict[str, Any]], fills: Sequence[dict[str, Any]]) -> ExecutionPrices | None:

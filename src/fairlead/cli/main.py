@@ -19,6 +19,7 @@ from fairlead.cli.doctor import doctor
 from fairlead.cli.factory import app as factory
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
+from fairlead.cli.journal import app as journal
 from fairlead.cli.logs import logs
 from fairlead.cli.orders import app as orders
 from fairlead.cli.replay import replay
@@ -54,6 +55,7 @@ app.command("sweep", rich_help_panel=_RUN)(sweep)
 app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(orders, name="orders", rich_help_panel=_RUN)
 app.add_typer(factory, name="factory", rich_help_panel=_RUN)
+app.add_typer(journal, name="journal", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)

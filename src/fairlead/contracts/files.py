@@ -46,15 +46,28 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     StorageError
         If the disk refuses; `path` is unchanged and no temporary file is left.
     """
+    with atomic_file(path) as part:
+        part.write_bytes(data)
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yield the path of a file to be written that becomes `path` when the block ends without an error.
+
+    Missing parent folders are created. After any exception `path` is what it was.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses, inside the block too; `path` is unchanged and no temporary file is left.
+    """
     target = Path(path)
     part = _sibling(target, "part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open("xb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
+            yield part
+            _sync(part, os.O_RDWR)  # some systems flush only what may be written
             part.replace(target)
         except BaseException:
             part.unlink(missing_ok=True)

@@ -27,6 +27,15 @@ if sys.platform == "win32":
         finally:
             os.lseek(descriptor, place, os.SEEK_SET)
             msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+    def try_exclusive(descriptor: int) -> bool:
+        """Take the only lock on an open file until it is closed; return whether it was free."""
+        os.lseek(descriptor, 1 << 62, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
 else:
     import fcntl
 
@@ -38,3 +47,11 @@ else:
             yield
         finally:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def try_exclusive(descriptor: int) -> bool:
+        """Take the only lock on an open file until it is closed; return whether it was free."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
