@@ -33,7 +33,9 @@ class Halting(RuleBasedStateMachine):
         known=st.booleans(),
     )
     def begin(self, held, working, known):
-        orders = [order(f"s{i}", name, side, float(units), status=status) for i, (name, side, units, status) in enumerate(working)]
+        orders = [
+            order(f"s{i}", name, side, float(units), status=status) for i, (name, side, units, status) in enumerate(working)
+        ]
         self.broker = SlowBroker({name: float(units) for name, units in zip(SYMBOLS, held, strict=True)}, orders)
         # What is on its way to the broker is known to who sent it; what rests there may be another's.
         told = [o for o in orders if known or o.status is OrderStatus.PENDING]
@@ -90,7 +92,7 @@ class Halting(RuleBasedStateMachine):
         self.broker.check()
         if self.broker.disconnected:
             assert not any(self.broker.positions.values()), "disconnected with a position"
-            assert not self.broker.working and not self.broker.arriving, "disconnected with orders"
+            assert not [*self.broker.working, *self.broker.arriving], "disconnected with orders"
 
     def teardown(self):
         if not hasattr(self, "plan"):

@@ -36,10 +36,10 @@ _REMEDIES: Final = {
 }
 
 
-def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+def atomic_write_bytes(path: str | Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write `data` so that `path` holds either its old content or all of the new.
 
-    Missing parent folders are created.
+    Missing parent folders are created. The file has `mode`, less the umask, before it has its content.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with part.open("xb") as handle:
+            with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as handle:
                 handle.write(data)
                 handle.flush()
                 os.fsync(handle.fileno())
