@@ -8,6 +8,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,7 @@ ADDRESS: Final = "control.address"
 # The system's limit for the path of a socket is 104 to 108 bytes.
 _LONGEST_PATH: Final = 100
 _OWNER_ONLY: Final = 0o600
+_AGAIN_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def is_listening(folder: Path) -> bool:
     try:
         with connect(folder, timeout_s=1.0):
             return True
+    except TimeoutError:  # it is flooded, and so not gone
+        return True
     except (OSError, StorageError):
         return False
 
@@ -95,7 +99,7 @@ def connect(folder: Path, *, timeout_s: float) -> socket.socket:
     Raises
     ------
     OSError
-        If nobody listens.
+        If nobody listens, or (`TimeoutError`) nobody answers the door.
     StorageError
         If the folder has no address.
     """
@@ -111,11 +115,19 @@ def connect(folder: Path, *, timeout_s: float) -> socket.socket:
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.settimeout(timeout_s)
-        link.connect(address)
-    except OSError:
+        until = time.monotonic() + timeout_s
+        while True:
+            try:
+                link.connect(address)
+            except BlockingIOError as exc:  # too many are waiting at the door
+                if time.monotonic() >= until:
+                    raise TimeoutError("the queue of the socket is full") from exc
+                time.sleep(_AGAIN_S)
+            else:
+                return link
+    except BaseException:
         link.close()
         raise
-    return link
 
 
 def listen(folder: Path, backlog: int) -> tuple[socket.socket, Path]:

@@ -20,6 +20,7 @@ Refused: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Is told of every line that was refused: ``code``, ``message`` and ``connection``; called in a thread of the server."""
 
 _POLL_S: Final = 0.2
+_BACKLOG: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ class ControlServer:
         self._open = threading.BoundedSemaphore(self._limits.connections)
         self._threads: set[threading.Thread] = set()
         self._count = 0
-        self._server, self._path = listen(self.folder, self._limits.connections)
+        self._server, self._path = listen(self.folder, _BACKLOG)
         try:
             self._token = new_token(self.folder)
         except BaseException:
