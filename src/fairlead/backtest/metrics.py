@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from fairlead.core.arrays import DayArray, FloatArray, IntArray
+from fairlead.core.sharpe import NO_DEVIATION, standardised_moment
 from fairlead.core.time import NS_PER_DAY
 
 Metric: TypeAlias = float | int | None
@@ -19,8 +20,6 @@ Metric: TypeAlias = float | int | None
 
 SESSIONS_PER_YEAR: Final = 252
 DAYS_PER_YEAR: Final = 365.25
-# Equal returns leave a deviation near 1e-18 after rounding; no market is this quiet.
-NO_DEVIATION: Final = 1e-12
 
 
 def finite(value: float) -> float | None:
@@ -247,8 +246,5 @@ def _ratio(mean: float, deviation: float) -> float | None:
 
 
 def _moment(returns: FloatArray, order: int, normal: float) -> float | None:
-    centred = returns - returns.mean()
-    spread = math.sqrt(float(np.mean(centred**2)))
-    if not spread > NO_DEVIATION:
-        return None
-    return finite(float(np.mean(centred**order)) / spread**order - normal)
+    moment = standardised_moment(returns, order)
+    return None if moment is None else finite(moment - normal)

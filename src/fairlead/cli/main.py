@@ -25,6 +25,7 @@ from fairlead.cli.orders import app as orders
 from fairlead.cli.replay import replay
 from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
+from fairlead.cli.session import app as session
 from fairlead.cli.strategy import app as strategy
 from fairlead.cli.sweep import sweep
 from fairlead.cli.version import print_version, version
@@ -56,6 +57,7 @@ app.add_typer(runs, name="runs", rich_help_panel=_RUN)
 app.add_typer(orders, name="orders", rich_help_panel=_RUN)
 app.add_typer(factory, name="factory", rich_help_panel=_RUN)
 app.add_typer(journal, name="journal", rich_help_panel=_RUN)
+app.add_typer(session, name="session", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)

@@ -36,18 +36,18 @@ _REMEDIES: Final = {
 }
 
 
-def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+def atomic_write_bytes(path: str | Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write `data` so that `path` holds either its old content or all of the new.
 
-    Missing parent folders are created.
+    Missing parent folders are created. The file has `mode`, less the umask, before it has its content.
 
     Raises
     ------
     StorageError
         If the disk refuses; `path` is unchanged and no temporary file is left.
     """
-    with atomic_file(path) as part:
-        part.write_bytes(data)
+    with atomic_file(path) as part, open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as handle:
+        handle.write(data)
 
 
 @contextmanager
