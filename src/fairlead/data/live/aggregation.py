@@ -23,11 +23,12 @@ _KEPT: Final = 8  # bars of a symbol that can still be amended
 class _Growing:
     """A bar that is not over."""
 
-    __slots__ = ("close", "high", "known_ns", "label_ns", "last_ns", "low", "open", "volume")
+    __slots__ = ("close", "first_ns", "high", "known_ns", "label_ns", "last_ns", "low", "open", "volume")
 
     def __init__(self, label_ns: int, known_ns: int) -> None:
         self.label_ns = label_ns
         self.known_ns = known_ns
+        self.first_ns = known_ns
         self.last_ns = label_ns
         self.open = self.high = self.low = self.close = float("nan")
         self.volume = 0.0
@@ -36,15 +37,17 @@ class _Growing:
         return Bar(symbol, self.label_ns, self.known_ns, self.open, self.high, self.low, self.close, self.volume)
 
     def add(self, at_ns: int, values: _Values) -> None:
-        """Take in what was traded from `at_ns` on; what comes out of order does not close the bar."""
+        """Take in what was traded from `at_ns` on; the first by its stamp opens the bar and the last closes it."""
         open_, high, low, close, volume = values
         if self.open != self.open:
             self.open, self.high, self.low, self.close = open_, high, low, close
         else:
             self.high, self.low = max(self.high, high), min(self.low, low)
+            if at_ns < self.first_ns:
+                self.open = open_
             if at_ns >= self.last_ns:
                 self.close = close
-        self.last_ns = max(self.last_ns, at_ns)
+        self.first_ns, self.last_ns = min(self.first_ns, at_ns), max(self.last_ns, at_ns)
         self.volume += volume
 
 

@@ -120,6 +120,8 @@ class ReplayFeed:
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         """Yield the session's events, and a notice at its end."""
+        if not self._book.connected:
+            return
         count = 0
         newest = 0
         yield Received(FeedNotice(NoticeKind.CONNECTED, self._stamp(newest), "replay"), self._stamp(newest))
