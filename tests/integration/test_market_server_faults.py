@@ -63,7 +63,7 @@ RATES = st.sampled_from([0.0, 0.02, 0.3])
     silence_events=st.sampled_from([0, 15]),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=12)
+@settings(max_examples=40)
 def test_any_mixture_of_faults_leaves_the_stream_whole(
     gap, duplicate, reorder, malformed, drop_every, silence_after, silence_events, seed
 ):

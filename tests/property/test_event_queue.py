@@ -107,12 +107,10 @@ def test_threads_and_tasks_hand_over_everything_but_quotes():
     found: list[Received] = []
 
     def stream(symbol):
-        for i in range(per_producer):
-            yield Received(quote(i, symbol) if i % 2 else trade(i, symbol), i)
+        return [Received(quote(i, symbol) if i % 2 else trade(i, symbol), i) for i in range(per_producer)]
 
     def thread(symbol):
-        for item in stream(symbol):
-            assert queue.put(item)
+        assert all(queue.put(item) for item in stream(symbol))
 
     async def task(symbol):
         for item in stream(symbol):
@@ -121,11 +119,7 @@ def test_threads_and_tasks_hand_over_everything_but_quotes():
     async def tasks():
         await asyncio.gather(task("C"), task("D"))
 
-    def take():
-        while (item := queue.take()) is not None:
-            found.append(item)
-
-    taker = threading.Thread(target=take)
+    taker = threading.Thread(target=lambda: found.extend(iter(queue.take, None)))
     producers = [threading.Thread(target=thread, args=(symbol,)) for symbol in "AB"]
     producers.append(threading.Thread(target=lambda: run(tasks())))
     for each in (taker, *producers):
@@ -137,14 +131,16 @@ def test_threads_and_tasks_hand_over_everything_but_quotes():
     assert not taker.is_alive()
     counts = queue.counts
     assert counts.accepted == 4 * per_producer == counts.taken + counts.conflated
-    assert counts.taken == len(found)
-    assert counts.waiting == 0
+    assert (counts.taken, counts.waiting) == (len(found), 0)
     assert counts.most_waiting <= 8
     for symbol in "ABCD":
-        own = [r for r in found if r.event.symbol == symbol]
-        assert [r.received_ns for r in own] == sorted({r.received_ns for r in own})
-        assert [r.received_ns for r in own if not isinstance(r.event, Quote)] == list(range(0, per_producer, 2))
-        assert own[-1].received_ns == per_producer - 1, "the latest quote is never lost"
+        check_stream([r for r in found if r.event.symbol == symbol], per_producer)
+
+
+def check_stream(own, count):
+    assert [r.received_ns for r in own] == sorted({r.received_ns for r in own})
+    assert [r.received_ns for r in own if not isinstance(r.event, Quote)] == list(range(0, count, 2))
+    assert own[-1].received_ns == count - 1, "the latest quote is never lost"
 
 
 def test_a_symbol_whose_quotes_never_pause_is_heard():

@@ -25,7 +25,9 @@ _FAULTS: Final = "Faults"
 
 app = typer.Typer(no_args_is_help=True)
 
-Rate = Annotated[float, typer.Option(min=0, max=0.99, metavar="SHARE", rich_help_panel=_FAULTS)]
+
+def _rate(name: str, help_: str) -> Any:
+    return typer.Option(name, help=help_, metavar="SHARE", rich_help_panel=_FAULTS)
 
 
 @app.callback()
@@ -63,10 +65,10 @@ def market_server(
     drop_every: Annotated[
         int | None, typer.Option("--drop-every", help="Break the socket.", metavar="N", rich_help_panel=_FAULTS)
     ] = None,
-    gap_rate: Annotated[Rate, typer.Option("--gap-rate", help="Events that are not sent.")] = 0.0,
-    duplicate_rate: Annotated[Rate, typer.Option("--duplicate-rate", help="Sent twice.")] = 0.0,
-    reorder_rate: Annotated[Rate, typer.Option("--reorder-rate", help="Sent after the next.")] = 0.0,
-    malformed_rate: Annotated[Rate, typer.Option("--malformed-rate", help="Sent as garbage.")] = 0.0,
+    gap_rate: Annotated[float, _rate("--gap-rate", "Events that are not sent.")] = 0.0,
+    duplicate_rate: Annotated[float, _rate("--duplicate-rate", "Sent twice.")] = 0.0,
+    reorder_rate: Annotated[float, _rate("--reorder-rate", "Sent after the next.")] = 0.0,
+    malformed_rate: Annotated[float, _rate("--malformed-rate", "Sent as garbage.")] = 0.0,
     silence_after: Annotated[
         int | None, typer.Option("--silence-after", help="Fall silent after so many.", metavar="N", rich_help_panel=_FAULTS)
     ] = None,
@@ -154,7 +156,6 @@ async def _serve(server: MarketServer, *, once: bool, json: bool, synthetic: boo
             first, size, cal = server.symbols[0], server.bar_size.value, server.calendar.name
             say(f"  Use it: [bold]{text}[/]", url=server.url, first=first, size=size, cal=cal)
         if once:
-            await server.finished()
             await server.left()
         else:
             await asyncio.Event().wait()

@@ -1,7 +1,7 @@
 """Market data as it happens: feeds behind one seam, a queue to the loop, bars from ticks, recording, a server for tests.
 
-A feed lives in asyncio and hands `Received` events on; `FeedThread` runs feeds beside a synchronous loop, which takes the events
-from an `EventQueue`.
+A feed lives in asyncio and hands `Received` events on; `FeedThread` runs feeds beside a synchronous loop, which takes the
+events from an `EventQueue`.
 """
 
 from importlib import import_module

@@ -136,9 +136,7 @@ _SERVER: Final[TypeAdapter[Any]] = TypeAdapter(ServerMessage)
 _CLIENT: Final[TypeAdapter[Any]] = TypeAdapter(ClientMessage)
 
 
-def read_server(
-    text: str | bytes,
-) -> BarMessage | TickMessage | Welcome | Subscribed | Heartbeat | End | Backfill | ErrorMessage:
+def read_server(text: str | bytes) -> ServerMessage:
     """Return what a server sent.
 
     Raises
@@ -146,14 +144,13 @@ def read_server(
     ContractError
         If it is not a message of the protocol.
     """
-    message: BarMessage | TickMessage | Welcome | Subscribed | Heartbeat | End | Backfill | ErrorMessage
-    message = _read(_SERVER, text)
+    message: ServerMessage = _read(_SERVER, text)
     return message
 
 
-def read_client(text: str | bytes) -> Subscribe | BackfillRequest | Control:
+def read_client(text: str | bytes) -> ClientMessage:
     """Return what a client sent; raises as `read_server` does."""
-    message: Subscribe | BackfillRequest | Control = _read(_CLIENT, text)
+    message: ClientMessage = _read(_CLIENT, text)
     return message
 
 

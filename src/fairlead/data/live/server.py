@@ -113,8 +113,7 @@ class MarketServer:
         self._clients: list[_Client] = []
         self._wanted = asyncio.Event()
         self._finished = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._left = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -162,8 +161,8 @@ class MarketServer:
         await self._finished.wait()
 
     async def left(self) -> None:
-        """Wait until no client is connected."""
-        await self._empty.wait()
+        """Wait until a client that was told of the session's end has left, and none is connected."""
+        await self._left.wait()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -207,7 +206,6 @@ class MarketServer:
     async def _serve(self, socket: ServerConnection) -> None:
         client = _Client(self, socket)
         self._clients.append(client)
-        self._empty.clear()
         try:
             await client.send(
                 Welcome(
@@ -223,8 +221,8 @@ class MarketServer:
             pass
         finally:
             self._clients.remove(client)
-            if not self._clients:
-                self._empty.set()
+            if client.knows_end and not self._clients:
+                self._left.set()
 
     async def _answer(self, client: _Client, text: str | bytes) -> None:
         try:
@@ -256,6 +254,7 @@ class _Client:
         # An answer that names a number must leave before the event that has it.
         self._lock = asyncio.Lock()
         self.symbols: frozenset[str] = frozenset()
+        self.knows_end = False
 
     async def send(self, message: Settings | str) -> None:
         """Send a message; a connection that is gone is noticed by whoever reads from it."""
@@ -277,7 +276,7 @@ class _Client:
             self._late.clear()
             await self.send(Subscribed(symbols=tuple(sorted(self.symbols)), next_number=len(self._positions)))
             if server.is_over:
-                await self.send(End(next_number=len(self._positions)))
+                await self._tell_end()
 
     async def publish(self, index: int, event: MarketEvent, faults: frozenset[Fault]) -> None:
         """Send an event, if it is subscribed to, or what a fault makes of it."""
@@ -311,7 +310,7 @@ class _Client:
         if self.symbols:
             async with self._lock:
                 await self._send_all()
-                await self.send(End(next_number=len(self._positions)))
+                await self._tell_end()
 
     async def backfill(self, request: BackfillRequest) -> None:
         """Answer with what has been published of the events asked for, or refuse."""
@@ -336,6 +335,10 @@ class _Client:
         event = server.events[self._positions[number]]
         message = market_message(event, number, producer_id=server.producer_id, bar_size=server.bar_size, source=server.source)
         return text_of(message)
+
+    async def _tell_end(self) -> None:
+        await self.send(End(next_number=len(self._positions)))
+        self.knows_end = True
 
     async def _send_all(self, *texts: str) -> None:
         """Send messages, then those that were held back."""

@@ -52,7 +52,8 @@ def synthetic_session(settings: SyntheticSettings, *, quotes: bool) -> list[Mark
 def move_session(events: Sequence[MarketEvent], start_ns: int, bar_size: BarSize) -> list[MarketEvent]:
     """Return the same events with their stamps moved so that the first comes at or just after `start_ns`.
 
-    They move by whole bars, so that bars stay on the grid of the calendar ``24/7``: the only one that still fits.
+    They move by whole bars, so that bars stay on the grid of the calendar ``24/7``: the only one that still fits. Bars that
+    were cut short by the close of their exchange fit none, and are left out.
 
     Raises
     ------
@@ -66,7 +67,8 @@ def move_session(events: Sequence[MarketEvent], start_ns: int, bar_size: BarSize
     # Bars of four hours, say, begin when their exchange opens, which is no whole number of bars after midnight.
     first = next((event.label_ns for event in events if isinstance(event, Bar)), 0)
     by_ns += -((first + by_ns) % NS_PER_DAY) % step
-    return [_moved(event, by_ns) for event in events]
+    whole = (event for event in events if not isinstance(event, Bar) or event.known_ns - event.label_ns == step)
+    return [_moved(event, by_ns) for event in whole]
 
 
 def _moved(event: MarketEvent, by_ns: int) -> MarketEvent:

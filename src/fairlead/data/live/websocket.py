@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -18,40 +18,29 @@ from fairlead.core.time import NS_PER_SECOND
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.age import DataAge
 from fairlead.data.live.backoff import Backoff
+from fairlead.data.live.continuity import Continuity, Item
 from fairlead.data.live.decoding import Decoder
 from fairlead.data.live.feed import FeedBook, FeedNotice, FeedState, NoticeKind, NowNs, Received, Sleep
 from fairlead.data.live.protocol import (
     Backfill,
-    BackfillRequest,
     End,
     ErrorMessage,
     Heartbeat,
+    ServerMessage,
     Subscribe,
     Subscribed,
     Welcome,
     read_server,
     text_of,
 )
-from fairlead.data.live.sequencing import Missing, Sequencer
 from fairlead.data.live.settings import WebSocketSettings
 
 _LOG: Final = logging.getLogger(__name__)
 _LARGEST: Final = 1 << 22
 _BUFFERED: Final = 4_096
-_ASKED_TIMES: Final = 3
-_PATIENCE_BEATS: Final = 2
 _CLOSE_S: Final = 1.0
 _ALARM: Final = 3  # failures in a row after which it is an error, not a warning (domain rule 14.5)
 _UNREACHABLE: Final = (OSError, WebSocketException, TimeoutError, ContractError)
-
-
-class _Asked(NamedTuple):
-    """A backfill that has not been answered."""
-
-    request_id: int
-    missing: Missing
-    beats: int = 0
-    times: int = 1
 
 
 class WebSocketFeed:
@@ -92,13 +81,10 @@ class WebSocketFeed:
         self._age = DataAge(calendar, settings.bar_size, settings.max_age_s)
         self._decoder = Decoder(calendar, settings.bar_size)
         self._book = FeedBook()
-        self._sequencer: Sequencer[BarMessage | TickMessage] = Sequencer()
+        self._stream = Continuity(settings.reorder_window)
         self._socket: ClientConnection | None = None
         self._welcome: Welcome | None = None
         self._symbols: tuple[str, ...] = ()
-        self._numbered: tuple[str, tuple[str, ...]] | None = None
-        self._asked: _Asked | None = None
-        self._requests = 0
         self._since_ns = 0
         self._ending = False
         self._closed = False
@@ -108,7 +94,7 @@ class WebSocketFeed:
     @property
     def state(self) -> FeedState:
         """How it stands now."""
-        book, sequencer = self._book, self._sequencer
+        book, sequencer = self._book, self._stream.sequencer
         book.gaps, book.lost, book.duplicates = sequencer.gaps, sequencer.lost, sequencer.duplicates
         return book.snapshot()
 
@@ -204,7 +190,7 @@ class WebSocketFeed:
                 raise
         self._socket, self._welcome = socket, welcome
         self._since_ns = self._now_ns()
-        self._asked = None
+        self._stream.disconnect()
         self._book.connected = True
 
     async def _read(self) -> None:
@@ -266,113 +252,57 @@ class WebSocketFeed:
         """Take one message, and return whether it ends the session."""
         try:
             message = read_server(text)
-            match message:
-                case BarMessage() | TickMessage():
-                    await self._take_event(message)
-                case Subscribed():
-                    await self._take_subscribed(message)
-                case Heartbeat():
-                    self._backoff.succeed()
-                    self._sequencer.announce(message.next_number)
-                    await self._age_request()
-                case Backfill():
-                    await self._take_backfill(message)
-                case ErrorMessage():
-                    await self._take_error(message)
-                case End():
-                    self._sequencer.announce(message.next_number)
-                    self._ending = True
-                case Welcome():
-                    raise ContractError.of("message", "not be a second welcome", message.producer_id)
+            await self._hand_on(self._items_of(message))
             await self._ask(at_once=self._ending or not isinstance(message, BarMessage | TickMessage))
         except ContractError as exc:
             self._skip(exc)
-        if self._ending and self._sequencer.missing is None:
+        if self._ending and self._stream.is_whole:
             await self._notice(NoticeKind.ENDED, "the session is over")
             return True
         return False
 
-    async def _take_event(self, message: BarMessage | TickMessage) -> None:
-        if message.symbol not in self._symbols:
-            raise ContractError.of("symbol", "be one that was subscribed to", message.symbol)
-        await self._deliver(self._sequencer.accept(message.sequence_number, message))
-        self._backoff.succeed()
-
-    async def _take_subscribed(self, message: Subscribed) -> None:
-        welcome = self._welcome
-        if welcome is None or set(message.symbols) != set(self._symbols):
-            return  # the answer to a subscription that was replaced meanwhile
-        numbered = welcome.producer_id, self._symbols
-        if numbered == self._numbered:
-            self._sequencer.announce(message.next_number)
-            return
-        before, self._numbered = self._numbered, numbered
-        lost = self._sequencer.lost
-        await self._deliver(self._sequencer.restart(message.next_number))
-        if before is not None and before[0] != numbered[0]:
-            await self._notice(NoticeKind.GAP, f"{welcome.producer_id} began another session")
-        elif self._sequencer.lost > lost:
-            await self._notice(NoticeKind.GAP, f"{self._sequencer.lost - lost} events of the former subscription")
-
-    async def _take_backfill(self, message: Backfill) -> None:
-        if self._asked is None or message.request_id != self._asked.request_id:
-            return
-        self._asked = None
-        for event in message.events:
-            await self._deliver(self._sequencer.accept(event.sequence_number, event))
-        left = self._sequencer.missing
-        if left is not None and left.first <= message.last:
-            await self._give_up(Missing(left.first, min(left.last, message.last)), "left out of the answer")
-
-    async def _take_error(self, message: ErrorMessage) -> None:
-        _LOG.warning("%s refused: %s", self._settings.url, message.message)
-        if self._asked is not None and message.request_id == self._asked.request_id:
-            asked, self._asked = self._asked, None
-            await self._give_up(asked.missing, message.message)
+    def _items_of(self, message: ServerMessage) -> list[Item]:
+        """Return what a message brings into order."""
+        match message:
+            case BarMessage() | TickMessage():
+                if message.symbol not in self._symbols:
+                    raise ContractError.of("symbol", "be one that was subscribed to", message.symbol)
+                self._backoff.succeed()
+                return self._stream.event(message)
+            case Heartbeat():
+                self._backoff.succeed()
+                return self._stream.beat(message.next_number)
+            case Subscribed():
+                if self._welcome is None or set(message.symbols) != set(self._symbols):
+                    return []  # the answer to a subscription that was replaced meanwhile
+                return self._stream.begin(self._welcome.producer_id, message.symbols, message.next_number)
+            case Backfill():
+                return self._stream.answer(message)
+            case ErrorMessage():
+                _LOG.warning("%s refused: %s", self._settings.url, message.message)
+                return self._stream.refused(message.request_id, message.message)
+            case End():
+                self._stream.sequencer.announce(message.next_number)
+                self._ending = True
+                return []
+            case Welcome():
+                raise ContractError.of("message", "not be a second welcome", message.producer_id)
 
     async def _ask(self, *, at_once: bool) -> None:
-        """Ask for what is missing, when it has been overtaken by too many, or at once."""
-        if self._asked is not None or self._socket is None:
-            return
-        missing = self._sequencer.missing
-        if missing is None or (self._sequencer.held <= self._settings.reorder_window and not at_once):
-            return
-        self._requests += 1
-        self._asked = _Asked(self._requests, missing)
-        await self._send_request(self._asked)
-
-    async def _age_request(self) -> None:
-        asked = self._asked
-        if asked is None:
-            return
-        if asked.beats + 1 < _PATIENCE_BEATS:
-            self._asked = asked._replace(beats=asked.beats + 1)
-        elif asked.times < _ASKED_TIMES:
-            self._asked = asked._replace(beats=0, times=asked.times + 1)
-            await self._send_request(self._asked)
-        else:
-            self._asked = None
-            await self._give_up(asked.missing, "no answer")
-
-    async def _send_request(self, asked: _Asked) -> None:
-        if self._socket is not None:
-            request = BackfillRequest(request_id=asked.request_id, first=asked.missing.first, last=asked.missing.last)
+        request = self._stream.request(at_once=at_once)
+        if request is not None and self._socket is not None:
             with contextlib.suppress(ConnectionClosed):  # asked again after the reconnection
                 await self._socket.send(text_of(request))
 
-    async def _give_up(self, missing: Missing, why: str) -> None:
-        lost = self._sequencer.lost
-        released = self._sequencer.give_up(missing.last)
-        text = f"{self._sequencer.lost - lost} events are lost, numbers {missing.first} to {missing.last}: {why}"
-        _LOG.error("%s: %s", self._settings.url, text)
-        await self._notice(NoticeKind.GAP, text)
-        await self._deliver(released)
-
-    async def _deliver(self, messages: Sequence[BarMessage | TickMessage]) -> None:
-        """Hand on what is in order; only now, since one side of a quote completes the one before it."""
-        for message in messages:
+    async def _hand_on(self, items: Sequence[Item]) -> None:
+        """Hand on what is in order; decoded only now, since one side of a quote completes the one before it."""
+        for item in items:
+            if isinstance(item, str):
+                _LOG.error("%s: %s", self._settings.url, item)
+                await self._notice(NoticeKind.GAP, item)
+                continue
             try:
-                event = self._decoder.event(message)
+                event = self._decoder.event(item)
             except ContractError as exc:
                 self._skip(exc)
                 continue
