@@ -15,6 +15,7 @@ from fairlead.cli.compare import compare
 from fairlead.cli.console import fail
 from fairlead.cli.data import app as data
 from fairlead.cli.demo import demo
+from fairlead.cli.dev import app as dev
 from fairlead.cli.doctor import doctor
 from fairlead.cli.factory import app as factory
 from fairlead.cli.features import app as features
@@ -62,6 +63,7 @@ app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)
 app.add_typer(strategy, name="strategy", rich_help_panel=_STORE)
+app.add_typer(dev, name="dev", rich_help_panel=_STORE)
 
 
 def _version(asked: bool) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from fairlead.contracts.settings import Settings
-from fairlead.core.instruments import check_symbol
-
-Symbol = Annotated[str, AfterValidator(check_symbol)]
 
 
 class RealtimeClockSettings(Settings):
@@ -23,29 +20,6 @@ class RealtimeClockSettings(Settings):
 
     type: Literal["realtime"]
     hours: Literal["market", "24/7"] = "market"
-
-
-class LiveDataSettings(Settings):
-    """Market data as it happens.
-
-    Parameters
-    ----------
-    feed : str
-        A registered live feed, or ``package.module:Class``.
-    symbols : tuple of str
-        What to subscribe to.
-    max_age_s : float
-        Data older than this stops new orders.
-    api_key, api_secret : str, optional
-        Credentials; give them as ``${NAME}``, never in the file.
-    """
-
-    type: Literal["live"]
-    feed: str = Field(min_length=1)
-    symbols: tuple[Symbol, ...] = Field(min_length=1)
-    max_age_s: float = Field(default=60.0, gt=0, le=3600)
-    api_key: str | None = None
-    api_secret: str | None = None
 
 
 class BrokerSettings(Settings):

@@ -9,13 +9,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from fairlead.config.live import BrokerSettings, LiveDataSettings, RealtimeClockSettings, Symbol
+from fairlead.config.live import BrokerSettings, RealtimeClockSettings
 from fairlead.config.rules import one_of
 from fairlead.contracts.enforcement import EnforcementSettings
 from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.identity import slug
 from fairlead.core.instruments import Instrument
+from fairlead.data.live.settings import LiveDataSettings, ReplayDataSettings, Symbol
 from fairlead.data.settings import DataSettings
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.universe import UniverseSettings
@@ -31,7 +32,7 @@ _WIRING: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "backtest": {"clock": ("historical",), "data": ("historical",), "execution": ("simulated",)},
         "replay": {"clock": ("historical",), "data": ("historical", "replay"), "execution": ("simulated",)},
-        "paper": {"clock": ("realtime",), "data": ("live",), "execution": ("simulated",)},
+        "paper": {"clock": ("realtime", "historical"), "data": ("live", "replay"), "execution": ("simulated",)},
         "live": {"clock": ("realtime",), "data": ("live",), "execution": ("broker",)},
     }
 )
@@ -146,8 +147,10 @@ Clock = Annotated[
     Discriminator(_tagged_by_type("historical")),
 ]
 Data = Annotated[
-    Annotated[DataSettings, Tag("historical")] | Annotated[LiveDataSettings, Tag("live")],
-    Discriminator(_tagged_by_type("historical", "replay")),
+    Annotated[DataSettings, Tag("historical")]
+    | Annotated[ReplayDataSettings, Tag("replay")]
+    | Annotated[LiveDataSettings, Tag("live")],
+    Discriminator(_tagged_by_type("historical")),
 ]
 Execution = Annotated[
     Annotated[ExecutionSettings, Tag("simulated")] | Annotated[BrokerSettings, Tag("broker")],
@@ -218,4 +221,7 @@ class SessionSettings(Settings):
             found = getattr(self, name).type
             if found not in allowed:
                 raise ConfigurationError.of(f"{name}.type", f"be {one_of(allowed)} in mode {self.mode}", found)
+        clock = "realtime" if self.data.type == "live" else "historical"
+        if self.clock.type != clock:
+            raise ConfigurationError.of("clock.type", f"be {clock!r} with data.type {self.data.type}", self.clock.type)
         return self

@@ -222,6 +222,49 @@ class ExchangeCalendar:
             return located.close_ns, located.session
         return np.minimum(label_ns + bar_size.ns, located.close_ns), located.session
 
+    def opening_instants(self, known_ns: IntArray, bar_size: BarSize) -> IntArray:
+        """Return the label of the bar that becomes known at each instant: the inverse of `closing_instants`.
+
+        Parameters
+        ----------
+        known_ns : int64 array of shape (n,)
+            Closing instants, in any order.
+
+        Returns
+        -------
+        int64 array of shape (n,)
+
+        Raises
+        ------
+        ContractError
+            If no bar of this size ends at an instant.
+        DataError
+            If an instant is beyond the dates for which the calendar is known.
+        """
+        if len(known_ns) == 0:
+            return np.empty(0, np.int64)
+        if bar_size.is_intraday:
+            located = self.locate(known_ns - 1, bar_size)
+            label = located.open_ns + (known_ns - 1 - located.open_ns) // bar_size.ns * bar_size.ns
+            ends = located.inside & (np.minimum(label + bar_size.ns, located.close_ns) == known_ns)
+        else:
+            day = known_ns // NS_PER_DAY
+            first, last = max(int(day.min()) - 1, self.first_day), min(int(day.max()) + 1, self.last_day)
+            sessions = self.sessions(first, last)
+            if len(sessions) == 0:
+                raise self._no_bar_ends(bar_size, int(known_ns[0]))
+            _, closes = self.bounds(sessions)
+            found = np.minimum(np.searchsorted(closes, known_ns), len(sessions) - 1)
+            label = sessions[found].astype(np.int64) * NS_PER_DAY
+            ends = closes[found] == known_ns
+        if not ends.all():
+            raise self._no_bar_ends(bar_size, int(known_ns[np.argmin(ends)]))
+        return label
+
+    def _no_bar_ends(self, bar_size: BarSize, instant_ns: int) -> ContractError:
+        remedy = "Check the calendar and the bar size."
+        return ContractError.of("bar end", f"be where a bar of {bar_size} of {self.name} ends", format_utc(instant_ns), remedy)
+
     def _require_inside(self, located: Located, label_ns: IntArray, bar_size: BarSize) -> None:
         if located.inside.all():
             return
