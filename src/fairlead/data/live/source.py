@@ -1,0 +1,260 @@
+"""A live feed as a source of the engine: a block for every instant, as soon as the instant is complete.
+
+The loop that walks history walks these blocks, and nothing in it knows the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from fairlead.core.bars import BarBlock, EffectiveAction, effective_actions
+from fairlead.core.errors import ContractError
+from fairlead.core.events import Bar, CorporateAction
+from fairlead.core.time import NS_PER_SECOND, BarSize
+from fairlead.data.calendars import ExchangeCalendar
+from fairlead.data.live.feed import FeedNotice, NoticeKind, Received
+from fairlead.data.live.queue import EventQueue
+from fairlead.data.source import DataSource
+
+_ROOM: Final = 4096
+"""Rows after which what is carried moves to the front of new memory."""
+_FIELDS: Final = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedFacts:
+    """What is known of a feed before it begins.
+
+    Parameters
+    ----------
+    name : str
+    symbols : tuple of str
+        Sorted; the columns of every block.
+    bar_size : BarSize
+    calendar : str
+    is_synthetic : bool
+    content_hash : str
+        Of history that is played again; empty for what nobody has seen yet.
+    actions : tuple of CorporateAction
+        Known beforehand.
+    expected_rows : int
+        Instants, if it is known how many there will be.
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    bar_size: BarSize
+    calendar: str
+    is_synthetic: bool = False
+    content_hash: str = ""
+    actions: tuple[CorporateAction, ...] = ()
+    expected_rows: int = 0
+
+    @classmethod
+    def of(cls, source: DataSource) -> FeedFacts:
+        """Return those of history that is played again."""
+        return cls(
+            name=source.name,
+            symbols=source.symbols,
+            bar_size=source.bar_size,
+            calendar=source.calendar,
+            is_synthetic=source.is_synthetic,
+            content_hash=source.content_hash,
+            actions=source.actions,
+            expected_rows=source.expected_rows,
+        )
+
+
+class FeedSource:
+    """A `DataSource` over a queue that a feed fills.
+
+    An instant is complete when every symbol has its bar, when a bar of a later one arrives, or when nothing has come for
+    `grace_s`. What comes after that is late: it is counted and told, and not used, as nothing happens in the past.
+
+    Parameters
+    ----------
+    facts : FeedFacts
+    queue : EventQueue
+    history : DataSource, optional
+        What came before, for features.
+    grace_s : float
+        Seconds to wait for the rest of an instant once some of it is there.
+    poll_s : float
+        Seconds after which `idle` is called while nothing arrives.
+    idle : callable
+        Called between instants, and while nothing arrives; returns whether the session is to end.
+    told : callable
+        Told what a feed says of itself, and of late bars.
+    seen : callable
+        Given everything that is taken, before it is used.
+    """
+
+    def __init__(
+        self,
+        facts: FeedFacts,
+        queue: EventQueue[Received],
+        *,
+        history: DataSource | None = None,
+        grace_s: float = 2.0,
+        poll_s: float = 0.1,
+        idle: Callable[[], bool] = lambda: False,
+        told: Callable[[FeedNotice], None] = lambda _notice: None,
+        seen: Callable[[Received], None] = lambda _received: None,
+    ) -> None:
+        self.name = facts.name
+        self.symbols = facts.symbols
+        self.bar_size = facts.bar_size
+        self.calendar = facts.calendar
+        self.is_synthetic = facts.is_synthetic
+        self.content_hash = facts.content_hash
+        self.actions = facts.actions
+        self.expected_rows = facts.expected_rows
+        self.late = 0
+        self._queue = queue
+        self._history = history
+        self._grace_s, self._poll_s = grace_s, poll_s
+        self._idle, self._told, self._seen = idle, told, seen
+        self._columns = {symbol: i for i, symbol in enumerate(self.symbols)}
+        self._exchange = ExchangeCalendar.get(facts.calendar)
+
+    def whole(self) -> DataSource:
+        """Return the history before the session; itself if there is none."""
+        return self._history.whole() if self._history is not None else self
+
+    def blocks(self, *, carry: int) -> Iterator[BarBlock]:
+        """Yield a block of one new row for every instant, each when it is complete."""
+        rows = _Rows(self.symbols, carry)
+        for instant in self._instants():
+            label_ns = min(bar.label_ns for bar in instant.values())
+            _, session = self._exchange.closing_instants(np.array([label_ns], np.int64), self.bar_size)
+            yield rows.block(label_ns, int(session[0]), instant, self.actions)
+
+    def _instants(self) -> Iterator[dict[int, Bar]]:
+        """Yield the bars of each instant by column."""
+        pending: dict[int, Bar] = {}
+        delivered_ns = 0
+        waited_s = 0.0
+        while not self._idle():
+            received = self._queue.take(self._poll_s)
+            if received is None:
+                waited_s += self._poll_s
+                if pending and waited_s >= self._grace_s:
+                    delivered_ns = _stamp(pending)
+                    yield pending
+                    pending = {}
+                if self._queue.is_closed and not len(self._queue):
+                    break
+                continue
+            self._seen(received)
+            event = received.event
+            if isinstance(event, FeedNotice):
+                self._told(event)
+                if event.kind is NoticeKind.ENDED:
+                    break
+                continue
+            if not isinstance(event, Bar):
+                continue
+            waited_s = 0.0
+            if event.known_ns <= delivered_ns or (pending and event.known_ns < _stamp(pending)):
+                self._tell_late(event, received)
+                continue
+            if pending and event.known_ns > _stamp(pending):
+                delivered_ns = _stamp(pending)
+                yield pending
+                pending = {}
+            pending[self._column(event)] = event
+            if len(pending) == len(self.symbols):
+                delivered_ns = event.known_ns
+                yield pending
+                pending = {}
+        if pending:
+            yield pending
+
+    def _column(self, bar: Bar) -> int:
+        column = self._columns.get(bar.symbol)
+        if column is None:
+            raise ContractError.of("symbol of a bar", f"be one of the session's {len(self.symbols)}", bar.symbol)
+        return column
+
+    def _tell_late(self, bar: Bar, received: Received) -> None:
+        self.late += 1
+        delay_s = (received.received_ns - bar.known_ns) / NS_PER_SECOND
+        text = f"{bar.symbol}: a bar came {delay_s:.1f} s after its end, when its instant was over; it is not used"
+        self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
+
+
+def _stamp(pending: dict[int, Bar]) -> int:
+    return next(iter(pending.values())).known_ns
+
+
+class _Rows:
+    """Grows by a row at a time, and shows the newest with what it carries as a block, without a copy."""
+
+    def __init__(self, symbols: tuple[str, ...], carry: int) -> None:
+        self._symbols = symbols
+        self._columns = {symbol: i for i, symbol in enumerate(symbols)}
+        self._carry = carry
+        self._count = 0
+        self._placed: list[EffectiveAction] = []
+        self._allocate(carry + _ROOM)
+
+    def _allocate(self, size: int) -> None:
+        self._stamps = np.empty((2, size), np.int64)
+        self._session = np.empty(size, np.int32)
+        self._values = np.full((len(_FIELDS) + 1, size, len(self._symbols)), np.nan)
+
+    def block(self, label_ns: int, session: int, bars: dict[int, Bar], actions: tuple[CorporateAction, ...]) -> BarBlock:
+        """Return the block that ends with a new row."""
+        if self._count == len(self._session):
+            self._move()
+        row = self._count
+        self._count += 1
+        self._stamps[0, row], self._stamps[1, row], self._session[row] = label_ns, _stamp(bars), session
+        values = self._values
+        if row:
+            values[5, row] = values[5, row - 1]
+        for column, bar in bars.items():
+            values[:5, row, column] = bar.open, bar.high, bar.low, bar.close, bar.volume
+            values[5, row, column] = bar.close
+        if actions:
+            self._place(row, actions)
+        first = max(0, row - self._carry)
+        part = slice(first, row + 1)
+        return BarBlock(
+            self._symbols,
+            self._stamps[0, part],
+            self._stamps[1, part],
+            self._session[part],
+            *(values[i, part] for i in range(len(_FIELDS) + 1)),
+            start=row - first,
+            actions=tuple(e._replace(row=e.row - first) for e in self._placed if e.row >= first),
+        )
+
+    def _place(self, row: int, actions: tuple[CorporateAction, ...]) -> None:
+        low = max(0, row - 1)
+        part = slice(low, row + 1)
+        found = effective_actions(
+            actions,
+            self._columns,
+            self._session[part],
+            self._values[5, part],
+            open_=self._values[0, part],
+            first_row=row - low,
+            after_session=int(self._session[low]) if row else None,
+        )
+        self._placed += (e._replace(row=e.row + low) for e in found)
+
+    def _move(self) -> None:
+        # To new memory: blocks of before still look at the old.
+        kept = slice(self._count - self._carry, self._count)
+        stamps, session, values = self._stamps[:, kept], self._session[kept], self._values[:, kept]
+        gone = self._count - self._carry
+        self._placed = [e._replace(row=e.row - gone) for e in self._placed if e.row >= gone]
+        self._allocate(len(self._session))
+        self._count = self._carry
+        self._stamps[:, : self._carry], self._session[: self._carry] = stamps, session
+        self._values[:, : self._carry] = values
