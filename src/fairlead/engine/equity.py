@@ -42,7 +42,10 @@ class LedgerCurve:
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
         ledger, segments = self._ledger, self._segments
-        held = [(p.symbol, p.quantity * p.multiplier) for p in ledger.positions.values() if p.quantity]
+        held = []
+        for p in ledger.positions.values():
+            if p.quantity:
+                held.append((p.symbol, p.quantity * p.multiplier))  # noqa: PERF401  a comprehension costs a frame
         if segments and segments[-1][0] == row:
             segments.pop()
         segments.append((row, ledger.cash, held))
