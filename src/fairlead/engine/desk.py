@@ -122,6 +122,7 @@ class OrderDesk:
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take in the strategies whose orders pass here."""
         self._runners = {runner.name: runner for runner in runners}
+        self.execution.tell_only(None if any(runner.hears_updates for runner in runners) else self.updates.append)
         if self._gate is not None:
             self._gate.enlist(runners, self._exposure)
 

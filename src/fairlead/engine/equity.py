@@ -19,6 +19,8 @@ from fairlead.engine.record import EquityCurve, SessionPrices
 
 Held: TypeAlias = Sequence[tuple[str, float]]
 """Symbols, and what one unit of price of each is worth: signed units times multiplier."""
+Segment: TypeAlias = tuple[int, float, Held]
+"""The row from which on a ledger has so much cash, and holds this."""
 Chunk: TypeAlias = Callable[[], FloatArray]
 """Gives cash, gross and net exposure of the rows of a block, shape (3, n)."""
 
@@ -36,13 +38,16 @@ class LedgerCurve:
 
     def __init__(self, ledger: Portfolio) -> None:
         self._ledger = ledger
-        self._segments: list[tuple[int, float, list[tuple[str, float]]]] = []
+        self._segments: list[Segment] = []
         self.chunks: list[Chunk] = []
 
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
         ledger, segments = self._ledger, self._segments
-        held = [(p.symbol, p.quantity * p.multiplier) for p in ledger.positions.values() if p.quantity]
+        held = []
+        for p in ledger.positions.values():
+            if p.quantity:
+                held.append((p.symbol, p.quantity * p.multiplier))  # noqa: PERF401  a comprehension costs a frame
         if segments and segments[-1][0] == row:
             segments.pop()
         segments.append((row, ledger.cash, held))
@@ -51,42 +56,43 @@ class LedgerCurve:
         """Keep what the delivered rows of `block` are made of; every change in them was noted."""
         first, end = block.start, len(block)
         segments, self._segments = self._segments, []
-        symbols = set().union(*(dict(held) for _, _, held in segments if held))
+        symbols = {symbol for _, _, held in segments for symbol, _ in held}
         if len(segments) == 1 and not symbols:
             # Nothing held and nothing changed: three numbers, however many rows.
             idle = np.broadcast_to(np.array([[segments[0][1]], [0.0], [0.0]]), (3, end - first))
             self.chunks.append(lambda: idle)
             return
-        starts, cash, holdings = zip(*segments, strict=True)
         if len(symbols) > 1:
-            values = _many_held(block, starts, cash, holdings)
+            values = _many_held(block, segments)
             self.chunks.append(lambda: values)
             return
         # One symbol, traded however often. A copy of its marks: a view would keep alive the memory that it is a part of.
         mark = block.mark[first:, block.columns[symbols.pop()]].copy() if symbols else None
-        units = [held[0][1] if held else 0.0 for held in holdings]
-        self.chunks.append(partial(_one_held, np.diff([*starts, end]), cash, units, mark))
+        self.chunks.append(partial(_one_held, segments, end, mark))
 
     def open_block(self, block: BarBlock) -> None:
         """Begin a block with the ledger as it stands."""
         self.note(block.start)
 
 
-def _one_held(lengths: IntArray, cash: Sequence[float], units: Sequence[float], mark: FloatArray | None) -> FloatArray:
+def _one_held(segments: Sequence[Segment], end: int, mark: FloatArray | None) -> FloatArray:
     """Return cash, gross and net exposure while one symbol is held, or none: one product over all rows."""
-    values = np.zeros((3, lengths.sum()))
+    starts, cash, holdings = zip(*segments, strict=True)
+    lengths = np.diff([*starts, end])
+    values = np.zeros((3, end - starts[0]))
     values[0] = np.repeat(cash, lengths)
     if mark is not None:
-        each = np.repeat(units, lengths)
+        each = np.repeat([held[0][1] if held else 0.0 for held in holdings], lengths)
         # A mark is unknown only while nothing is held.
         np.multiply(mark, each, out=values[2], where=each != 0.0)
         np.abs(values[2], out=values[1])
     return values
 
 
-def _many_held(block: BarBlock, starts: Sequence[int], cash: Sequence[float], holdings: Sequence[Held]) -> FloatArray:
+def _many_held(block: BarBlock, segments: Sequence[Segment]) -> FloatArray:
     """Return cash, gross and net exposure of the delivered rows of a block, segment by segment."""
     first, end = block.start, len(block)
+    starts, cash, holdings = zip(*segments, strict=True)
     values = np.zeros((3, end - first))
     values[0] = np.repeat(cash, np.diff([*starts, end]))
     for row, stop, held in zip(starts, [*starts[1:], end], holdings, strict=True):

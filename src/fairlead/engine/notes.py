@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from fairlead.core.arrays import FloatArray
+from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.bars import BarBlock
 from fairlead.core.fills import Fill
 from fairlead.core.orders import Order
@@ -16,7 +16,6 @@ from fairlead.engine.record import ExecutionPrices
 
 _ABSENT: Final = -1
 _CREATED: Final = attrgetter("created_ns")
-_SYMBOL: Final = attrgetter("symbol")
 _STAMP: Final = attrgetter("ts_ns")
 
 
@@ -36,8 +35,7 @@ class PriceNotes:
             new = orders[self._orders :]
             self._orders += count
             # An order for a symbol that the run does not have was refused; it has no price.
-            symbols = (order.decided_symbol or order.symbol for order in new)
-            column = np.fromiter((block.columns.get(symbol, _ABSENT) for symbol in symbols), np.int64, count)
+            column = _columns([order.decided_symbol or order.symbol for order in new], block)
             created = np.fromiter(map(_CREATED, new), np.int64, count)
             row = np.maximum(np.searchsorted(block.known_ns, created, side="right") - 1, 0)
             self._arrival.append(np.where(column == _ABSENT, np.nan, block.mark[row, column]))
@@ -45,7 +43,7 @@ class PriceNotes:
         if count:
             done = fills[self._fills :]
             self._fills += count
-            column = np.fromiter(map(block.columns.__getitem__, map(_SYMBOL, done)), np.int64, count)
+            column = _columns([fill.symbol for fill in done], block)
             stamps = np.fromiter(map(_STAMP, done), np.int64, count)
             row = np.minimum(np.searchsorted(block.known_ns, stamps), len(block) - 1)
             bar = np.empty((count, 5))
@@ -64,3 +62,10 @@ class PriceNotes:
         arrival = np.concatenate(self._arrival) if self._arrival else np.empty(0)
         bar = np.concatenate(self._bar) if self._bar else np.empty((0, 5))
         return ExecutionPrices(arrival, bar, np.array(mids) if len(mids) else np.full(len(bar), np.nan))
+
+
+def _columns(symbols: Sequence[str], block: BarBlock) -> IntArray:
+    known = block.columns
+    if len(known) == 1 and len(set(symbols)) == 1 and symbols[0] in known:
+        return np.zeros(len(symbols), np.int64)
+    return np.fromiter((known.get(symbol, _ABSENT) for symbol in symbols), np.int64, len(symbols))

@@ -41,15 +41,27 @@ class OrderLives:
         self.working: dict[str, Order] = {}
         self._pricer = pricer
         self._hear = hear
+        self._note_change: Callable[[OrderUpdate], None] | None = None
         self._families = Families()
+
+    def tell_only(self, note_change: Callable[[OrderUpdate], None] | None) -> None:
+        """Tell of changes without a fill by their updates alone, if nobody acts on them; None: as of all others.
+
+        Of most orders two changes in three are such: that it was sent, and that it has arrived.
+        """
+        self._note_change = note_change
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
         may_expire = order.day_session is not None or order.expires_ns is not None
         if (may_expire and self._has_expired(order, now, session)) or order.created_ns >= now or order.arrives_ns > now:
             return False
         if order.status is _SUBMITTED:
-            hear = self._hear
-            hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
+            note_change = self._note_change
+            if note_change is not None:
+                note_change(order.move_to(_ACKNOWLEDGED, order.arrives_ns))
+            else:
+                hear = self._hear
+                hear(order, order.move_to(_ACKNOWLEDGED, order.arrives_ns), None)
         if order.day_session is None:
             order.day_session = session
         return order.status not in TERMINAL

@@ -141,8 +141,12 @@ class Venue(OrderLives, ABC):
             self._families.add_to_set(order)
         if children:
             self._families.add_children(order, children)
-        hear = self._hear  # a method would be found faster than what is stored; a local is as fast
-        hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
+        note_change = self._note_change
+        if note_change is not None:
+            note_change(order.move_to(_SUBMITTED, order.created_ns))
+        else:
+            hear = self._hear  # a method would be found faster than what is stored; a local is as fast
+            hear(order, order.move_to(_SUBMITTED, order.created_ns), None)
 
     def cancel(self, order_id: str, ts_ns: int, reason: str = "cancelled_by_strategy") -> None:
         """Take an order back at once.
@@ -228,7 +232,10 @@ class Venue(OrderLives, ABC):
     def _trade(self, order: Order, found: FillPrice, free: float, block: BarBlock, row: int, now: int) -> float:
         """Let an order take what it may of `free` units at a price, and return what it took."""
         instrument, in_force = self._instruments[order.symbol], order.time_in_force
-        quantity = min(order.quantity - order.filled_quantity, floor_quantity(free, instrument.lot_step) if free > 0.0 else 0.0)
+        quantity, lot = order.quantity - order.filled_quantity, instrument.lot_step
+        # Whole units that there is room for are on the grid of 1 as they are.
+        if not (quantity <= free and lot == 1.0 and quantity.is_integer()):
+            quantity = min(quantity, floor_quantity(free, lot) if free > 0.0 else 0.0)
         if order.reduce_only or in_force is _FOK:
             quantity = self._room(order, quantity, now)
             if order.is_terminal:
