@@ -7,13 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fairlead.contracts.market_messages import Symbol
 from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
-from fairlead.core.instruments import check_symbol
 from fairlead.core.time import BarSize
 from fairlead.data.settings import DataSettings
-
-Symbol = Annotated[str, AfterValidator(check_symbol)]
 
 WEBSOCKET: Final = "websocket"
 _SCHEMES: Final = ("ws", "wss")
