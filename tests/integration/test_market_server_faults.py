@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from fairlead.core.errors import DataError
-from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND
+from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND, BarSize
 from fairlead.data.live import (
     EventQueue,
     FaultSettings,
@@ -407,6 +407,18 @@ def test_data_stale_at_the_opening_is_counted_from_the_opening():
     run(body())
 
 
+def test_the_size_of_bars_may_be_left_to_the_server():
+    async def body():
+        events = morning(6)
+        async with server_of(events) as server:
+            assert market(await everything(feed_of(server, HandTime(NOW_NS), bar_size=None), ["A", "B"])) == events
+        whole = [minute_bar(0)._replace(known_ns=OPEN_NS + 5 * NS_PER_MINUTE)]
+        async with server_of(whole, bar_size=BarSize.M5) as server:
+            assert market(await everything(feed_of(server, HandTime(NOW_NS), bar_size=None), ["A"])) == whole
+
+    run(body())
+
+
 def test_a_consumer_may_leave_in_the_middle_of_a_full_buffer():
     async def body():
         events = morning(1500)
@@ -416,7 +428,7 @@ def test_a_consumer_may_leave_in_the_middle_of_a_full_buffer():
             await feed.subscribe(["A", "B"])
             stream = aiter(feed)
             await anext(stream)
-            await until(lambda: feed._out.full())
+            await until(feed._out.full)
             await stream.aclose()
             assert not feed.state.connected
             await feed.close()

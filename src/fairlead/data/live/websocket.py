@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from fairlead.contracts.market_messages import BarMessage, TickMessage
 from fairlead.core.errors import ContractError, DataError, UnknownName
-from fairlead.core.time import NS_PER_SECOND
+from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.age import DataAge
 from fairlead.data.live.backoff import Backoff
@@ -77,9 +77,8 @@ class WebSocketFeed:
         self._sleep = sleep
         self._check_s = check_s
         self._backoff = Backoff(settings.reconnect, random.SystemRandom().random if uniform is None else uniform)
-        calendar = ExchangeCalendar.get(settings.calendar)
-        self._age = DataAge(calendar, settings.bar_size, settings.max_age_s)
-        self._decoder = Decoder(calendar, settings.bar_size)
+        self._calendar = ExchangeCalendar.get(settings.calendar)
+        self._expect_bars(settings.bar_size or BarSize.M1)
         self._book = FeedBook()
         self._stream = Continuity(settings.reorder_window)
         self._socket: ClientConnection | None = None
@@ -190,9 +189,16 @@ class WebSocketFeed:
                 socket.transport.abort()
                 raise
         self._socket, self._welcome = socket, welcome
+        if welcome.bar_size is not self._bar_size:
+            self._expect_bars(welcome.bar_size)
         self._since_ns = self._now_ns()
         self._stream.disconnect()
         self._book.connected = True
+
+    def _expect_bars(self, bar_size: BarSize) -> None:
+        self._bar_size = bar_size
+        self._age = DataAge(self._calendar, bar_size, self._settings.max_age_s)
+        self._decoder = Decoder(self._calendar, bar_size)
 
     async def _read(self) -> None:
         """Read until the end, through as many connections as it takes."""
@@ -348,7 +354,7 @@ def _welcome(text: str | bytes, settings: WebSocketSettings) -> Welcome:
     if not isinstance(message, Welcome):
         raise ContractError.of("first message", "be a welcome", getattr(message, "type", "a market event"))
     for name, wanted, found in (
-        ("bar_size", settings.bar_size.value, message.bar_size.value),
+        ("bar_size", (settings.bar_size or message.bar_size).value, message.bar_size.value),
         ("calendar", settings.calendar, message.calendar),
     ):
         if wanted != found:
