@@ -132,6 +132,12 @@ def feed_of(server: MarketServer | str, time: HandTime, **options: Any) -> WebSo
     return WebSocketFeed(settings, now_ns=time.now_ns, sleep=time.sleep, uniform=uniform, check_s=CHECK_S)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let other tasks run until something is so; `run` bounds it."""
+    while not condition():  # noqa: ASYNC110  it is another's state, and nobody tells of it
+        await asyncio.sleep(0)
+
+
 async def everything(feed: LiveFeed, symbols: Sequence[str]) -> list[Received]:
     """Connect, subscribe, and return all that comes until the end."""
     await feed.connect()

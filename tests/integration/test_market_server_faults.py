@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import queue as queue_module
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +16,18 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from fairlead.core.errors import DataError
-from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND
-from fairlead.data.live import FaultSettings, FeedNotice, NoticeKind, ReconnectSettings
+from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND, BarSize
+from fairlead.data.live import (
+    EventQueue,
+    FaultSettings,
+    FeedNotice,
+    FeedThread,
+    NoticeKind,
+    Received,
+    ReconnectSettings,
+    WebSocketFeed,
+    WebSocketSettings,
+)
 from fairlead.data.live.faults import Fault
 from support_feeds import (
     OPEN_NS,
@@ -30,6 +42,7 @@ from support_feeds import (
     quote,
     run,
     server_of,
+    until,
 )
 
 EVENTS = morning(10)
@@ -199,11 +212,14 @@ def test_faults_can_be_ordered_by_a_client_that_may():
     assert run(body(False)) == (["forbidden", "bad_message"], 0)
 
 
-def test_another_session_is_told_and_begins_anew():
+@pytest.mark.parametrize("name", ["another", "desk"])
+def test_another_session_is_told_and_begins_anew(name):
+    """Also if it has the name of the first: its numbers begin behind what has come."""
+
     async def body():
         time = HandTime(NOW_NS)
         gate = Gate()
-        first = server_of(BARS[:5], speed=1.0, sleep=gate.sleep, elapsed=gate.elapsed)
+        first = server_of(BARS[:5], speed=1.0, sleep=gate.sleep, elapsed=gate.elapsed, producer_id="desk")
         await first.start()
         port = int(first.url.rpartition(":")[2])
         feed = feed_of(first, time)
@@ -213,7 +229,9 @@ def test_another_session_is_told_and_begins_anew():
         before = [await anext(stream) for _ in range(2)]
         await first.close()
         assert notices([await anext(stream)]) == [NoticeKind.DISCONNECTED]
-        async with server_of(BARS[10:14], port=port, producer_id="another"):
+        await until(lambda: feed.state.failures >= 4)
+        assert time.waits[:5] == [1, 2, 4, 8, 16]
+        async with server_of(BARS[10:14], port=port, producer_id=name):
             after = [received async for received in stream]
             await feed.close()
         assert market(before) == BARS[:1]
@@ -387,3 +405,75 @@ def test_data_stale_at_the_opening_is_counted_from_the_opening():
             await feed.close()
 
     run(body())
+
+
+def test_the_size_of_bars_may_be_left_to_the_server():
+    async def body():
+        events = morning(6)
+        async with server_of(events) as server:
+            assert market(await everything(feed_of(server, HandTime(NOW_NS), bar_size=None), ["A", "B"])) == events
+        whole = [minute_bar(0)._replace(known_ns=OPEN_NS + 5 * NS_PER_MINUTE)]
+        async with server_of(whole, bar_size=BarSize.M5) as server:
+            assert market(await everything(feed_of(server, HandTime(NOW_NS), bar_size=None), ["A"])) == whole
+
+    run(body())
+
+
+def test_a_consumer_may_leave_in_the_middle_of_a_full_buffer():
+    async def body():
+        events = morning(1500)
+        async with server_of(events) as server:
+            feed = feed_of(server, HandTime(NOW_NS))
+            await feed.connect()
+            await feed.subscribe(["A", "B"])
+            stream = aiter(feed)
+            await anext(stream)
+            await until(feed._out.full)
+            await stream.aclose()
+            assert not feed.state.connected
+            await feed.close()
+
+    run(body())
+
+
+def test_a_clock_beyond_the_calendar_ends_the_events_with_its_error():
+    async def body():
+        async with server_of(BARS) as server:
+            time = HandTime(NOW_NS)
+            feed = feed_of(server, time)
+            await feed.connect()
+            stream = aiter(feed)
+            await anext(stream)
+            time.move_to(2**62)
+            with pytest.raises(DataError, match="calendar 'XNYS' is known from"):
+                await anext(stream)
+            await feed.close()
+
+    run(body())
+
+
+def test_a_loop_in_another_thread_gets_everything_through_a_small_queue():
+    """Server, feed and loop each in a thread of their own, with drops, garbage and back-pressure over the socket."""
+    address: queue_module.Queue[str] = queue_module.Queue()
+
+    async def serve_until_left():
+        faults = FaultSettings(drop_every=50, malformed_rate=0.05, gap_rate=0.05)
+        async with server_of(EVENTS, faults=faults) as server:
+            address.put(server.url)
+            await server.left()
+
+    serving = threading.Thread(target=lambda: run(serve_until_left()))
+    serving.start()
+    queue: EventQueue[Received] = EventQueue(5, conflate=False)
+    settings = WebSocketSettings(url=address.get(timeout=20), reconnect=ReconnectSettings(base_s=0.001, cap_s=0.001))
+    feed = WebSocketFeed(settings, now_ns=lambda: NOW_NS)
+    feeds = FeedThread([(feed, ["A", "B"])], queue)
+    feeds.start()
+    taken = list(iter(queue.take, None))
+    feeds.stop()
+    serving.join(20)
+    assert not serving.is_alive()
+    assert feeds.error is None
+    assert market(taken) == EVENTS
+    assert queue.counts.most_waiting <= 5
+    assert feed.state.reconnects > 0

@@ -60,7 +60,7 @@ def test_through_minutes_or_at_once_and_as_a_frame(prints, where, size):
     if not minutes:
         assert not direct
         return
-    nested, _ = bars_of(minutes, size, calendar)
+    nested, _ = bars_of(minutes, size, calendar, AggregationSettings(source="bars"))
     assert sorted(nested) == sorted(direct)
     assert [(b.known_ns, b.symbol) for b in direct] == sorted((b.known_ns, b.symbol) for b in direct)
     for symbol in {bar.symbol for bar in minutes}:
@@ -114,7 +114,7 @@ def test_bars_of_one_instant_come_by_symbol():
 
 
 def test_the_last_minute_completes_a_longer_bar_and_others_may_follow():
-    builder = BarBuilder(BarSize.M5, XNYS)
+    builder = BarBuilder(BarSize.M5, XNYS, AggregationSettings(source="bars"))
     early = [builder.add(minute_bar(minute, symbol)) for minute in range(4) for symbol in "AB"]
     assert not any(early)
     (first,) = builder.add(minute_bar(4, "A"))
@@ -168,7 +168,16 @@ def test_quotes_make_bars_of_their_middle():
     builder.add(Quote("A", quote(4).known_ns, 9.0, 10.0, 1, 1))
     (bar,) = builder.add(minute_bar(1))
     assert bar[3:] == (11.0, 11.5, 9.5, 9.5, 0.0)
-    assert BarBuilder(BarSize.M1, XNYS).add(quote(1)) == []
+
+
+def test_only_one_kind_counts():
+    """A feed that sends trades and their bars is not counted twice."""
+    for source, volume in (("trades", 7.0), ("quotes", 0.0), ("bars", 100.0)):
+        builder = BarBuilder(BarSize.M5, XNYS, AggregationSettings(source=source))
+        for event in (quote(10), trade(20, size=7.0), minute_bar(0)):
+            assert builder.add(event) == []
+        (bar,) = builder.advance(OPEN_NS + 5 * NS_PER_MINUTE)
+        assert bar.volume == volume
 
 
 def test_what_is_out_of_session_makes_no_bar():

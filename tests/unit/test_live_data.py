@@ -214,6 +214,7 @@ def test_settings_name_a_feed():
     feed = open_feed(given, now_ns=lambda: 0)
     assert isinstance(feed, WebSocketFeed)
     assert given.websocket() == WebSocketSettings(url=LIVE["url"], bar_size=BarSize.M5, max_age_s=90)
+    assert LiveDataSettings(**LIVE, bar_size="5min", aggregate={}).websocket().bar_size is None
     with pytest.raises(UnknownName, match="no feed named 'websockets'; did you mean 'websocket'"):
         open_feed(LiveDataSettings(**LIVE | {"feed": "websockets"}), now_ns=lambda: 0)
 

@@ -14,8 +14,10 @@ from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.live import (
     EventQueue,
+    FeedNotice,
     FeedThread,
     NoticeKind,
+    Received,
     RecordedSession,
     ReplayDataSettings,
     ReplayFeed,
@@ -167,6 +169,40 @@ def test_settings_open_a_dataset_or_a_recording(tmp_path):
     missing = ReplayDataSettings(type="replay", recording=str(tmp_path / "none"))
     with pytest.raises(DataNotFound, match=r"holds no recorded session: session\.json is missing"):
         open_replay(missing, start=None, end=None, workspace=tmp_path)
+
+
+def test_what_befell_a_recorded_feed_befalls_its_replay(tmp_path):
+    """A session in which the line was lost is replayed with the loss in its place."""
+    bars = [minute_bar(i) for i in range(3)]
+    lost = FeedNotice(NoticeKind.DISCONNECTED, bars[0].known_ns + 5, "the line")
+    back = FeedNotice(NoticeKind.CONNECTED, bars[0].known_ns + 9, "the line")
+    stale = FeedNotice(NoticeKind.STALE, bars[1].known_ns, "no data")
+    taken = _received(bars)
+    taken[2:2] = [Received(notice, notice.known_ns) for notice in (lost, back, stale)]
+    with SessionRecorder(tmp_path, bar_size=BarSize.M1, calendar="XNYS") as recorder:
+        for received in taken:
+            recorder.append(received)
+    session = RecordedSession(tmp_path)
+    states = []
+
+    async def body():
+        feed = ReplayFeed(session.course, session.symbols)
+        await feed.connect()
+        await feed.subscribe(["A"])
+        states.extend([(r.event, feed.state.connected, feed.state.stale) async for r in feed])
+
+    run(body())
+    first, *course, last = states
+    assert (first[0].kind, last[0].kind) == (NoticeKind.CONNECTED, NoticeKind.ENDED)
+    assert course == [
+        (bars[0], True, False),
+        (lost, False, False),
+        (back, True, False),
+        (stale, True, True),
+        (bars[1], True, True),
+        (bars[2], True, True),
+    ]
+    assert not last[1]
 
 
 def test_a_thread_fills_a_queue_that_the_loop_drains():

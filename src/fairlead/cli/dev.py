@@ -150,8 +150,8 @@ async def _serve(server: MarketServer, *, once: bool, json: bool, synthetic: boo
             print_json(facts)
         else:
             label = f"{SYNTHETIC} " if synthetic else ""
-            count, names = f"{len(server.events):,}", len(server.symbols)
-            say(label + "{count} events of {names} symbols at [bold]{url}[/]", count=count, names=names, url=server.url)
+            count, names = f"{len(server.events):,}", f"{len(server.symbols)} symbol{'s' if len(server.symbols) > 1 else ''}"
+            say(label + "{count} events of {names} at [bold]{url}[/]", count=count, names=names, url=server.url)
             text = "data: {{type: live, feed: websocket, url: '{url}', symbols: [{first}], bar_size: {size}, calendar: {cal}}}"
             first, size, cal = server.symbols[0], server.bar_size.value, server.calendar.name
             say(f"  Use it: [bold]{text}[/]", url=server.url, first=first, size=size, cal=cal)

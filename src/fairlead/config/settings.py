@@ -12,11 +12,12 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from fairlead.config.live import BrokerSettings, RealtimeClockSettings
 from fairlead.config.rules import one_of
 from fairlead.contracts.enforcement import EnforcementSettings
+from fairlead.contracts.market_messages import Symbol
 from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.identity import slug
 from fairlead.core.instruments import Instrument
-from fairlead.data.live.settings import LiveDataSettings, ReplayDataSettings, Symbol
+from fairlead.data.live.settings import LiveDataSettings, ReplayDataSettings
 from fairlead.data.settings import DataSettings
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.universe import UniverseSettings

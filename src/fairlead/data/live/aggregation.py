@@ -9,12 +9,13 @@ import numpy as np
 
 from fairlead.contracts.sessions import SessionCalendar
 from fairlead.core.errors import ConfigurationError
-from fairlead.core.events import Bar, Quote
+from fairlead.core.events import Bar, Quote, Trade
 from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND, BarSize
 from fairlead.data.live.feed import MarketEvent
 from fairlead.data.live.settings import AggregationSettings
 
 _Values: TypeAlias = tuple[float, float, float, float, float]
+_KINDS: Final = {"trades": Trade, "quotes": Quote, "bars": Bar}
 _BEFORE_ALL: Final = -(2**63)
 _AFTER_ALL: Final = 2**63
 _KEPT: Final = 8  # bars of a symbol that can still be amended
@@ -86,7 +87,7 @@ class BarBuilder:
         settings = AggregationSettings() if settings is None else settings
         self._length_ns = bar_size.ns
         self._calendar = calendar
-        self._quotes = settings.source == "quotes"
+        self._counted = _KINDS[settings.source]
         self._amends = settings.late == "amend"
         self._grace_ns = round(settings.grace_s * NS_PER_SECOND)
         self._growing: dict[tuple[int, str], _Growing] = {}
@@ -102,19 +103,19 @@ class BarBuilder:
     def add(self, event: MarketEvent) -> list[Bar]:
         """Take in an event and return the bars that are out now, ordered by closing instant and symbol.
 
-        Trades and shorter bars count, or quotes, as the settings say; the others only move the time on. An amended bar has
+        Events of the kind that the settings name count; the others only move the time on. An amended bar has
         the label of the one it replaces and comes last.
         """
         known_ns = event.known_ns
         if isinstance(event, Bar):
             # Other symbols' bars of the same instant may still come: only what ended before it is over.
             ready = self._advance(known_ns - 1)
-            if self._quotes:
+            if self._counted is not Bar:
                 return ready
             values = (event.open, event.high, event.low, event.close, event.volume)
             return ready + self._count(event.symbol, event.label_ns, values, until_ns=known_ns)
         ready = self._advance(known_ns)
-        if isinstance(event, Quote) is not self._quotes:
+        if not isinstance(event, self._counted):
             return ready
         price, size = (event.mid, 0.0) if isinstance(event, Quote) else (event.price, event.size)
         return ready + self._count(event.symbol, known_ns, (price, price, price, price, size), until_ns=known_ns)

@@ -47,16 +47,19 @@ class Continuity:
         return self.sequencer.missing is None
 
     def begin(self, producer_id: str, symbols: Sequence[str], following: int) -> list[Item]:
-        """Learn that a subscription begins, or goes on, at number `following`; what is behind it was missed if it goes on."""
+        """Learn that a subscription begins, or goes on, at number `following`; what is behind it was missed if it goes on.
+
+        One that goes on behind what has come already is another session, whatever its producer calls itself.
+        """
         numbered = producer_id, frozenset(symbols)
         before, self._numbered = self._numbered, numbered
-        if numbered == before:
+        if numbered == before and following >= self.sequencer.expected:
             self.sequencer.announce(following)
             return []
         self._asked = None
         lost = self.sequencer.lost
         items: list[Item] = list(self.sequencer.restart(following))
-        if before is not None and before[0] != producer_id:
+        if before is not None and (before[0] != producer_id or numbered == before):
             items.append(f"{producer_id} began another session")
         elif self.sequencer.lost > lost:
             items.append(f"{self.sequencer.lost - lost} events of the former subscription are lost")

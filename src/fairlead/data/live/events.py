@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from fairlead.data.live.feed import MarketEvent
+from fairlead.data.live.feed import FeedNotice, MarketEvent
 from fairlead.data.source import DataSource
 from fairlead.data.ticks import TickSource
 
@@ -42,11 +42,11 @@ def session_events(source: DataSource, ticks: TickSource | None = None) -> Itera
                     yield bar
 
 
-def slices(events: Iterable[MarketEvent]) -> Iterator[list[MarketEvent]]:
+def slices(events: Iterable[MarketEvent | FeedNotice]) -> Iterator[list[MarketEvent | FeedNotice]]:
     """Yield together what has one stamp."""
     for _, together in groupby(events, key=_known_ns):
         yield list(together)
 
 
-def _known_ns(event: MarketEvent) -> int:
+def _known_ns(event: MarketEvent | FeedNotice) -> int:
     return event.known_ns

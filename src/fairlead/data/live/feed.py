@@ -148,6 +148,19 @@ class FeedBook:
         self.events += 1
         return Received(event, received_ns)
 
+    def note_notice(self, notice: FeedNotice, received_ns: int) -> Received:
+        """Let a notice change the state that it tells of, and return it with its stamp of receipt."""
+        match notice.kind:
+            case NoticeKind.CONNECTED:
+                self.connected = True
+            case NoticeKind.DISCONNECTED | NoticeKind.ENDED:
+                self.connected = False
+            case NoticeKind.STALE | NoticeKind.FRESH:
+                self.stale = notice.kind is NoticeKind.STALE
+            case NoticeKind.GAP:
+                self.gaps += 1
+        return Received(notice, received_ns)
+
     def snapshot(self) -> FeedState:
         """Return the state as of now."""
         return FeedState(

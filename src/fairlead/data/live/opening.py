@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
 from fairlead.contracts.settings import Settings
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.data.live.feed import LiveFeed, MarketEvent, NowNs
+from fairlead.data.live.feed import LiveFeed, NowNs
 from fairlead.data.live.pacing import MAX_SPEED
 from fairlead.data.live.recording import RecordedSession
 from fairlead.data.live.replay import ReplayFeed
@@ -96,7 +95,7 @@ def open_replay(
     session = RecordedSession(settings.recording)
     chosen = choose_symbols(settings.symbols, session.symbols, session.folder.name)
     return ReplayFeed(
-        lambda: _of(session, frozenset(chosen)),
+        session.course,
         chosen,
         speed=speed,
         jitter_s=settings.jitter_s,
@@ -110,7 +109,3 @@ def as_history(settings: ReplayDataSettings) -> DataSettings:
     """Return the settings of the history that a replay plays."""
     fields = {name: getattr(settings, name) for name in DataSettings.model_fields if name != "type"}
     return DataSettings(type="historical", **fields)
-
-
-def _of(session: RecordedSession, symbols: frozenset[str]) -> Iterator[MarketEvent]:
-    return (event for event in session.events() if event.symbol in symbols)

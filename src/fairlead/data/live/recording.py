@@ -176,6 +176,16 @@ class RecordedSession:
             if not isinstance(received.event, FeedNotice):
                 yield received.event
 
+    def course(self) -> Iterator[MarketEvent | FeedNotice]:
+        """Yield what a replay delivers: the market events, and what befell the feed between its beginning and its end."""
+        began = False
+        for event, _ in self.received():
+            if not isinstance(event, FeedNotice):
+                began = True
+                yield event
+            elif began and event.kind is not NoticeKind.ENDED:
+                yield event
+
     def source(self) -> MemorySource:
         """Return the bars as history for a backtest; of an amended bar its last form.
 

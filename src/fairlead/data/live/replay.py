@@ -26,7 +26,7 @@ class ReplayFeed:
     Parameters
     ----------
     events : callable
-        Returns the events from the beginning, ordered by `known_ns`.
+        Returns the events from the beginning, in their order; notices among them are told again.
     symbols : sequence of str
         What can be subscribed to.
     speed : float
@@ -45,7 +45,7 @@ class ReplayFeed:
 
     def __init__(
         self,
-        events: Callable[[], Iterable[MarketEvent]],
+        events: Callable[[], Iterable[MarketEvent | FeedNotice]],
         symbols: Sequence[str],
         *,
         speed: float = MAX_SPEED,
@@ -137,9 +137,10 @@ class ReplayFeed:
                 if self._closed:
                     return
                 newest = max(newest, due_ns)
-                yield self._book.note(event, self._stamp(due_ns))
-        self._book.connected = False
-        yield Received(FeedNotice(NoticeKind.ENDED, self._stamp(newest), "the session is over"), self._stamp(newest))
+                note = self._book.note_notice if isinstance(event, FeedNotice) else self._book.note
+                yield note(event, self._stamp(due_ns))  # type: ignore[arg-type]  # of the kind that was asked for
+        ended = FeedNotice(NoticeKind.ENDED, self._stamp(newest), "the session is over")
+        yield self._book.note_notice(ended, ended.known_ns)
 
     async def close(self) -> None:
         """Stop; a second call does nothing."""
@@ -149,10 +150,10 @@ class ReplayFeed:
     def _stamp(self, session_ns: int) -> int:
         return session_ns if self._now_ns is None else self._now_ns()
 
-    def _delayed(self) -> Iterable[tuple[list[MarketEvent], Sequence[int]]]:
+    def _delayed(self) -> Iterable[tuple[list[MarketEvent | FeedNotice], Sequence[int]]]:
         """Yield the events of each instant and how late each is: ordered, and before the next instant."""
-        waiting: list[MarketEvent] = []
-        chosen = (event for event in self._events() if event.symbol in self._chosen)
+        waiting: list[MarketEvent | FeedNotice] = []
+        chosen = (e for e in self._events() if isinstance(e, FeedNotice) or e.symbol in self._chosen)
         for together in slices(chosen):
             if waiting:
                 yield waiting, self._delays(len(waiting), together[0].known_ns - waiting[0].known_ns)

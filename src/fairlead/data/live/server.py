@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, Self
@@ -63,6 +64,8 @@ class MarketServer:
         How many events back a subscription is answered; None for all.
     allow_control : bool
         Whether clients may order faults.
+    producer_id : str, optional
+        Names the session; a server that is started again is another. Default: a name of its own.
     source : str, optional
         What messages say about where the data comes from (domain rule 12.1).
     sleep, elapsed : callable
@@ -82,7 +85,7 @@ class MarketServer:
         heartbeat_s: float = 1.0,
         history: int | None = None,
         allow_control: bool = False,
-        producer_id: str = "market-server",
+        producer_id: str | None = None,
         source: str | None = None,
         sleep: Sleep = asyncio.sleep,
         elapsed: Callable[[], float] = time.monotonic,
@@ -95,7 +98,7 @@ class MarketServer:
         self.symbols = tuple(sorted({event.symbol for event in events}))
         self.bar_size = bar_size
         self.calendar = calendar
-        self.producer_id = producer_id
+        self.producer_id = f"market-server-{secrets.token_hex(4)}" if producer_id is None else producer_id
         self.source = source
         self.plan = FaultPlan(FaultSettings() if faults is None else faults)
         self.history = history

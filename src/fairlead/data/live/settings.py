@@ -7,13 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fairlead.contracts.market_messages import Symbol
 from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
-from fairlead.core.instruments import check_symbol
 from fairlead.core.time import BarSize
 from fairlead.data.settings import DataSettings
-
-Symbol = Annotated[str, AfterValidator(check_symbol)]
 
 WEBSOCKET: Final = "websocket"
 _SCHEMES: Final = ("ws", "wss")
@@ -54,19 +52,19 @@ class ReconnectSettings(Settings):
 
 
 class AggregationSettings(Settings):
-    """How bars are made of trades or quotes.
+    """How bars are made of trades, quotes or shorter bars.
 
     Parameters
     ----------
-    source : {'trades', 'quotes'}
-        Of quotes the middle counts.
+    source : {'trades', 'quotes', 'bars'}
+        What they are made of, and nothing else: trades, the middles of quotes, or shorter bars.
     late : {'drop', 'amend'}
         What happens to a trade of a bar that is out already: it is counted and left out, or the bar comes again with it.
     grace_s : float
         Seconds a bar waits for such trades after its end.
     """
 
-    source: Literal["trades", "quotes"] = "trades"
+    source: Literal["trades", "quotes", "bars"] = "trades"
     late: Literal["drop", "amend"] = "drop"
     grace_s: float = Field(default=0.0, ge=0, le=60)
 
@@ -78,8 +76,8 @@ class WebSocketSettings(Settings):
     ----------
     url : str
         ``ws://`` or ``wss://``.
-    bar_size : BarSize
-        Size of the bars that are sent; with it the age of data is judged.
+    bar_size : BarSize, optional
+        Size of the bars that are expected; None for what the server has. With it the age of data is judged.
     calendar : str
         The exchange's.
     max_age_s : float
@@ -90,7 +88,7 @@ class WebSocketSettings(Settings):
     """
 
     url: Annotated[str, AfterValidator(check_url)]
-    bar_size: BarSize = BarSize.M1
+    bar_size: BarSize | None = BarSize.M1
     calendar: str = Field(default="XNYS", min_length=1)
     max_age_s: float = Field(default=60.0, gt=0, le=3600)
     reorder_window: int = Field(default=8, ge=0, le=10_000)
@@ -115,7 +113,7 @@ class LiveDataSettings(Settings):
     max_age_s : float
         Data older than this, and than five bars, is stale.
     aggregate : AggregationSettings, optional
-        Make the bars from trades or quotes; None if the feed sends bars.
+        Make the bars from trades, quotes or shorter bars; None if the feed sends them.
     conflate_quotes : bool
         Whether a quote that still waits gives way to the next of its symbol.
     queue_size : int
@@ -156,7 +154,9 @@ class LiveDataSettings(Settings):
     def websocket(self) -> WebSocketSettings:
         """Return what the feed ``websocket`` takes from these settings."""
         names = [name for name in WebSocketSettings.model_fields if name in type(self).model_fields]
-        return WebSocketSettings(**{name: getattr(self, name) for name in names})
+        given = {name: getattr(self, name) for name in names}
+        # Bars that are made here may have any size, whatever the server sends.
+        return WebSocketSettings(**given | ({} if self.aggregate is None else {"bar_size": None}))
 
 
 class ReplayDataSettings(DataSettings):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from fairlead.contracts.market_messages import BarMessage, TickMessage
 from fairlead.core.errors import ContractError, DataError, UnknownName
-from fairlead.core.time import NS_PER_SECOND
+from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.age import DataAge
 from fairlead.data.live.backoff import Backoff
@@ -77,9 +77,8 @@ class WebSocketFeed:
         self._sleep = sleep
         self._check_s = check_s
         self._backoff = Backoff(settings.reconnect, random.SystemRandom().random if uniform is None else uniform)
-        calendar = ExchangeCalendar.get(settings.calendar)
-        self._age = DataAge(calendar, settings.bar_size, settings.max_age_s)
-        self._decoder = Decoder(calendar, settings.bar_size)
+        self._calendar = ExchangeCalendar.get(settings.calendar)
+        self._expect_bars(settings.bar_size or BarSize.M1)
         self._book = FeedBook()
         self._stream = Continuity(settings.reorder_window)
         self._socket: ClientConnection | None = None
@@ -88,6 +87,7 @@ class WebSocketFeed:
         self._since_ns = 0
         self._ending = False
         self._closed = False
+        self._error: Exception | None = None
         self._out: asyncio.Queue[Received | None] = asyncio.Queue(_BUFFERED)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -145,15 +145,15 @@ class WebSocketFeed:
         """Yield events and notices until the session ends or the feed is closed."""
         if self._closed:
             return
-        reader = asyncio.create_task(self._read())
-        self._tasks = [reader, asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(self._until_over(work)) for work in (self._read(), self._watch())]
         try:
             while (received := await self._out.get()) is not None:
                 yield received
         finally:
+            self._book.connected = False
             await self._stop_tasks()
-        if not reader.cancelled() and (error := reader.exception()) is not None:
-            raise error
+        if self._error is not None:
+            raise self._error
 
     async def close(self) -> None:
         """Close the connection; a second call does nothing."""
@@ -189,33 +189,41 @@ class WebSocketFeed:
                 socket.transport.abort()
                 raise
         self._socket, self._welcome = socket, welcome
+        if welcome.bar_size is not self._bar_size:
+            self._expect_bars(welcome.bar_size)
         self._since_ns = self._now_ns()
         self._stream.disconnect()
         self._book.connected = True
 
+    def _expect_bars(self, bar_size: BarSize) -> None:
+        self._bar_size = bar_size
+        self._age = DataAge(self._calendar, bar_size, self._settings.max_age_s)
+        self._decoder = Decoder(self._calendar, bar_size)
+
     async def _read(self) -> None:
         """Read until the end, through as many connections as it takes."""
-        try:
-            await self._notice(NoticeKind.CONNECTED, self._settings.url)
-            while not self._closed:
-                if self._socket is None:
-                    await self._reopen()
-                if await self._read_socket():
-                    return
+        await self._notice(NoticeKind.CONNECTED, self._settings.url)
+        while True:
+            if self._socket is None:
+                await self._reopen()
+            elif await self._read_socket(self._socket):
+                return
+            else:
                 self._socket = None
                 self._book.connected = False
                 await self._notice(NoticeKind.DISCONNECTED, self._settings.url)
                 await self._sleep(self._backoff.fail())
-        finally:
-            self._book.connected = False
-            if not self._closed:
-                await self._out.put(None)
 
-    async def _read_socket(self) -> bool:
+    async def _until_over(self, work: Coroutine[None, None, None]) -> None:
+        """Do some work to its end, and end the events with it."""
+        try:
+            await work
+        except Exception as exc:  # noqa: BLE001  whatever it is, it is raised where the events are read
+            self._error = exc
+        await self._out.put(None)
+
+    async def _read_socket(self, socket: ClientConnection) -> bool:
         """Read until the connection breaks (False) or the session is over (True)."""
-        socket = self._socket
-        if socket is None:
-            return False
         try:
             while True:
                 if await self._take(await socket.recv()):
@@ -346,7 +354,7 @@ def _welcome(text: str | bytes, settings: WebSocketSettings) -> Welcome:
     if not isinstance(message, Welcome):
         raise ContractError.of("first message", "be a welcome", getattr(message, "type", "a market event"))
     for name, wanted, found in (
-        ("bar_size", settings.bar_size.value, message.bar_size.value),
+        ("bar_size", (settings.bar_size or message.bar_size).value, message.bar_size.value),
         ("calendar", settings.calendar, message.calendar),
     ):
         if wanted != found:
