@@ -41,6 +41,7 @@ class Halting(RuleBasedStateMachine):
         told = [o for o in orders if known or o.status is OrderStatus.PENDING]
         self.plan = HaltPlan("h", HaltAction.HALT_AND_FLATTEN, 0, told)
         self.now = 0.0
+        self.on_its_way: dict[str, float] = {}
         self.step()
 
     def step(self):
@@ -48,9 +49,11 @@ class Halting(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 4.0, 6.0, 30.0]))
     def time_passes(self, seconds):
-        # Nothing is on its way for longer than a few seconds.
-        while self.broker.arriving and seconds > 1.0:
-            self.broker.arrive()
+        # Nothing is on its way for ten seconds: after that an order that the broker does not know is taken for gone.
+        self.on_its_way = {o.order_id: self.on_its_way.get(o.order_id, 0.0) + seconds for o in self.broker.arriving}
+        for at in reversed(range(len(self.broker.arriving))):
+            if self.on_its_way[self.broker.arriving[at].order_id] > 9.0:
+                self.broker.arrive(at)
         self.now += seconds
         self.step()
 

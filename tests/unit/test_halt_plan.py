@@ -128,9 +128,10 @@ def test_an_order_on_its_way_is_not_taken_for_gone():
     driver = Driver(HaltPlan("h", FLATTEN, 0, [sent]), {"AAA": 10.0})
     assert driver.at(0) == [CancelOrders(("a",))]
     assert driver.at(4) == []
-    assert driver.at(4.9) == []
+    assert driver.at(5) == [CancelOrders(("a",))]
+    assert driver.at(9.9) == []
     # For as long as an order may be on its way it could not be seen; now it is gone.
-    assert driver.at(5) == [CancelOrders(("a",)), SubmitFlatten("h-AAA-1", "AAA", Side.SELL, 10.0)]
+    assert driver.at(10) == [CancelOrders(("a",)), SubmitFlatten("h-AAA-1", "AAA", Side.SELL, 10.0)]
 
 
 def test_an_old_answer_is_not_believed():

@@ -83,17 +83,17 @@ class HaltBook:
     Parameters
     ----------
     started_ns : int
-    retry_ns : int
+    arrival_ns : int
         How long an order may be on its way before the broker's not knowing it means that there is none.
     """
 
-    def __init__(self, started_ns: int, retry_ns: int) -> None:
+    def __init__(self, started_ns: int, arrival_ns: int) -> None:
         self.orders: dict[str, OpenOrder] = {}
         self.ours: set[str] = set()
         self.events = 0
         self._symbols: dict[str, SymbolState] = {}
         self._inferred: set[str] = set()
-        self._started_ns, self._retry_ns = started_ns, retry_ns
+        self._started_ns, self._arrival_ns = started_ns, arrival_ns
 
     @property
     def symbols(self) -> Mapping[str, SymbolState]:
@@ -188,7 +188,7 @@ class HaltBook:
             # What happened after the question says nothing of before: the next answer decides.
             return False
         sent_ns = held.sent_ns if order.order_id in self.ours else self._started_ns
-        return order.status not in _UNHEARD or asked_ns - sent_ns >= self._retry_ns
+        return order.status not in _UNHEARD or asked_ns - sent_ns >= self._arrival_ns
 
     def _reopen(self, order: OpenOrder, status: OrderStatus, remaining: float) -> None:
         # It was on its way while the broker did not know it.

@@ -63,7 +63,7 @@ class HaltPlan:
         """Seconds from the trip at which each phase was first reached: the measured clock of the halt."""
         self._settings = settings or HaltSettings()
         self._retry_ns = round(self._settings.retry_s * NS_PER_SECOND)
-        self._book = HaltBook(started_ns, self._retry_ns)
+        self._book = HaltBook(started_ns, round(self._settings.arrival_s * NS_PER_SECOND))
         self._cancel_sent: dict[str, int] = {}
         self._orders, self._positions = Question(), Question()
         self._tickets = 0

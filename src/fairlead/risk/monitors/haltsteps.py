@@ -42,6 +42,9 @@ class HaltSettings(Settings):
         Until when positions must be closed, and that confirmed.
     retry_s : float
         After so long a cancel is sent again, and a residual is tried anew.
+    arrival_s : float
+        How long an order may be on its way to the broker: one that was never heard of, and that the broker does not know after
+        so long, is taken for gone.
     """
 
     cancel_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
@@ -49,6 +52,7 @@ class HaltSettings(Settings):
     flat_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
     verify_s: Annotated[float, Field(gt=0, le=3600)] = 180.0
     retry_s: Annotated[float, Field(gt=0, le=600)] = 5.0
+    arrival_s: Annotated[float, Field(gt=0, le=600)] = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
