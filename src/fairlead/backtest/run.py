@@ -13,11 +13,12 @@ from fairlead.backtest.result import Result
 from fairlead.contracts.files import canonical_json, sha256_bytes
 from fairlead.core.identity import slug
 from fairlead.core.time import day_to_date, format_utc, to_ns
+from fairlead.engine.attendance import Attendant
 from fairlead.engine.recorder import Watch
 from fairlead.engine.session import Progress, SessionPlan, run_session
 from fairlead.execution.fidelity import ticks_of
 
-RunMode: TypeAlias = Literal["backtest", "replay"]
+RunMode: TypeAlias = Literal["backtest", "replay", "paper"]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -41,6 +42,7 @@ def run_backtest(
     mode: RunMode = "backtest",
     progress: Progress | None = None,
     watch: Watch | None = None,
+    attendant: Attendant | None = None,
 ) -> Result:
     """Run `plan` and return its result.
 
@@ -58,17 +60,19 @@ def run_backtest(
         Hash of `config`, if it is known already.
     command : str
         What made the run.
-    mode : {'backtest', 'replay'}
-        Whether it is a run of its own or another's, run again.
+    mode : {'backtest', 'replay', 'paper'}
+        Whether it is a run of its own, another's run again, or a session on paper.
     progress : callable, optional
         Told after every block how many instants have passed.
     watch : callable, optional
         Shown every instant once it is over; see `run_session`.
+    attendant : Attendant, optional
+        Of a session in real time.
     """
     hashed = hashed if hashed is not None else config_hash(config)
     if not plan.run_id:
         plan = replace(plan, run_id=run_id(created_at, title, hashed))
-    record = run_session(plan, progress, watch)
+    record = run_session(plan, progress, watch, attendant)
     days = record.account.session
     source = plan.source
     ticks = ticks_of(plan.execution, source.symbols)

@@ -23,6 +23,7 @@ from fairlead.cli.init import init
 from fairlead.cli.journal import app as journal
 from fairlead.cli.logs import logs
 from fairlead.cli.orders import app as orders
+from fairlead.cli.paper import paper
 from fairlead.cli.replay import replay
 from fairlead.cli.report import report
 from fairlead.cli.runs import app as runs
@@ -49,6 +50,7 @@ app.command("doctor", rich_help_panel=_START)(doctor)
 app.command("version", rich_help_panel=_START)(version)
 app.command("backtest", rich_help_panel=_RUN)(backtest)
 app.command("report", rich_help_panel=_RUN)(report)
+app.command("paper", rich_help_panel=_RUN)(paper)
 app.command("replay", rich_help_panel=_RUN)(replay)
 app.command("compare", rich_help_panel=_RUN)(compare)
 app.command("logs", rich_help_panel=_RUN)(logs)

@@ -213,8 +213,13 @@ class SessionSettings(Settings):
 
     @property
     def armed(self) -> RiskSettings | None:
-        """Guards and validator in force; None if there are none."""
-        return self.risk or (RiskSettings() if self.mode in _ARMED_BY_DEFAULT else None)
+        """Guards, validator and kill switches in force; None if there are none.
+
+        Where data comes as it happens the defaults hold without a word. History that is played again gives what a backtest
+        gives: what the file says.
+        """
+        is_rehearsal = self.mode in _ARMED_BY_DEFAULT and self.data.type == "live"
+        return self.risk or (RiskSettings() if is_rehearsal else None)
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> Self:

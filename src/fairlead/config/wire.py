@@ -63,8 +63,10 @@ class WiredSession:
     def plan(self, run_id: str = "", *, profile: bool = False) -> SessionPlan:
         """Return a fresh plan: its strategies have seen nothing yet."""
         settings = self.loaded.settings
-        clock, execution = settings.clock, settings.execution
-        if not isinstance(clock, ClockSettings) or not isinstance(execution, ExecutionSettings):
+        # A feed paces itself; where there is none, the clock does.
+        clock = settings.clock if isinstance(settings.clock, ClockSettings) and settings.mode == "backtest" else ClockSettings()
+        execution = settings.execution
+        if not isinstance(execution, ExecutionSettings):
             raise _refused(settings)
         return SessionPlan(
             run_id=run_id,
@@ -115,10 +117,32 @@ def wire(loaded: LoadedConfig, environ: Mapping[str, str], workspace: Path | str
     if settings.mode != "backtest" or not isinstance(data, DataSettings) or not isinstance(clock, ClockSettings):
         raise loaded.problem(("mode",), _refused(settings))
     folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
+    return wire_on(loaded, opened(loaded, data, clock, folder), folder)
+
+
+def opened(loaded: LoadedConfig, data: DataSettings, clock: ClockSettings, workspace: Path) -> DataSource:
+    """Return the history that a configuration names.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be used; the text names file and line.
+    """
     try:
-        source = open_source(data, start=clock.start_date, end=clock.end_date, workspace=folder)
+        return open_source(data, start=clock.start_date, end=clock.end_date, workspace=workspace)
     except (ConfigurationError, ContractError, DataError) as exc:
         raise _data_problem(loaded, exc) from exc
+
+
+def wire_on(loaded: LoadedConfig, source: DataSource, folder: Path) -> WiredSession:
+    """Check that a configuration's strategies can run on a source, and wire them.
+
+    Raises
+    ------
+    ConfigurationError
+        If they cannot; the text names file and line.
+    """
+    settings = loaded.settings
     session = WiredSession(loaded, source, folder, _features(loaded, source, folder), _universe(loaded))
     for i, entry in enumerate(settings.strategies):
         if entry.enabled:
@@ -185,5 +209,8 @@ def _data_problem(loaded: LoadedConfig, exc: FairleadError) -> ConfigurationErro
 
 
 def _refused(settings: SessionSettings) -> ConfigurationError:
-    remedy = "Replay, paper and live sessions load and validate; they cannot run yet."
-    return ConfigurationError.of("mode", "be backtest in this version", settings.mode, remedy)
+    remedy = {
+        "paper": "Run it with: fairlead paper CONFIG.",
+        "replay": "Replay a finished run with: fairlead replay RUN.",
+    }.get(settings.mode, "Live sessions load and validate; they cannot run before there is a broker.")
+    return ConfigurationError.of("mode", "be backtest here", settings.mode, remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, takewhile
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from fairlead.core.bars import Cursor
 from fairlead.core.exits import Exits
@@ -59,6 +59,13 @@ MARGIN_CALL: Final = "margin_call"
 Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
 
 
+class Veto(Protocol):
+    """Says why no order of a strategy may leave."""
+
+    def __call__(self, strategy: str, *, only_reduces: bool) -> str | None:
+        """Return why not, or None."""
+
+
 class OrderDesk:
     """Between strategies and the venue: the one way in which an order comes to be.
 
@@ -99,6 +106,7 @@ class OrderDesk:
         self._accounts = accounts
         self._gate = gate
         self._calls: set[str] = set()
+        self._veto: Veto | None = None
         self._children: list[Order] = []
         if accounts is not None:
             accounts.lots = {symbol: instrument.lot_step for symbol, instrument in instruments.items()}
@@ -126,10 +134,20 @@ class OrderDesk:
         if self._gate is not None:
             self._gate.enlist(runners, self._exposure)
 
+    @property
+    def veto(self) -> Veto | None:
+        """What is asked before anything else whether an order may leave: strategy, and whether it only reduces."""
+        return self._veto
+
+    @veto.setter
+    def veto(self, veto: Veto) -> None:
+        self._veto = veto
+        self._straight = None
+
     def close(self) -> None:
         """Let go of the strategies and of the venue's ear, after the end of a run."""
         self._runners = {}
-        self._straight = None
+        self._straight = self._veto = None
         if self._gate is not None:
             self._gate.close()
         self.execution.close()
@@ -269,6 +287,9 @@ class OrderDesk:
     def _ask_further(
         self, runner: StrategyRunner, order: Order, price: float, exposure: ProjectedExposure, exits: Exits | None
     ) -> Rejection | None:
+        rejection = self._vetoed(order, exposure)
+        if rejection is not None:
+            return rejection
         if self._accounts is not None and not order.reduce_only:
             rejection = self._ask_account(self._accounts, runner, order, price)
             if rejection is not None:
@@ -276,6 +297,14 @@ class OrderDesk:
         if self._gate is None:
             return None
         return self._gate.refuses(runner, order, exposure, self._maker.exits(order, runner.strategy, exits))
+
+    def _vetoed(self, order: Order, exposure: ProjectedExposure) -> Rejection | None:
+        if self._veto is None:
+            return None
+        units = order.side.sign * order.quantity
+        reduces = order.reduce_only or exposure.only_exits(order.symbol, units, order.order_type)
+        reason = self._veto(order.strategy, only_reduces=reduces)
+        return None if reason is None else Rejection(reason)
 
     def _ask_account(self, accounts: Accounts, runner: StrategyRunner, order: Order, price: float) -> Rejection | None:
         quantity, limit = order.side.sign * order.quantity, order.limit_price
@@ -346,6 +375,8 @@ class OrderDesk:
                 runner, self._instruments[symbol], quantity, price, working, oco_id=order.oco_id, after=parent
             )
             rejection = Rejection(refused) if refused is not None else None
+        if rejection is None:
+            rejection = self._vetoed(order, exposure)
         if rejection is None and self._gate is not None:
             rejection = self._gate.refuses(runner, order, exposure)
         return rejection
@@ -394,6 +425,8 @@ class OrderDesk:
         adds = more > 0.0 and not order.reduce_only
         if not adds and self._gate is None:
             return ""
+        if adds and self._veto is not None and (reason := self._veto(runner.name, only_reduces=False)) is not None:
+            return f"{_REPLACE_REJECTED}: {reason}"
         exposure, added = self._exposure(runner), order.side.sign * more if adds else 0.0
         price = exposure.price(order.symbol)
         if adds and self._check(runner, order.symbol, added, order.order_type, exposure, price) is not None:
@@ -405,17 +438,22 @@ class OrderDesk:
         rejection = None if self._gate is None else self._gate.refuses_change(runner, order, change, added, exposure)
         return "" if rejection is None else f"{_REPLACE_REJECTED}: {rejection}"
 
-    def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float) -> None:
-        """Send an order that nobody decided: what a margin call closes."""
+    def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float, tag: str = MARGIN_CALL) -> Order:
+        """Send an order that no strategy decided, and return it: what a margin call, a halt or an operator closes.
+
+        Parameters
+        ----------
+        tag : str
+            Why; another for every time it is asked again at one instant.
+        """
         now = self._cursor.known_ns
-        intent = OrderIntent.market(symbol, signed_quantity, time_in_force=TimeInForce.GTC, tag=MARGIN_CALL)
-        order = self._maker.order(
-            runner.strategy, runner.name, intent, signed_quantity, f"{group_id(symbol, now)}_{MARGIN_CALL}", now
-        )
+        intent = OrderIntent.market(symbol, signed_quantity, time_in_force=TimeInForce.GTC, tag=tag)
+        order = self._maker.order(runner.strategy, runner.name, intent, signed_quantity, f"{group_id(symbol, now)}_{tag}", now)
         order.reduce_only = True
         self._calls.add(order.order_id)
         self.orders.append(order)
         self.execution.submit(order)
+        return order
 
     def _afford(self, order: Order, quantity: float, price: float, charge: Charge) -> float:
         if self._accounts is None:

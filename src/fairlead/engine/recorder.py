@@ -5,14 +5,16 @@ A run without a recorder pays nothing for it: no stage is wrapped and the clock 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, ParamSpec, TypeVar
 
 from fairlead.core.bars import BarSlice, Cursor
+from fairlead.core.fills import Fill
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
-from fairlead.core.orders import Order, OrderStatus
+from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.loop import EventLoop
@@ -113,14 +115,10 @@ class Recorder:
             self._add(stage, "", action)
         for applied in self._new("applied_actions", self._loop.applied_actions):
             self._add(stage, applied.strategy, applied)
-        fills = self._new("fills", self._desk.fills)[::-1]
-        for update in self._new("updates", self._desk.updates):
-            # A fill and the change of status that it brought are told together, the fill first.
-            if fills and fills[-1].order_id == update.order_id and update.status in _FILLING:
-                self._add(stage, fills[-1].strategy, fills.pop())
-            self._add(stage, self._orders[update.order_id].strategy, update)
-        for fill in reversed(fills):
-            self._add(stage, fill.strategy, fill)
+        fills, updates = self._new("fills", self._desk.fills), self._new("updates", self._desk.updates)
+        for fact in told_in_order(updates, fills):
+            strategy = fact.strategy if isinstance(fact, Fill) else self._orders[fact.order_id].strategy
+            self._add(stage, strategy, fact)
 
     def instant_done(self) -> None:
         """Show the instant that is over, and begin the next."""
@@ -151,6 +149,16 @@ class Recorder:
         seen = self._seen.get(name, 0)
         self._seen[name] = len(items)
         return list(items[seen:])
+
+
+def told_in_order(updates: Iterable[OrderUpdate], fills: Iterable[Fill]) -> Iterator[OrderUpdate | Fill]:
+    """Yield changes of orders and executions as they are told: a fill just before the change of status that it brought."""
+    waiting = deque(fills)
+    for update in updates:
+        if waiting and waiting[0].order_id == update.order_id and update.status in _FILLING:
+            yield waiting.popleft()
+        yield update
+    yield from waiting
 
 
 class RecordedStages(StageTimers):

@@ -18,6 +18,7 @@ from fairlead.data.liquidity import Liquidity
 from fairlead.data.source import DataSource
 from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
+from fairlead.engine.attendance import Attendant, SessionParts, attended
 from fairlead.engine.clock import ClockSettings, HistoricalClock
 from fairlead.engine.closing import session_closes, session_hours
 from fairlead.engine.deferred import DeferredRecord
@@ -30,7 +31,7 @@ from fairlead.engine.loop import EventLoop
 from fairlead.engine.notes import PriceNotes
 from fairlead.engine.record import RunRecord
 from fairlead.engine.recorder import RecordedStages, Recorder, Watch
-from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.runner import StrategyRunner, Submit
 from fairlead.engine.universe import RunUniverse
 from fairlead.execution.fidelity import ticks_of
 from fairlead.execution.latency import Latency
@@ -139,7 +140,9 @@ def prepare_features(plan: SessionPlan, progress: Progress | None = None) -> Non
     plan.features.prepare(requests, plan.source, progress)
 
 
-def run_session(plan: SessionPlan, progress: Progress | None = None, watch: Watch | None = None) -> RunRecord:
+def run_session(
+    plan: SessionPlan, progress: Progress | None = None, watch: Watch | None = None, attendant: Attendant | None = None
+) -> RunRecord:
     """Run a session to its end and return its record.
 
     Parameters
@@ -149,6 +152,8 @@ def run_session(plan: SessionPlan, progress: Progress | None = None, watch: Watc
         Told after every block how many instants have passed.
     watch : callable, optional
         Shown every instant once it is over, before the next begins. What it raises ends the run and is passed on.
+    attendant : Attendant, optional
+        Of a session in real time.
 
     Raises
     ------
@@ -163,7 +168,7 @@ def run_session(plan: SessionPlan, progress: Progress | None = None, watch: Watc
     first = next(blocks, None)
     if first is None:
         raise DataNotFound(f"dataset {plan.source.name!r} holds no bar in the chosen dates.")
-    session = _Session(plan, first, carry, watch)
+    session = _Session(plan, first, carry, watch, attendant)
     with _rare_collections():
         try:
             session.start()
@@ -199,8 +204,11 @@ def _rare_collections() -> Iterator[None]:
 class _Session:
     """The wired parts of one run."""
 
-    def __init__(self, plan: SessionPlan, first: BarBlock, carry: int, watch: Watch | None) -> None:
+    def __init__(
+        self, plan: SessionPlan, first: BarBlock, carry: int, watch: Watch | None, attendant: Attendant | None = None
+    ) -> None:
         self._plan = plan
+        self._attendant = attendant
         self._timers = StageTimers(enabled=plan.profile)
         cursor = Cursor(prelude(first))
         instruments = {
@@ -242,7 +250,8 @@ class _Session:
         self._session_hours = session_hours(plan.source.calendar)
         self._universe = RunUniverse.of(plan.source, first, cursor, plan.universe, plan.liquidity)
         stages = self._timers if recorder is None else RecordedStages(self._timers, recorder)
-        monitors = () if self._gate is None else (self._gate.mark,)
+        attends = () if attendant is None else (attendant.instant,)
+        monitors = (*attends, *(() if self._gate is None else (self._gate.mark,)))
         self.loop = EventLoop(
             cursor, self._clock, self._desk, self._curves, stages, self._features.enter, self._accounts, monitors
         )
@@ -252,6 +261,13 @@ class _Session:
         self._runners = [self._runner(a, ledgers[a.name], history, cursor) for a in plan.allocations]
         self._desk.enlist(self._runners)
         self.loop.enlist(self._runners)
+        if attendant is not None:
+            self._desk.veto = attendant.veto
+            attendant.begin(SessionParts(cursor, self._desk, self._runners))
+
+    def _submit(self) -> Submit:
+        take: Submit = self._desk.take if self._recorder is None else self._recorder.submit(self._desk.take)
+        return take if self._attendant is None else attended(take, self._attendant)
 
     def _runner(self, allocation: Allocation, ledger: Portfolio, history: HistoricalData, cursor: Cursor) -> StrategyRunner:
         limits = allocation.strategy.risk_limits.tightened_by(allocation.limits)
@@ -273,7 +289,7 @@ class _Session:
             ledger,
             context,
             limits,
-            submit=self._desk.take if self._recorder is None else self._recorder.submit(self._desk.take),
+            submit=self._submit(),
             failed=self.loop.strategy_failed,
             sizing=allocation.sizing,
         )
@@ -298,6 +314,8 @@ class _Session:
             runner.stop()
         if self._recorder is not None:
             self._recorder.finish()
+        if self._attendant is not None:
+            self._attendant.end()
         account, by_strategy = self._curves.curves()
         capital = {a.name: a.capital for a in plan.allocations}
         orders, updates, fills = self._desk.orders, self._desk.updates, self._desk.fills

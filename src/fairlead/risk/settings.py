@@ -8,6 +8,8 @@ from pydantic import BeforeValidator
 
 from fairlead.contracts.settings import Settings
 from fairlead.risk.guards.settings import GuardSettings
+from fairlead.risk.monitors.haltsteps import HaltSettings
+from fairlead.risk.monitors.settings import KillSwitchSettings
 from fairlead.risk.validator import ValidatorSettings
 
 
@@ -23,7 +25,13 @@ class RiskSettings(Settings):
     ----------
     guards : GuardSettings
     validator : ValidatorSettings
+    kill_switches : KillSwitchSettings
+        Of sessions in real time: see `fairlead.risk.monitors`.
+    halt : HaltSettings
+        The clock of what follows when one trips.
     """
 
     guards: Annotated[GuardSettings, BeforeValidator(_or_defaults)] = GuardSettings()
     validator: Annotated[ValidatorSettings, BeforeValidator(_or_defaults)] = ValidatorSettings()
+    kill_switches: Annotated[KillSwitchSettings, BeforeValidator(_or_defaults)] = KillSwitchSettings()
+    halt: Annotated[HaltSettings, BeforeValidator(_or_defaults)] = HaltSettings()

@@ -89,7 +89,7 @@ class FeedSource:
         Called between instants, and while nothing arrives; returns whether the session is to end.
     told : callable
         Told what a feed says of itself, and of late bars.
-    seen : callable
+    seen : callable, optional
         Given everything that is taken, before it is used.
     """
 
@@ -103,7 +103,7 @@ class FeedSource:
         poll_s: float = 0.1,
         idle: Callable[[], bool] = lambda: False,
         told: Callable[[FeedNotice], None] = lambda _notice: None,
-        seen: Callable[[Received], None] = lambda _received: None,
+        seen: Callable[[Received], None] | None = None,
     ) -> None:
         self.name = facts.name
         self.symbols = facts.symbols
@@ -135,44 +135,37 @@ class FeedSource:
 
     def _instants(self) -> Iterator[dict[int, Bar]]:
         """Yield the bars of each instant by column."""
-        pending: dict[int, Bar] = {}
-        delivered_ns = 0
+        gathering = _Gathering(len(self.symbols))
         waited_s = 0.0
         while not self._idle():
             received = self._queue.take(self._poll_s)
             if received is None:
                 waited_s += self._poll_s
-                if pending and waited_s >= self._grace_s:
-                    delivered_ns = _stamp(pending)
-                    yield pending
-                    pending = {}
+                if waited_s >= self._grace_s:
+                    yield from gathering.rest()
                 if self._queue.is_closed and not len(self._queue):
                     break
                 continue
-            self._seen(received)
+            if self._seen is not None:
+                self._seen(received)
             event = received.event
-            if isinstance(event, FeedNotice):
+            if isinstance(event, Bar):
+                waited_s = 0.0
+                yield from self._gather(gathering, event, received)
+            elif isinstance(event, FeedNotice):
                 self._told(event)
                 if event.kind is NoticeKind.ENDED:
                     break
-                continue
-            if not isinstance(event, Bar):
-                continue
-            waited_s = 0.0
-            if event.known_ns <= delivered_ns or (pending and event.known_ns < _stamp(pending)):
-                self._tell_late(event, received)
-                continue
-            if pending and event.known_ns > _stamp(pending):
-                delivered_ns = _stamp(pending)
-                yield pending
-                pending = {}
-            pending[self._column(event)] = event
-            if len(pending) == len(self.symbols):
-                delivered_ns = event.known_ns
-                yield pending
-                pending = {}
-        if pending:
-            yield pending
+        yield from gathering.rest()
+
+    def _gather(self, gathering: _Gathering, bar: Bar, received: Received) -> list[dict[int, Bar]]:
+        complete = gathering.add(self._column(bar), bar)
+        if complete is None:
+            self.late += 1
+            delay_s = (received.received_ns - bar.known_ns) / NS_PER_SECOND
+            text = f"{bar.symbol}: a bar came {delay_s:.1f} s after its end, when its instant was over; it is not used"
+            self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
+        return complete or []
 
     def _column(self, bar: Bar) -> int:
         column = self._columns.get(bar.symbol)
@@ -180,11 +173,31 @@ class FeedSource:
             raise ContractError.of("symbol of a bar", f"be one of the session's {len(self.symbols)}", bar.symbol)
         return column
 
-    def _tell_late(self, bar: Bar, received: Received) -> None:
-        self.late += 1
-        delay_s = (received.received_ns - bar.known_ns) / NS_PER_SECOND
-        text = f"{bar.symbol}: a bar came {delay_s:.1f} s after its end, when its instant was over; it is not used"
-        self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
+
+class _Gathering:
+    """Bars that come one by one, put together by instant."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._pending: dict[int, Bar] = {}
+        self._over_ns = 0
+
+    def add(self, column: int, bar: Bar) -> list[dict[int, Bar]] | None:
+        """Take in a bar, and return the instants that are complete now; None if its own was over before."""
+        current_ns = _stamp(self._pending) if self._pending else self._over_ns + 1
+        if bar.known_ns < current_ns:
+            return None
+        complete = self.rest() if self._pending and bar.known_ns > current_ns else []
+        self._pending[column] = bar
+        return complete + self.rest() if len(self._pending) == self._width else complete
+
+    def rest(self) -> list[dict[int, Bar]]:
+        """Return what there is of the current instant, which is over then."""
+        if not self._pending:
+            return []
+        pending, self._pending = self._pending, {}
+        self._over_ns = _stamp(pending)
+        return [pending]
 
 
 def _stamp(pending: dict[int, Bar]) -> int:
@@ -224,12 +237,18 @@ class _Rows:
             self._place(row, actions)
         first = max(0, row - self._carry)
         part = slice(first, row + 1)
+        opened, high, low, close, volume, mark = values[:, part]
         return BarBlock(
             self._symbols,
             self._stamps[0, part],
             self._stamps[1, part],
             self._session[part],
-            *(values[i, part] for i in range(len(_FIELDS) + 1)),
+            opened,
+            high,
+            low,
+            close,
+            volume,
+            mark,
             start=row - first,
             actions=tuple(e._replace(row=e.row - first) for e in self._placed if e.row >= first),
         )

@@ -1,0 +1,54 @@
+"""`fairlead paper CONFIG`: run a configuration on paper, against a feed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fairlead.cli.backtest import ConfigArgument, OverrideOption, ProfileOption, fail_if_stopped, show
+from fairlead.cli.console import JsonFlag, OpenFlag, WorkspaceOption, environ, existing_file, progress, say, workspace_of
+
+
+def paper(
+    config: ConfigArgument,
+    *,
+    profile: ProfileOption = None,
+    override: OverrideOption = None,
+    workspace: WorkspaceOption = None,
+    open_report: OpenFlag = False,
+    json: JsonFlag = False,
+) -> None:
+    """Run a configuration on paper: a live feed, or stored bars that are played again, and the simulated venue.
+
+    Operate it while it runs: fairlead session status.
+
+    Example: fairlead paper configs/environments/backtest.yaml -o mode=paper -o data.type=replay -o clock.speed=max
+    """
+    from fairlead.backtest.library import free_run_id
+    from fairlead.backtest.rundir import write_run
+    from fairlead.config.loading import load_settings
+    from fairlead.config.papering import wire_paper
+    from fairlead.core.time import to_ns
+    from fairlead.engine.clock import WallClock
+
+    existing_file(config, "configuration file", "Make some to start from with: fairlead init DIR")
+    loaded = load_settings(config, environ=environ(), profile=profile, overrides=tuple(override or ()))
+    chosen: Path | None = workspace if workspace is not None else loaded.settings.workspace
+    clock = WallClock()
+    session = wire_paper(loaded, environ(), lambda: to_ns(clock.now()), workspace_of(chosen))
+    now = clock.now()
+    run_id = free_run_id(session.workspace, session.run_id(now))
+    if not json:
+        say("[bold]paper[/] {run} [dim]in[/] {folder}", run=run_id, folder=session.folder(run_id))
+    with progress("paper", session.facts.expected_rows or None, quiet=json) as tell:
+        result = session.run(
+            run_id,
+            now=now,
+            now_ns=lambda: to_ns(clock.now()),
+            command=f"fairlead paper {config.as_posix()}",
+            progress=tell,
+        )
+    wanted = loaded.settings.report
+    with progress("report", quiet=json):
+        folder = write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
+    show(result, folder, json=json, open_report=open_report)
+    fail_if_stopped(result)

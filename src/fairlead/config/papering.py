@@ -1,0 +1,192 @@
+"""A configuration wired for paper: the session of a backtest, on a feed, with journal, kill switches and an operator."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from fairlead.backtest.result import Result
+from fairlead.backtest.run import run_backtest
+from fairlead.config.loading import LoadedConfig
+from fairlead.config.wire import WiredSession, opened, wire_on
+from fairlead.contracts.workspace import workspace_folder
+from fairlead.control import SESSIONS, ControlServer, Mailbox
+from fairlead.control.book import SessionBook
+from fairlead.control.conductor import Conductor, ConductorSettings
+from fairlead.core.errors import ConfigurationError
+from fairlead.core.identity import slug
+from fairlead.core.time import date_to_day
+from fairlead.data.live import (
+    EventQueue,
+    FeedThread,
+    LiveDataSettings,
+    LiveFeed,
+    Received,
+    ReplayDataSettings,
+    ReplayFeed,
+    SessionRecorder,
+    open_feed,
+)
+from fairlead.data.live.opening import as_history
+from fairlead.data.live.source import FeedFacts, FeedSource
+from fairlead.data.source import DataSource
+from fairlead.engine.clock import ClockSettings
+from fairlead.engine.session import Progress
+from fairlead.journal import Journal, JournalSettings
+from fairlead.risk.monitors import KillLatch, KillSwitchSettings
+from fairlead.telemetry.logs import Logs, LogSettings
+
+JOURNAL: Final = "journal.db"
+LATCH: Final = "latch.json"
+LOG: Final = "session.log"
+RECORDING: Final = "recording"
+_MODE: Final = "paper"
+
+
+@dataclass(frozen=True, slots=True)
+class PaperSession:
+    """A session on paper that can be run once.
+
+    Attributes
+    ----------
+    wired : WiredSession
+        Its source has the feed's facts; what comes through the feed replaces it.
+    facts : FeedFacts
+    feed : callable
+        Opens the feed.
+    is_replay : bool
+        Whether history is played again.
+    """
+
+    wired: WiredSession
+    facts: FeedFacts
+    feed: Callable[[], LiveFeed]
+    is_replay: bool
+
+    @property
+    def workspace(self) -> Path:
+        """Where results go."""
+        return self.wired.workspace
+
+    def run_id(self, now: dt.datetime) -> str:
+        """Return ``paper_sim_{session_date}_{strategies}`` (domain rule 1.6)."""
+        return f"{_MODE}_sim_{now:%Y-%m-%d}_{slug(self.wired.title)}"
+
+    def folder(self, run_id: str) -> Path:
+        """Return where the session keeps its journal, latch, log and door."""
+        return self.workspace / SESSIONS / run_id
+
+    def run(
+        self, run_id: str, *, now: dt.datetime, now_ns: Callable[[], int], command: str, progress: Progress | None
+    ) -> Result:
+        """Run the session to the end of its feed, or until an operator stops it.
+
+        Raises
+        ------
+        ConfigurationError
+            If a session of this name runs already.
+        StorageError
+            If journal or latch cannot be opened.
+        DataError
+            If the feed fails before its time.
+        """
+        folder, settings = self.folder(run_id), self.wired.loaded.settings
+        armed = settings.armed
+        switches = KillSwitchSettings() if armed is None else armed.kill_switches
+        with ExitStack() as stack:
+            journal = stack.enter_context(Journal.open(JournalSettings(url=str(folder / JOURNAL)), run_id, folder))
+            logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
+            log = logs.logger("session", run_id=run_id, mode=_MODE)
+            latch = KillLatch(folder / LATCH, switches, now_ns=now_ns(), session=date_to_day(now.date()))
+            book = SessionBook(journal)
+            mailbox = Mailbox(lambda record: book.command(now_ns(), record))
+            held = ConductorSettings(switches=None if armed is None else armed.kill_switches)
+            conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held)
+            stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", data=dict(told))))
+            source = stack.enter_context(self._running(conductor, folder))
+            plan = replace(self.wired.plan(run_id), source=source)
+            return run_backtest(
+                plan,
+                title=self.wired.title,
+                config=self.wired.loaded.effective,
+                created_at=now,
+                hashed=self.wired.loaded.hash,
+                command=command,
+                mode="paper",
+                progress=progress,
+                attendant=conductor,
+            )
+
+    @contextmanager
+    def _running(self, conductor: Conductor, folder: Path) -> Iterator[FeedSource]:
+        data = self.wired.loaded.settings.data
+        queue: EventQueue[Received] = EventQueue(conflate=not self.is_replay)
+        thread = FeedThread([(self.feed(), self.facts.symbols)], queue)
+        with ExitStack() as stack:
+            recorder = None
+            if isinstance(data, LiveDataSettings) and data.record:
+                made = SessionRecorder(folder / RECORDING, bar_size=self.facts.bar_size, calendar=self.facts.calendar)
+                recorder = stack.enter_context(made)
+            source = FeedSource(
+                self.facts,
+                queue,
+                history=self.wired.source if self.is_replay else None,
+                idle=conductor.idle,
+                told=conductor.told,
+                seen=None if recorder is None else recorder.append,
+            )
+            thread.start()
+            try:
+                yield source
+            finally:
+                thread.stop()
+        if thread.error is not None:
+            raise thread.error
+
+
+def wire_paper(
+    loaded: LoadedConfig, environ: Mapping[str, str], now_ns: Callable[[], int], workspace: Path | str | None = None
+) -> PaperSession:
+    """Find the feed that a configuration asks for, and check that its strategies can run on it.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+        Of mode paper.
+    environ : mapping of str to str
+    now_ns : callable
+        The clock that stamps what a live feed brings.
+    workspace : path, optional
+
+    Raises
+    ------
+    ConfigurationError
+        If the mode is another, or data and strategies do not fit; the text names file and line.
+    """
+    settings = loaded.settings
+    folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
+    data, clock = settings.data, settings.clock
+    if settings.mode != _MODE:
+        remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
+        raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
+    if isinstance(data, LiveDataSettings):
+        symbols = tuple(sorted(data.symbols))
+        facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar)
+        wired = wire_on(loaded, FeedSource(facts, EventQueue()), folder)
+        return PaperSession(wired, facts, lambda: open_feed(data, now_ns=now_ns), is_replay=False)
+    if not (isinstance(data, ReplayDataSettings) and isinstance(clock, ClockSettings)):
+        raise loaded.problem(("data", "type"), ConfigurationError.of("data.type", "be replay or live", data.type))
+    if data.recording is not None:
+        raise loaded.problem(("data", "recording"), ConfigurationError("recorded sessions cannot be replayed on paper yet."))
+    source = opened(loaded, as_history(data), clock, folder)
+    return PaperSession(
+        wire_on(loaded, source, folder), FeedFacts.of(source), lambda: _replay(source, data, clock), is_replay=True
+    )
+
+
+def _replay(source: DataSource, data: ReplayDataSettings, clock: ClockSettings) -> LiveFeed:
+    return ReplayFeed.of_source(source, speed=clock.speed, jitter_s=data.jitter_s, seed=data.jitter_seed)

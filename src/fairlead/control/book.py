@@ -1,0 +1,93 @@
+"""What a session does, in its journal: wishes before they are acted on, all else as soon as it has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
+from fairlead.core.orders import Order, OrderUpdate
+from fairlead.engine.desk import OrderDesk
+from fairlead.engine.recorder import told_in_order
+from fairlead.journal import Entry, Journal, Kind, entries
+
+
+class SessionBook:
+    """Reads the desk's lists, which only grow, and journals what is new in them.
+
+    Parameters
+    ----------
+    journal : Journal
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._desk: OrderDesk | None = None
+        self._orders = self._updates = self._fills = 0
+        self._known: dict[str, Order] = {}
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be written any more; empty as long as it can."""
+        return self._journal.failure
+
+    def follow(self, desk: OrderDesk) -> None:
+        """Take the desk whose lists are read."""
+        self._desk = desk
+
+    def wishes(self, ts_ns: int, strategy: str, intents: Sequence[OrderIntent | CancelIntent | ReplaceIntent]) -> None:
+        """Write down what a strategy wants; it is on the disk when this returns.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        for intent in intents:
+            self._journal.append(entries.intent(ts_ns, strategy, intent))
+        self._journal.flush()
+
+    def collect(self, ts_ns: int) -> None:
+        """Write down what has happened to orders since the last call.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        desk = self._desk
+        if desk is None:
+            return
+        for order in desk.orders[self._orders :]:
+            self._known[order.order_id] = order
+            self._journal.append(entries.order(ts_ns, order))
+        updates, fills = desk.updates[self._updates :], desk.fills[self._fills :]
+        self._orders, self._updates, self._fills = len(desk.orders), len(desk.updates), len(desk.fills)
+        for fact in told_in_order(updates, fills):
+            if isinstance(fact, OrderUpdate):
+                order = self._known[fact.order_id]
+                self._journal.append(entries.update(ts_ns, fact, strategy=order.strategy, symbol=order.symbol))
+            else:
+                self._journal.append(entries.fill(ts_ns, fact))
+        self._journal.flush()
+
+    def command(self, ts_ns: int, record: Mapping[str, Any]) -> None:
+        """Write down an operator's command or its answer; it is on the disk when this returns.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        self.write(Entry(ts_ns, Kind.COMMAND, dict(record)))
+
+    def write(self, entry: Entry) -> None:
+        """Write down anything else; it is on the disk when this returns.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        self._journal.append(entry)
+        self._journal.flush()

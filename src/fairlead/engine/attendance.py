@@ -1,0 +1,51 @@
+"""Who attends a session that runs in real time: between its events, before anything leaves, and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from fairlead.core.bars import Cursor
+from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
+from fairlead.engine.desk import OrderDesk
+from fairlead.engine.runner import StrategyRunner, Submit
+
+
+class SessionParts(NamedTuple):
+    """What an attendant may look at, and act through, between two events."""
+
+    cursor: Cursor
+    desk: OrderDesk
+    runners: Sequence[StrategyRunner]
+
+
+class Attendant(Protocol):
+    """Is called by the session's own thread, and never while a strategy decides."""
+
+    def begin(self, parts: SessionParts) -> None:
+        """Take in the session, before its strategies start."""
+
+    def instant(self, row: int) -> None:
+        """Look at what the market has done to the orders, before the strategies see its bars."""
+
+    def wanted(
+        self, runner: StrategyRunner, intents: Sequence[OrderIntent | CancelIntent | ReplaceIntent]
+    ) -> Sequence[OrderIntent | CancelIntent | ReplaceIntent]:
+        """Return what may be acted on of what a strategy wants; it is durable when this returns."""
+
+    def veto(self, strategy: str, *, only_reduces: bool) -> str | None:
+        """Return why no order of a strategy may leave, or None."""
+
+    def end(self) -> None:
+        """Write down what the end of the session brought with it."""
+
+
+def attended(take: Submit, attendant: Attendant) -> Submit:
+    """Return `take` behind an attendant."""
+
+    def submit(runner: StrategyRunner, intents: Sequence[OrderIntent | CancelIntent | ReplaceIntent]) -> None:
+        allowed = attendant.wanted(runner, intents)
+        if allowed:
+            take(runner, allowed)
+
+    return submit
