@@ -97,7 +97,7 @@ def test_late_delivery_changes_nothing(toy):
 
 def test_late_delivery_as_a_file_asks_for_it(tmp_path):
     config = CONFIGS / "sma_crossover.yaml"
-    session = paper_session(config, tmp_path, *SHORT, "data.jitter_s=3600", "clock.speed=1000000000x")
+    session = paper_session(config, tmp_path, *SHORT, "data.jitter_s=600", "clock.speed=1000000x")
     same(run_paper(session), backtest(config, tmp_path, *SHORT))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from fairlead.data.live import (
     open_feed,
 )
 from fairlead.data.live.opening import as_history
-from fairlead.data.live.source import FeedFacts, FeedSource
+from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource
 from fairlead.data.source import DataSource
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Progress
@@ -135,6 +136,8 @@ class PaperSession:
                 self.facts,
                 queue,
                 history=self.wired.source if self.is_replay else None,
+                # Of stored bars none is lost, and one that is played late still belongs to its instant.
+                grace_s=math.inf if self.is_replay else GRACE_S,
                 idle=conductor.idle,
                 told=conductor.told,
                 seen=None if recorder is None else recorder.append,
