@@ -13,7 +13,7 @@ from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.mailbox import Mailbox
 from fairlead.core.errors import StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
-from fairlead.core.time import format_utc
+from fairlead.core.time import NS_PER_DAY, format_utc
 from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner
@@ -47,10 +47,13 @@ class ConductorSettings:
     switches : KillSwitchSettings, optional
         None: only an operator halts.
     halt : HaltSettings
+    began_ns : int
+        When the session was started: the time until its first data.
     """
 
     switches: KillSwitchSettings | None = None
     halt: HaltSettings = field(default_factory=HaltSettings)
+    began_ns: int = 0
 
 
 class Conductor:
@@ -170,7 +173,8 @@ class Conductor:
     def status(self, command: Command) -> Mapping[str, Any]:  # noqa: ARG002  the seam's signature
         """Tell how things stand."""
         if self._parts is None:
-            return {"run_id": self.run_id, "mode": self.mode, "state": "waiting for data"}
+            state = "halted" if self._latch.is_latched() else "waiting for data"
+            return {"run_id": self.run_id, "mode": self.mode, "state": state, "halted_by": self._halted_by()}
         working = self._parts.desk.execution.working
         return {
             "run_id": self.run_id,
@@ -180,9 +184,7 @@ class Conductor:
             "equity": self._equity(),
             "strategies": [self._describe(runner) for runner in self._parts.runners],
             "working_orders": len(working),
-            "halted_by": [
-                {"switch": trip.switch, "action": trip.action.value, "reason": trip.reason} for trip in self._latch.trips
-            ],
+            "halted_by": self._halted_by(),
             "feed": self._feed_problem or "ok",
             "journal": self._broken or "ok",
         }
@@ -252,11 +254,13 @@ class Conductor:
 
     @property
     def _now(self) -> int:
-        return self._session.cursor.known_ns
+        return self._settings.began_ns if self._parts is None else self._parts.cursor.known_ns
 
     @property
     def _day(self) -> int:
-        cursor = self._session.cursor
+        if self._parts is None:
+            return self._settings.began_ns // NS_PER_DAY
+        cursor = self._parts.cursor
         return int(cursor.block.session[cursor.row])
 
     def _equity(self) -> float:
@@ -269,6 +273,9 @@ class Conductor:
             return "stopping"
         runners = {runner.name for runner in self._session.runners} if self._parts is not None else set()
         return "paused" if runners and runners <= self._paused else "running"
+
+    def _halted_by(self) -> list[dict[str, str]]:
+        return [{"switch": trip.switch, "action": trip.action.value, "reason": trip.reason} for trip in self._latch.trips]
 
     def _describe(self, runner: StrategyRunner) -> dict[str, Any]:
         state = "stopped" if not runner.is_running else "paused" if runner.name in self._paused else "running"
@@ -325,7 +332,9 @@ class Conductor:
         self._begin_closing(trip.action, trip.strategy)
 
     def _begin_closing(self, action: HaltAction, strategy: str = "") -> None:
-        parts = self._session
+        parts = self._parts
+        if parts is None:
+            return  # nothing is held or works yet, and what is latched stays so
         self._halts += 1
         for runner in parts.runners:
             if strategy in {"", runner.name}:
