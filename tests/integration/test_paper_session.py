@@ -47,7 +47,7 @@ def test_pause_stops_decisions_and_not_exits_and_resume_lets_them_on(tmp_path):
         session.minute(100.0, alpha=buy(), beta=buy(50))
         session.minute(94.0)
         assert (session.held(), session.held("beta")) == (0.0, 50.0)
-        with pytest.raises(RefusedCommand, match="no strategy named 'gamma'. Known: alpha, beta"):
+        with pytest.raises(RefusedCommand, match=r"no strategy named 'gamma'. Known: alpha, beta"):
             session.ask("pause", strategy="gamma")
         assert session.ask("resume") == {"paused": []}
         session.minute(94.0, alpha=buy(10))
@@ -100,7 +100,7 @@ def test_a_halt_is_latched_lets_reducing_orders_pass_and_outlives_the_session(tm
         session.minute(100.0, alpha=sell(60))
         session.minute(100.0)
         assert session.held() == 40.0
-        with pytest.raises(RefusedCommand, match="stays halted: it is locked until 2024-01-03T14:32:00.000000Z"):
+        with pytest.raises(RefusedCommand, match=r"stays halted: it is locked until 2024-01-03T14:32:00.000000Z"):
             session.ask("rearm", why="all is well")
         first = session.end()
     reason = "halted since 2024-01-02T14:32:00.000000Z by ann: it looks wrong"
@@ -257,7 +257,7 @@ def test_stale_data_stops_new_risk_until_it_is_fresh(tmp_path):
 def test_a_session_that_runs_is_not_begun_again(tmp_path):
     with operated(tmp_path) as session:
         session.minute(100.0)
-        with pytest.raises(FairleadError, match="writes|runs"), operated(tmp_path):
+        with pytest.raises(FairleadError, match=r"writes|runs"), operated(tmp_path):
             pass
         session.minute(100.0)
         assert session.status["state"] == "running"

@@ -117,11 +117,13 @@ def test_what_there_is_of_the_last_instant_comes_at_the_end(end):
 
 
 def test_an_operator_ends_it():
-    asked = []
-    source, queue, _ = source_of([minute_bar(m, s) for m in range(3) for s in "AB"], idle=lambda: len(asked) == 2)
-    for _ in source.blocks(carry=0):
-        asked.append(1)
-    assert len(asked) == 2
+    stops = []
+    source, queue, _ = source_of([minute_bar(m, s) for m in range(3) for s in "AB"], idle=lambda: bool(stops))
+    blocks = source.blocks(carry=0)
+    next(blocks)
+    next(blocks)
+    stops.append("now")
+    assert next(blocks, None) is None
     assert len(queue) == 2
 
 

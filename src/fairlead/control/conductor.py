@@ -11,12 +11,12 @@ from fairlead.control.book import SessionBook
 from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.mailbox import Mailbox
-from fairlead.core.errors import StorageError
+from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.time import NS_PER_DAY, format_utc
 from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.engine.attendance import SessionParts
-from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries
 from fairlead.risk.monitors import (
     EquityWatch,
@@ -87,6 +87,7 @@ class Conductor:
         self._watches: dict[str, EquityWatch] = {}
         self._levels: dict[tuple[SwitchId, str], Level] = {}
         self._paused: set[str] = set()
+        self._failed: set[str] = set()
         self._closings: list[Closing] = []
         self._halts = 0
         self._feed_problem = ""
@@ -124,6 +125,10 @@ class Conductor:
             self._book.wishes(self._now, runner.name, intents)
         except StorageError as exc:
             self._break(exc)
+        except ContractError as exc:
+            # What cannot be written down cannot be durable, so none of it leaves.
+            runner.halt(exc)
+            return ()
         if runner.name in self._paused:
             return [intent for intent in intents if isinstance(intent, CancelIntent)]
         return intents
@@ -146,6 +151,7 @@ class Conductor:
     def end(self) -> None:
         """Journal how the session ended."""
         self._collect()
+        self._tell_failures()
         self._write(entries.session(self._now, "stop", {"equity": self._equity()}))
         self._log.info("session_ended", message="the session is over")
 
@@ -347,6 +353,14 @@ class Conductor:
         self._closings = [closing for closing in self._closings if not closing.is_over]
         if self._stops_when_flat and not self._closings:
             self._stopping = True
+
+    def _tell_failures(self) -> None:
+        for runner in self._session.runners:
+            if runner.error is not None and runner.name not in self._failed:
+                self._failed.add(runner.name)
+                text = describe_failure(runner.error, runner.strategy)
+                self._write(entries.note(self._now, f"strategy failed: {text}", strategy=runner.name))
+                self._log.error("strategy_failed", message=text, strategy=runner.name)
 
     def _alert(self, text: str) -> None:
         self._write(entries.note(self._now, text))
