@@ -18,7 +18,7 @@ from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, ControlServer, Mailbox
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
-from fairlead.core.errors import ConfigurationError
+from fairlead.core.errors import ConfigurationError, DataError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
 from fairlead.data.live import (
@@ -116,7 +116,7 @@ class PaperSession:
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held)
-            stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", data=dict(told))))
+            stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", **told)))
             source = stack.enter_context(self._running(conductor, folder))
             plan = replace(self.wired.plan(run_id), source=source)
             return run_backtest(
@@ -154,6 +154,12 @@ class PaperSession:
             thread.start()
             try:
                 yield source
+            except DataError:
+                # A session without a bar says so; why there was none is what the feed says.
+                thread.stop()
+                if thread.error is not None:
+                    raise thread.error from None
+                raise
             finally:
                 thread.stop()
         if thread.error is not None:

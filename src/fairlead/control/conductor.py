@@ -108,7 +108,7 @@ class Conductor:
                 self._watches[runner.name] = EquityWatch(runner.ledger.initial_cash, runner.name)
         names = [runner.name for runner in runners]
         self._write(entries.session(self._now, "start", {"mode": self.mode, "strategies": names}))
-        self._log.info("session_started", message=f"{len(names)} strategies", data={"strategies": names})
+        self._log.info("session_started", message=f"{len(names)} strategies", strategies=names)
 
     def instant(self, row: int) -> None:
         """Journal what the market did to the orders, look at the kill switches, and go on with what is being closed."""
@@ -170,7 +170,7 @@ class Conductor:
         elif notice.kind in _AGAIN:
             self._feed_problem = ""
         level = self._log.info if notice.kind in _AGAIN or notice.kind is NoticeKind.ENDED else self._log.warning
-        level("feed_notice", message=notice.text or notice.kind.value, data={"kind": notice.kind.value})
+        level("feed_notice", message=notice.text or notice.kind.value, kind=notice.kind.value)
         if self._parts is not None:
             self._write(entries.note(notice.known_ns, f"feed {notice.kind.value}: {notice.text}"))
 

@@ -1,0 +1,143 @@
+"""`fairlead paper` as a process: stored bars played again, a feed over a websocket, and one clear error for what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from fairlead.control import SESSIONS
+from fairlead.data.live import RecordedSession
+from support_cli import fairlead, write_desk
+from support_operated import journal_of, of_kind
+from support_paper import CONFIGS
+
+DAYS = (
+    "-o",
+    "clock.start_date=2004-01-02",
+    "-o",
+    "clock.end_date=2005-06-30",
+    "-o",
+    "report.html=false",
+    "-o",
+    "report.plots=false",
+)
+PAPER = ("-o", "mode=paper", "-o", "data.type=replay", "-o", "clock.speed=max")
+LIVE = """\
+mode: paper
+name: Eight days
+clock: {{type: realtime, hours: 24/7}}
+data: {{type: live, feed: websocket, url: '{url}', symbols: [ACME], bar_size: 1min, calendar: 24/7}}
+execution: {{type: simulated}}
+strategies:
+  - {{name: buyer, strategy: buyer.py, capital: 100_000, params: {{shares: 10}}}}
+report: {{html: false, plots: false}}
+"""
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, "-m", "fairlead", *map(str, args)]
+
+
+def environ_of(folder) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD")}
+    return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "FAIRLEAD_HOME": str(folder)}
+
+
+def process(folder, *args):
+    return subprocess.run(command(*args), cwd=folder, env=environ_of(folder), capture_output=True, text=True, timeout=60)
+
+
+@contextlib.contextmanager
+def market_server(folder, *args) -> Iterator[tuple[dict, subprocess.Popen]]:
+    serve = command("dev", "market-server", "--port", "0", "--once", "--json", "--speed", "max", *args)
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=environ_of(folder)) as served:
+        try:
+            text = ""
+            for line in served.stdout:
+                text += line
+                if line == "}\n":
+                    break
+            yield json.loads(text), served
+        finally:
+            served.kill()
+
+
+def test_stored_bars_on_paper_give_what_a_backtest_gives(tmp_path):
+    config = CONFIGS / "sma_crossover.yaml"
+    tested = fairlead("backtest", config, *DAYS, "--json", cwd=tmp_path, FAIRLEAD_HOME=str(tmp_path))
+    found = process(tmp_path, "paper", config, *DAYS, *PAPER, "--json")
+    assert (found.returncode, found.stderr) == (0, "")
+    expected, told = tested.json, json.loads(found.stdout)
+    assert told["digest"] == expected["digest"]
+    assert told["metrics"] == expected["metrics"]
+    assert told.keys() == expected.keys()
+    assert told["run_id"].startswith("paper_sim_")
+    saved = json.loads((tmp_path / "runs" / told["run_id"] / "manifest.json").read_text())
+    assert saved["mode"] == "paper"
+    records = journal_of(tmp_path / SESSIONS / told["run_id"])
+    assert [data["event"] for data in of_kind(records, "session")] == ["start", "stop"]
+    verified = fairlead("journal", "verify", "--journal", tmp_path / SESSIONS / told["run_id"] / "journal.db", cwd=tmp_path)
+    assert verified.code == 0, verified.err
+
+
+def test_a_market_over_a_websocket_to_its_end(tmp_path):
+    write_desk(tmp_path)
+    with market_server(tmp_path, "--symbols", "ACME", "--from-now") as (facts, served):
+        (tmp_path / "live.yaml").write_text(LIVE.format(url=facts["url"]))
+        found = process(tmp_path, "paper", "live.yaml", "--json")
+        assert (found.returncode, found.stderr) == (0, "")
+        assert served.wait(20) == 0
+    told = json.loads(found.stdout)
+    folder = tmp_path / SESSIONS / told["run_id"]
+    saved = json.loads((tmp_path / "runs" / told["run_id"] / "manifest.json").read_text())
+    assert (saved["mode"], saved["data"]["paths"]) == ("paper", ["websocket"])
+    assert told["metrics"]["num_orders"] == told["metrics"]["num_fills"] == 1
+    kinds = [record.kind for record in journal_of(folder)]
+    assert kinds.count("intent") == kinds.count("fill") == 1
+    assert kinds.index("intent") < kinds.index("order") < kinds.index("fill")
+    recorded = list(RecordedSession(folder / "recording").events())
+    assert len(recorded) == facts["events"] == 390
+    logged = [json.loads(line) for line in (folder / "session.log").read_text().splitlines()]
+    assert [line["event"] for line in logged] == ["feed_notice", "session_started", "feed_notice", "session_ended"]
+    assert [line["data"] for line in logged] == [{"kind": "connected"}, {"strategies": ["buyer"]}, {"kind": "ended"}, {}]
+
+
+def test_nobody_listens(tmp_path):
+    write_desk(tmp_path)
+    (tmp_path / "live.yaml").write_text(LIVE.format(url="ws://127.0.0.1:9"))
+    quick = ("-o", "data.reconnect.base_s=0.001", "-o", "data.reconnect.first_attempts=1")
+    found = fairlead("paper", "live.yaml", *quick, "--json", cwd=tmp_path, FAIRLEAD_HOME=str(tmp_path))
+    assert found.code == 2
+    assert found.out == ""
+    assert "127.0.0.1:9" in " ".join(found.err.split())
+    assert "Traceback" not in found.err
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("run.yaml",), "'mode' must be paper here, was 'backtest'. Or turn it into one: -o mode=paper -o data.type=replay"),
+        (("run.yaml", "-o", "mode=paper"), "'data.type' must be"),
+        (("run.yaml", *PAPER, "-o", "data.jitter_s=-1"), "jitter_s"),
+        (
+            ("run.yaml", *PAPER, "-o", "data.recording=x", "-o", "data.path=null"),
+            "recorded sessions cannot be replayed on paper",
+        ),
+        (("live.yaml", "-o", "data.feed=nothing"), "no feed named 'nothing'"),
+        (("live.yaml", "-o", "mode=live"), "live"),
+        (("nowhere.yaml",), "nowhere.yaml"),
+    ],
+)
+def test_a_wrong_configuration_is_one_error(tmp_path, args, text):
+    write_desk(tmp_path)
+    (tmp_path / "live.yaml").write_text(LIVE.format(url="ws://127.0.0.1:9"))
+    found = fairlead("paper", *args, "--json", cwd=tmp_path, FAIRLEAD_HOME=str(tmp_path))
+    assert (found.code, found.out) == (2, "")
+    assert text in " ".join(found.err.split())
+    assert "Traceback" not in found.err
