@@ -31,7 +31,7 @@ CONFIG = """\
 mode: paper
 name: operated
 clock: {{type: realtime}}
-data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, record: false}}
+data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, record: {record}}}
 execution: {{type: simulated, slippage: {{model: none}}, commission: {{model: none}}, latency: {{mean_ms: 0, std_ms: 0}}}}
 risk:
   guards: {{{guards}}}
@@ -170,12 +170,18 @@ class Operated:
 
 @contextlib.contextmanager
 def operated(
-    folder: Path, *names: str, switches: str = "{}", guards: str = GUARDS, run_id: str = RUN, **changes: Any
+    folder: Path,
+    *names: str,
+    switches: str = "{}",
+    guards: str = GUARDS,
+    record: str = "false",
+    run_id: str = RUN,
+    **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
     entries = [ENTRY.format(name=name) for name in names or ("alpha",)]
-    config.write_text(CONFIG.format(switches=switches, guards=guards) + "".join(entries))
+    config.write_text(CONFIG.format(switches=switches, guards=guards, record=record) + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:

@@ -50,7 +50,9 @@ def environ_of(folder) -> dict[str, str]:
 
 
 def process(folder, *args):
-    return subprocess.run(command(*args), cwd=folder, env=environ_of(folder), capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command(*args), cwd=folder, env=environ_of(folder), capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @contextlib.contextmanager
@@ -69,7 +71,7 @@ def market_server(folder, *args) -> Iterator[tuple[dict, subprocess.Popen]]:
 
 
 def test_stored_bars_on_paper_give_what_a_backtest_gives(tmp_path):
-    config = CONFIGS / "sma_crossover.yaml"
+    config = CONFIGS / "rsi.yaml"
     tested = fairlead("backtest", config, *DAYS, "--json", cwd=tmp_path, FAIRLEAD_HOME=str(tmp_path))
     found = process(tmp_path, "paper", config, *DAYS, *PAPER, "--json")
     assert (found.returncode, found.stderr) == (0, "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fairlead.control import RefusedCommand
@@ -10,6 +12,7 @@ from fairlead.core.intents import CancelIntent
 from fairlead.data.live import NoticeKind
 from fairlead.journal import Kind
 from fairlead.sdk import OrderIntent
+from support_control import Line
 from support_operated import RUN, buy, journal_of, of_kind, operated, orders_of, sell
 
 CALM = "{lock_hours: 24}"
@@ -262,3 +265,28 @@ def test_a_session_that_runs_is_not_begun_again(tmp_path):
         session.minute(100.0)
         assert session.status["state"] == "running"
         assert session.end().record.bars == 2
+
+
+def test_who_has_no_token_is_refused_and_logged_and_disturbs_nothing(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0)
+        with Line(session.folder) as line:
+            assert line.ask(token="guessed", command="halt", why="mischief")["error"]["code"] == "token"
+        with Line(session.folder) as line:
+            line.send(b"{nonsense\n")
+            assert line.answer()["error"]["code"] == "malformed"
+        with Line(session.folder) as line:
+            assert line.ask(command="sell everything", why="mischief")["error"]["code"] == "command"
+            session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        assert (session.status["state"], session.held()) == ("running", 100.0)
+        session.end()
+    told = of_kind(journal_of(session.folder), Kind.COMMAND)
+    assert {one["command"]["name"] for one in told} == {"status"}
+    logged = [json.loads(line) for line in (session.folder / "session.log").read_text().splitlines()]
+    refused = [line for line in logged if line["event"] == "command_refused"]
+    assert [(line["level"], line["data"]["code"]) for line in refused] == [
+        ("WARNING", "token"),
+        ("WARNING", "malformed"),
+        ("WARNING", "command"),
+    ]

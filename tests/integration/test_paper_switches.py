@@ -8,6 +8,7 @@ import pytest
 
 from fairlead.control import RefusedCommand
 from fairlead.core.errors import StorageError
+from fairlead.data.live import SessionRecorder
 from fairlead.engine.desk import OrderDesk
 from fairlead.execution.simulated import SimulatedExecution
 from fairlead.journal import Kind
@@ -180,3 +181,15 @@ def test_a_wish_that_cannot_be_written_down_stops_its_strategy_alone(tmp_path):
     assert "be valid Unicode" in result.record.strategies[0].error
     notes = [(r.strategy, r.data["text"]) for r in journal_of(session.folder) if r.kind == Kind.NOTE]
     assert [(who, "be valid Unicode" in text) for who, text in notes if text.startswith("strategy failed")] == [("alpha", True)]
+
+
+def test_a_recording_that_the_disk_refuses_is_no_end_of_the_session(tmp_path, monkeypatch):
+    monkeypatch.setattr(SessionRecorder, "append", _full)
+    monkeypatch.setattr(SessionRecorder, "close", _full)
+    with operated(tmp_path, record="true") as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        assert session.held() == 100.0
+        assert session.end().status == "completed"
+    logged = [json.loads(line) for line in (session.folder / "session.log").read_text().splitlines()]
+    assert [line["message"] for line in logged if line["event"] == "recording_failed"] == ["the disk is full."] * 2

@@ -18,7 +18,7 @@ from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, ControlServer, Mailbox
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
-from fairlead.core.errors import ConfigurationError, DataError
+from fairlead.core.errors import ConfigurationError, DataError, StorageError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
 from fairlead.data.live import (
@@ -39,7 +39,7 @@ from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Progress
 from fairlead.journal import Journal, JournalSettings
 from fairlead.risk.monitors import KillLatch, KillSwitchSettings
-from fairlead.telemetry.logs import Logs, LogSettings
+from fairlead.telemetry.logs import Log, Logs, LogSettings
 
 JOURNAL: Final = "journal.db"
 LATCH: Final = "latch.json"
@@ -117,7 +117,7 @@ class PaperSession:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held)
             stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", **told)))
-            source = stack.enter_context(self._running(conductor, folder))
+            source = stack.enter_context(self._running(conductor, folder, log))
             plan = replace(self.wired.plan(run_id), source=source)
             return run_backtest(
                 plan,
@@ -132,15 +132,10 @@ class PaperSession:
             )
 
     @contextmanager
-    def _running(self, conductor: Conductor, folder: Path) -> Iterator[FeedSource]:
-        data = self.wired.loaded.settings.data
-        queue: EventQueue[Received] = EventQueue(conflate=not self.is_replay)
+    def _running(self, conductor: Conductor, folder: Path, log: Log) -> Iterator[FeedSource]:
+        queue = self._queue()
         thread = FeedThread([(self.feed(), self.facts.symbols)], queue)
-        with ExitStack() as stack:
-            recorder = None
-            if isinstance(data, LiveDataSettings) and data.record:
-                made = SessionRecorder(folder / RECORDING, bar_size=self.facts.bar_size, calendar=self.facts.calendar)
-                recorder = stack.enter_context(made)
+        with self._recording(folder / RECORDING, log) as seen:
             source = FeedSource(
                 self.facts,
                 queue,
@@ -149,7 +144,7 @@ class PaperSession:
                 grace_s=math.inf if self.is_replay else GRACE_S,
                 idle=conductor.idle,
                 told=conductor.told,
-                seen=None if recorder is None else recorder.append,
+                seen=seen,
             )
             thread.start()
             try:
@@ -164,6 +159,34 @@ class PaperSession:
                 thread.stop()
         if thread.error is not None:
             raise thread.error
+
+    def _queue(self) -> EventQueue[Received]:
+        data = self.wired.loaded.settings.data
+        if isinstance(data, LiveDataSettings):
+            return EventQueue(data.queue_size, conflate=data.conflate_quotes)
+        return EventQueue(conflate=False)
+
+    @contextmanager
+    def _recording(self, folder: Path, log: Log) -> Iterator[Callable[[Received], None] | None]:
+        """Give what keeps every event; what the disk refuses ends the recording, and not the session."""
+        data = self.wired.loaded.settings.data
+        if not (isinstance(data, LiveDataSettings) and data.record):
+            yield None
+            return
+        recorder = SessionRecorder(folder, bar_size=self.facts.bar_size, calendar=self.facts.calendar)
+        failures: list[StorageError] = []
+
+        def kept(write: Callable[[], None]) -> None:
+            try:
+                write()
+            except StorageError as exc:
+                failures.append(exc)
+                log.exception("recording_failed", message=str(exc))
+
+        try:
+            yield lambda received: None if failures else kept(lambda: recorder.append(received))
+        finally:
+            kept(recorder.close)
 
 
 def wire_paper(
