@@ -16,7 +16,7 @@ from fairlead.backtest.result import Result
 from fairlead.config.papering import JOURNAL, LATCH, wire_paper
 from fairlead.control import ControlClient
 from fairlead.core.events import Bar
-from fairlead.core.time import NS_PER_MINUTE
+from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE
 from fairlead.data.live import FeedNotice, NoticeKind, Received
 from fairlead.data.live.feed import FeedBook, FeedState, MarketEvent
 from fairlead.journal import Record, open_store, verify
@@ -31,7 +31,7 @@ CONFIG = """\
 mode: paper
 name: operated
 clock: {{type: realtime}}
-data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, record: {record}}}
+data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, calendar: 24/7, record: {record}}}
 execution: {{type: simulated, slippage: {{model: none}}, commission: {{model: none}}, latency: {{mean_ms: 0, std_ms: 0}}}}
 risk:
   guards: {{{guards}}}
@@ -90,7 +90,7 @@ class Operated:
     """One running session."""
 
     def __init__(self, workspace: Path, config: Path, run_id: str = RUN, **changes: Any) -> None:
-        self.feed, self.minutes = HandFeed(), 0
+        self.feed, self.now = HandFeed(), OPEN_NS
         session = wire_paper(loaded(config), {}, now_ns, workspace)
         self._session = dataclasses.replace(session, feed=lambda: self.feed, **changes)
         self.folder = self._session.folder(run_id)
@@ -119,14 +119,17 @@ class Operated:
     def minute(self, price: float, low: float | None = None, **wishes: Any) -> None:
         """Let a minute pass, and return when the strategies have decided on its bar."""
         Told.wishes.update(wishes)
-        label = OPEN_NS + self.minutes * NS_PER_MINUTE
-        self.minutes += 1
-        self.feed.put(Bar("A", label, label + NS_PER_MINUTE, price, price, low or price, price, 1e6))
+        label, self.now = self.now, self.now + NS_PER_MINUTE
+        self.feed.put(Bar("A", label, self.now, price, price, low or price, price, 1e6))
         assert self._done.get(timeout=WAIT_S) is not None, self.error
+
+    def night(self) -> None:
+        """Let the rest of the day pass, and the night."""
+        self.now += NS_PER_DAY
 
     def notice(self, kind: NoticeKind, text: str = "") -> None:
         """Let the feed say something of itself before the next minute."""
-        self.feed.put(FeedNotice(kind, OPEN_NS + self.minutes * NS_PER_MINUTE, text))
+        self.feed.put(FeedNotice(kind, self.now, text))
 
     def ask(self, command: str, why: str = "a test", **args: Any) -> dict[str, Any]:
         """Ask it over its socket."""

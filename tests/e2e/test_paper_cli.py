@@ -132,7 +132,11 @@ def test_nobody_listens(tmp_path):
             "recorded sessions cannot be replayed on paper",
         ),
         (("live.yaml", "-o", "data.feed=nothing"), "no feed named 'nothing'"),
-        (("live.yaml", "-o", "mode=live"), "live"),
+        (("live.yaml", "-o", "data.aggregate.source=trades"), "bars cannot be made of what a feed brings"),
+        (
+            ("live.yaml", "-o", "mode=live", "-o", "execution={type: broker, broker: toy}"),
+            "'mode' must be paper here, was 'live'",
+        ),
         (("nowhere.yaml",), "nowhere.yaml"),
     ],
 )

@@ -105,6 +105,68 @@ def test_a_switch_of_one_strategy_halts_that_one_alone(tmp_path):
     assert [(r.strategy, r.data["switch"]) for r in tripped] == [("alpha", "KS_PNL")]
 
 
+DAILY = "{daily: {strategies: [alpha], warning_pct: 1, critical_pct: 2}, disabled: [KS_PNL, KS_DD, KS_PSR]}"
+DD_ML = "{drawdown_ml: {strategies: [alpha], warning_pct: 1, critical_pct: 2}, disabled: [KS_PNL, KS_DD, KS_PSR]}"
+
+
+@pytest.mark.parametrize(("switches", "switch"), [(DAILY, "KS_DAILY"), (DD_ML, "KS_DD_ML")])
+def test_a_switch_that_a_strategy_opted_in_to(tmp_path, switches, switch):
+    with operated(tmp_path, "alpha", "beta", switches=switches) as session:
+        session.minute(100.0, alpha=buy(500), beta=buy(500))
+        session.minute(100.0)
+        session.minute(97.5)
+        session.minute(97.0)
+        session.minute(94.0)
+        session.minute(94.0, alpha=buy(1), beta=buy(1))
+        session.minute(94.0)
+        assert (session.held(), session.held("beta")) == (0.0, 501.0)
+        if switch == "KS_DAILY":
+            with pytest.raises(RefusedCommand, match="locked until the session after 2024-01-02"):
+                session.ask("rearm", strategy="alpha")
+        session.end()
+    assert switched(session) == [
+        (switch, "warning", None),
+        (switch, "critical", None),
+        (switch, "tripped", "HALT_AND_FLATTEN"),
+    ]
+
+
+def test_the_loss_of_a_day_is_measured_from_its_start(tmp_path):
+    with operated(tmp_path, switches=DAILY) as session:
+        session.minute(100.0, alpha=buy(500))
+        for price in (100.0, 97.5, 95.5, 93.5):
+            session.minute(price)
+            session.night()
+        assert session.status["state"] == "running"
+        session.end()
+    assert switched(session) == [("KS_DAILY", "warning", None)]
+
+
+PSR = "{psr: {warning: 0.3, critical: 0.2}, disabled: [KS_PNL, KS_DD]}"
+
+
+def test_a_strategy_that_probably_loses_is_halted_with_what_it_holds(tmp_path):
+    with operated(tmp_path, switches=PSR) as session:
+        price = 100.0
+        session.minute(price, alpha=buy(500))
+        for day in range(80):
+            session.night()
+            price += (0.4, -0.35, -0.1)[day % 3] if day < 40 else (0.3, -0.5)[day % 2]
+            session.minute(price)
+            if session.latch["trips"]:
+                break
+        told = session.status
+        assert [(trip["switch"], trip["action"]) for trip in told["halted_by"]] == [("KS_PSR", "HALT_AND_INVESTIGATE")]
+        session.minute(price, alpha=buy(1))
+        session.minute(price, alpha=sell(100))
+        session.minute(price)
+        assert session.held() == 400.0
+        session.end()
+    states = [state for _, state, _ in switched(session)]
+    assert states.count("tripped") == 1
+    assert states[-3:] == ["warning", "critical", "tripped"]
+
+
 def test_the_halt_of_a_switch_outlives_the_session(tmp_path):
     with operated(tmp_path, switches=PNL) as session:
         session.minute(100.0, alpha=buy(500))

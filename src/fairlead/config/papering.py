@@ -215,6 +215,9 @@ def wire_paper(
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
     if isinstance(data, LiveDataSettings):
+        if data.aggregate is not None:
+            text = "bars cannot be made of what a feed brings on paper yet. Leave it out, and ask the feed for bars."
+            raise loaded.problem(("data", "aggregate"), ConfigurationError(text))
         symbols = tuple(sorted(data.symbols))
         facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar)
         wired = wire_on(loaded, FeedSource(facts, EventQueue()), folder)
