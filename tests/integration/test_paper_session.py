@@ -244,6 +244,9 @@ def test_stale_data_stops_new_risk_until_it_is_fresh(tmp_path):
         session.minute(100.0, alpha=buy())
         assert session.status["feed"] == "61 s old"
         session.minute(100.0, alpha=sell(40))
+        session.notice(NoticeKind.DISCONNECTED, "broken off")
+        session.notice(NoticeKind.CONNECTED)
+        session.minute(100.0, alpha=buy(7))
         session.notice(NoticeKind.FRESH)
         session.minute(100.0, alpha=buy(1))
         session.minute(100.0)
@@ -253,6 +256,7 @@ def test_stale_data_stops_new_risk_until_it_is_fresh(tmp_path):
         (100.0, "FILLED", ""),
         (100.0, "REJECTED", "market data is not to be relied on: 61 s old"),
         (40.0, "FILLED", ""),
+        (7.0, "REJECTED", "market data is not to be relied on: 61 s old"),
         (1.0, "FILLED", ""),
     ]
 

@@ -127,6 +127,12 @@ def test_an_operator_ends_it():
     assert len(queue) == 2
 
 
+def test_what_an_operator_cuts_short_is_no_instant():
+    events = [minute_bar(0, "A"), minute_bar(0, "B"), minute_bar(1, "A")]
+    source, queue, _ = source_of(events, closes=False, grace_s=math.inf, idle=lambda: not len(queue))
+    assert instants(source) == ["AB"]
+
+
 def test_everything_is_seen_before_it_is_used():
     seen = []
     source, _, _ = source_of([minute_bar(0, "A"), quote(61), END], seen=seen.append, grace_s=math.inf)

@@ -33,8 +33,8 @@ from fairlead.risk.monitors import (
 from fairlead.telemetry.logs import Log
 
 _FLATTEN: Final = HaltAction.HALT_AND_FLATTEN
-_STALE: Final = (NoticeKind.STALE, NoticeKind.DISCONNECTED)
-_AGAIN: Final = (NoticeKind.FRESH, NoticeKind.CONNECTED)
+_AGAIN: Final = {NoticeKind.FRESH: NoticeKind.STALE, NoticeKind.CONNECTED: NoticeKind.DISCONNECTED}
+_PROBLEMS: Final = frozenset(_AGAIN.values())
 Wishes = Sequence[OrderIntent | CancelIntent | ReplaceIntent]
 
 
@@ -90,7 +90,7 @@ class Conductor:
         self._failed: set[str] = set()
         self._closings: list[Closing] = []
         self._halts = 0
-        self._feed_problem = ""
+        self._feed_problems: dict[NoticeKind, str] = {}
         self._broken = ""
         self._stopping = self._stops_when_flat = False
 
@@ -139,8 +139,8 @@ class Conductor:
             return None
         if self._broken:
             return f"the journal takes nothing: {self._broken}"
-        if self._feed_problem:
-            return f"market data is not to be relied on: {self._feed_problem}"
+        if self._feed_problems:
+            return f"market data is not to be relied on: {'; '.join(self._feed_problems.values())}"
         unknown = [
             name.value for (name, whose), level in self._levels.items() if level is Level.UNKNOWN and whose in {"", strategy}
         ]
@@ -165,10 +165,11 @@ class Conductor:
 
     def told(self, notice: FeedNotice) -> None:
         """Hear what the feed says of itself: while its data is stale or gone, nothing takes on more risk."""
-        if notice.kind in _STALE:
-            self._feed_problem = notice.text or notice.kind.value
+        if notice.kind in _PROBLEMS:
+            self._feed_problems[notice.kind] = notice.text or notice.kind.value
         elif notice.kind in _AGAIN:
-            self._feed_problem = ""
+            # A connection says nothing of the age of its data.
+            self._feed_problems.pop(_AGAIN[notice.kind], None)
         level = self._log.info if notice.kind in _AGAIN or notice.kind is NoticeKind.ENDED else self._log.warning
         level("feed_notice", message=notice.text or notice.kind.value, kind=notice.kind.value)
         if self._parts is not None:
@@ -191,7 +192,7 @@ class Conductor:
             "strategies": [self._describe(runner) for runner in self._parts.runners],
             "working_orders": len(working),
             "halted_by": self._halted_by(),
-            "feed": self._feed_problem or "ok",
+            "feed": "; ".join(self._feed_problems.values()) or "ok",
             "journal": self._broken or "ok",
         }
 

@@ -137,32 +137,34 @@ class FeedSource:
     def _instants(self) -> Iterator[dict[int, Bar]]:
         """Yield the bars of each instant by column."""
         gathering = _Gathering(len(self.symbols))
-        waited_s, newest_ns = 0.0, 0
-        while not self._idle():
+        while True:
+            if self._idle():
+                return  # an operator has ended it: nobody decides any more
             received = self._queue.take(self._poll_s)
             if received is None:
-                waited_s += self._poll_s
-                if waited_s >= self._grace_s:
+                gathering.waited_s += self._poll_s
+                if gathering.waited_s >= self._grace_s:
                     yield from gathering.rest()
                 if self._queue.is_closed and not len(self._queue):
                     break
                 continue
             if self._seen is not None:
                 self._seen(received)
-            event = received.event
-            if isinstance(event, Bar):
-                waited_s, newest_ns = 0.0, received.received_ns
-                yield from self._gather(gathering, event, received)
-            elif isinstance(event, FeedNotice):
-                self._told(event)
-                if event.kind is NoticeKind.ENDED:
-                    break
-            elif received.received_ns - newest_ns >= self._grace_s * NS_PER_SECOND:
-                # Quotes that never pause leave no silence in which to wait.
-                yield from gathering.rest()
+            if not isinstance(received.event, FeedNotice):
+                yield from self._gather(gathering, received)
+                continue
+            self._told(received.event)
+            if received.event.kind is NoticeKind.ENDED:
+                break
         yield from gathering.rest()
 
-    def _gather(self, gathering: _Gathering, bar: Bar, received: Received) -> list[dict[int, Bar]]:
+    def _gather(self, gathering: _Gathering, received: Received) -> list[dict[int, Bar]]:
+        bar = received.event
+        if not isinstance(bar, Bar):
+            # Quotes that never pause leave no silence in which to wait.
+            is_over = received.received_ns - gathering.newest_ns >= self._grace_s * NS_PER_SECOND
+            return gathering.rest() if is_over else []
+        gathering.waited_s, gathering.newest_ns = 0.0, received.received_ns
         complete = gathering.add(self._column(bar), bar)
         if complete is None:
             self.late += 1
@@ -182,6 +184,10 @@ class _Gathering:
     """Bars that come one by one, put together by instant."""
 
     def __init__(self, width: int) -> None:
+        self.waited_s = 0.0
+        """How long nothing has come since the newest bar."""
+        self.newest_ns = 0
+        """When the newest bar was received."""
         self._width = width
         self._pending: dict[int, Bar] = {}
         self._over_ns = 0
