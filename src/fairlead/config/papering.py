@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ from fairlead.data.live import (
     open_feed,
 )
 from fairlead.data.live.opening import as_history
-from fairlead.data.live.source import FeedFacts, FeedSource
+from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource
 from fairlead.data.source import DataSource
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Progress
@@ -98,13 +99,22 @@ class PaperSession:
         armed = settings.armed
         switches = KillSwitchSettings() if armed is None else armed.kill_switches
         with ExitStack() as stack:
+            # Before the journal: where there is one, there must be a latch.
+            latch = KillLatch(
+                folder / LATCH,
+                switches,
+                now_ns=now_ns(),
+                session=date_to_day(now.date()),
+                is_expected=(folder / JOURNAL).exists(),
+            )
             journal = stack.enter_context(Journal.open(JournalSettings(url=str(folder / JOURNAL)), run_id, folder))
             logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
             log = logs.logger("session", run_id=run_id, mode=_MODE)
-            latch = KillLatch(folder / LATCH, switches, now_ns=now_ns(), session=date_to_day(now.date()))
             book = SessionBook(journal)
             mailbox = Mailbox(lambda record: book.command(now_ns(), record))
-            held = ConductorSettings(switches=None if armed is None else armed.kill_switches)
+            held = ConductorSettings(began_ns=now_ns())
+            if armed is not None:
+                held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held)
             stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", data=dict(told))))
             source = stack.enter_context(self._running(conductor, folder))
@@ -135,6 +145,8 @@ class PaperSession:
                 self.facts,
                 queue,
                 history=self.wired.source if self.is_replay else None,
+                # Of stored bars none is lost, and one that is played late still belongs to its instant.
+                grace_s=math.inf if self.is_replay else GRACE_S,
                 idle=conductor.idle,
                 told=conductor.told,
                 seen=None if recorder is None else recorder.append,

@@ -11,12 +11,12 @@ from fairlead.control.book import SessionBook
 from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.mailbox import Mailbox
-from fairlead.core.errors import StorageError
+from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
-from fairlead.core.time import format_utc
+from fairlead.core.time import NS_PER_DAY, format_utc
 from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.engine.attendance import SessionParts
-from fairlead.engine.runner import StrategyRunner
+from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries
 from fairlead.risk.monitors import (
     EquityWatch,
@@ -47,10 +47,13 @@ class ConductorSettings:
     switches : KillSwitchSettings, optional
         None: only an operator halts.
     halt : HaltSettings
+    began_ns : int
+        When the session was started: the time until its first data.
     """
 
     switches: KillSwitchSettings | None = None
     halt: HaltSettings = field(default_factory=HaltSettings)
+    began_ns: int = 0
 
 
 class Conductor:
@@ -84,6 +87,7 @@ class Conductor:
         self._watches: dict[str, EquityWatch] = {}
         self._levels: dict[tuple[SwitchId, str], Level] = {}
         self._paused: set[str] = set()
+        self._failed: set[str] = set()
         self._closings: list[Closing] = []
         self._halts = 0
         self._feed_problem = ""
@@ -121,6 +125,10 @@ class Conductor:
             self._book.wishes(self._now, runner.name, intents)
         except StorageError as exc:
             self._break(exc)
+        except ContractError as exc:
+            # What cannot be written down cannot be durable, so none of it leaves.
+            runner.halt(exc)
+            return ()
         if runner.name in self._paused:
             return [intent for intent in intents if isinstance(intent, CancelIntent)]
         return intents
@@ -143,6 +151,7 @@ class Conductor:
     def end(self) -> None:
         """Journal how the session ended."""
         self._collect()
+        self._tell_failures()
         self._write(entries.session(self._now, "stop", {"equity": self._equity()}))
         self._log.info("session_ended", message="the session is over")
 
@@ -170,7 +179,8 @@ class Conductor:
     def status(self, command: Command) -> Mapping[str, Any]:  # noqa: ARG002  the seam's signature
         """Tell how things stand."""
         if self._parts is None:
-            return {"run_id": self.run_id, "mode": self.mode, "state": "waiting for data"}
+            state = "halted" if self._latch.is_latched() else "waiting for data"
+            return {"run_id": self.run_id, "mode": self.mode, "state": state, "halted_by": self._halted_by()}
         working = self._parts.desk.execution.working
         return {
             "run_id": self.run_id,
@@ -180,9 +190,7 @@ class Conductor:
             "equity": self._equity(),
             "strategies": [self._describe(runner) for runner in self._parts.runners],
             "working_orders": len(working),
-            "halted_by": [
-                {"switch": trip.switch, "action": trip.action.value, "reason": trip.reason} for trip in self._latch.trips
-            ],
+            "halted_by": self._halted_by(),
             "feed": self._feed_problem or "ok",
             "journal": self._broken or "ok",
         }
@@ -252,11 +260,13 @@ class Conductor:
 
     @property
     def _now(self) -> int:
-        return self._session.cursor.known_ns
+        return self._settings.began_ns if self._parts is None else self._parts.cursor.known_ns
 
     @property
     def _day(self) -> int:
-        cursor = self._session.cursor
+        if self._parts is None:
+            return self._settings.began_ns // NS_PER_DAY
+        cursor = self._parts.cursor
         return int(cursor.block.session[cursor.row])
 
     def _equity(self) -> float:
@@ -269,6 +279,9 @@ class Conductor:
             return "stopping"
         runners = {runner.name for runner in self._session.runners} if self._parts is not None else set()
         return "paused" if runners and runners <= self._paused else "running"
+
+    def _halted_by(self) -> list[dict[str, str]]:
+        return [{"switch": trip.switch, "action": trip.action.value, "reason": trip.reason} for trip in self._latch.trips]
 
     def _describe(self, runner: StrategyRunner) -> dict[str, Any]:
         state = "stopped" if not runner.is_running else "paused" if runner.name in self._paused else "running"
@@ -325,7 +338,9 @@ class Conductor:
         self._begin_closing(trip.action, trip.strategy)
 
     def _begin_closing(self, action: HaltAction, strategy: str = "") -> None:
-        parts = self._session
+        parts = self._parts
+        if parts is None:
+            return  # nothing is held or works yet, and what is latched stays so
         self._halts += 1
         for runner in parts.runners:
             if strategy in {"", runner.name}:
@@ -338,6 +353,14 @@ class Conductor:
         self._closings = [closing for closing in self._closings if not closing.is_over]
         if self._stops_when_flat and not self._closings:
             self._stopping = True
+
+    def _tell_failures(self) -> None:
+        for runner in self._session.runners:
+            if runner.error is not None and runner.name not in self._failed:
+                self._failed.add(runner.name)
+                text = describe_failure(runner.error, runner.strategy)
+                self._write(entries.note(self._now, f"strategy failed: {text}", strategy=runner.name))
+                self._log.error("strategy_failed", message=text, strategy=runner.name)
 
     def _alert(self, text: str) -> None:
         self._write(entries.note(self._now, text))

@@ -20,6 +20,7 @@ from fairlead.data.live.feed import FeedNotice, NoticeKind, Received
 from fairlead.data.live.queue import EventQueue
 from fairlead.data.source import DataSource
 
+GRACE_S: Final = 2.0
 _ROOM: Final = 4096
 """Rows after which what is carried moves to the front of new memory."""
 _FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -72,7 +73,7 @@ class FeedFacts:
 class FeedSource:
     """A `DataSource` over a queue that a feed fills.
 
-    An instant is complete when every symbol has its bar, when a bar of a later one arrives, or when nothing has come for
+    An instant is complete when every symbol has its bar, when a bar of a later one arrives, or when no bar has come for
     `grace_s`. What comes after that is late: it is counted and told, and not used, as nothing happens in the past.
 
     Parameters
@@ -82,7 +83,7 @@ class FeedSource:
     history : DataSource, optional
         What came before, for features.
     grace_s : float
-        Seconds to wait for the rest of an instant once some of it is there.
+        Seconds to wait for the rest of an instant once some of it is there; infinite where later ones are sure to come.
     poll_s : float
         Seconds after which `idle` is called while nothing arrives.
     idle : callable
@@ -99,7 +100,7 @@ class FeedSource:
         queue: EventQueue[Received],
         *,
         history: DataSource | None = None,
-        grace_s: float = 2.0,
+        grace_s: float = GRACE_S,
         poll_s: float = 0.1,
         idle: Callable[[], bool] = lambda: False,
         told: Callable[[FeedNotice], None] = lambda _notice: None,
@@ -136,7 +137,7 @@ class FeedSource:
     def _instants(self) -> Iterator[dict[int, Bar]]:
         """Yield the bars of each instant by column."""
         gathering = _Gathering(len(self.symbols))
-        waited_s = 0.0
+        waited_s, newest_ns = 0.0, 0
         while not self._idle():
             received = self._queue.take(self._poll_s)
             if received is None:
@@ -150,12 +151,15 @@ class FeedSource:
                 self._seen(received)
             event = received.event
             if isinstance(event, Bar):
-                waited_s = 0.0
+                waited_s, newest_ns = 0.0, received.received_ns
                 yield from self._gather(gathering, event, received)
             elif isinstance(event, FeedNotice):
                 self._told(event)
                 if event.kind is NoticeKind.ENDED:
                     break
+            elif received.received_ns - newest_ns >= self._grace_s * NS_PER_SECOND:
+                # Quotes that never pause leave no silence in which to wait.
+                yield from gathering.rest()
         yield from gathering.rest()
 
     def _gather(self, gathering: _Gathering, bar: Bar, received: Received) -> list[dict[int, Bar]]:
@@ -211,9 +215,11 @@ class _Rows:
         self._symbols = symbols
         self._columns = {symbol: i for i, symbol in enumerate(symbols)}
         self._carry = carry
+        # The last marks and session are needed, whether they are shown or not.
+        self._kept = max(carry, 1)
         self._count = 0
         self._placed: list[EffectiveAction] = []
-        self._allocate(carry + _ROOM)
+        self._allocate(self._kept + _ROOM)
 
     def _allocate(self, size: int) -> None:
         self._stamps = np.empty((2, size), np.int64)
@@ -269,11 +275,11 @@ class _Rows:
 
     def _move(self) -> None:
         # To new memory: blocks of before still look at the old.
-        kept = slice(self._count - self._carry, self._count)
+        gone = self._count - self._kept
+        kept = slice(gone, self._count)
         stamps, session, values = self._stamps[:, kept], self._session[kept], self._values[:, kept]
-        gone = self._count - self._carry
         self._placed = [e._replace(row=e.row - gone) for e in self._placed if e.row >= gone]
         self._allocate(len(self._session))
-        self._count = self._carry
-        self._stamps[:, : self._carry], self._session[: self._carry] = stamps, session
-        self._values[:, : self._carry] = values
+        self._count = self._kept
+        self._stamps[:, : self._count], self._session[: self._count] = stamps, session
+        self._values[:, : self._count] = values

@@ -1,0 +1,121 @@
+"""A strategy decides on paper what it decides in a backtest of the same bars: the same orders, updates and fills, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairlead.sdk.registry import known_strategies
+from support_cli import fairlead
+from support_paper import CONFIGS, backtest, facts_of, jittered, paper_session, run_paper
+
+DAILY = ("buy_and_hold", "fixed_weights", "mean_reversion", "momentum", "rsi", "sma_crossover")
+SHORT = ("clock.start_date=2004-01-02", "clock.end_date=2005-06-30")
+"""A split of AAPL, and dividends of the others."""
+
+SEVERAL = """\
+mode: backtest
+name: Several
+clock: {type: historical, start_date: 2004-01-02, end_date: 2005-06-30}
+data: {type: historical, source: bundled, symbols: [AAPL, GOOG, IBM, MSFT]}
+execution: {type: simulated}
+strategies:
+"""
+ENTRY = "  - {{name: {name}, capital: 100_000, strategy: {strategy}}}\n"
+RAISER = '''\
+"""Raises whenever it is called."""
+
+from fairlead.sdk import Strategy
+
+
+class Raiser(Strategy):
+    """Is wrong about everything."""
+
+    def on_market_event(self, event, context):
+        raise ValueError("on purpose")
+'''
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory) -> Path:
+    """A workspace with a few days of five-minute bars of two symbols."""
+    folder = tmp_path_factory.mktemp("toy")
+    size = ("--bar-size", "5min", "--start", "2024-01-02", "--end", "2024-01-10")
+    made = fairlead("data", "synth", "toy", "--symbols", "AAA,BBB", *size, cwd=folder, FAIRLEAD_HOME=str(folder))
+    assert made.code == 0, made.err
+    return folder
+
+
+def several(folder: Path, *names: str) -> Path:
+    (folder / "raiser.py").write_text(RAISER)
+    config = folder / "several.yaml"
+    lines = [ENTRY.format(name=name, strategy=folder / "raiser.py" if name == "raiser" else name) for name in names]
+    config.write_text(SEVERAL + "".join(lines))
+    return config
+
+
+def same(one, other) -> None:
+    assert one.record.digest == other.record.digest
+    assert facts_of(one) == facts_of(other)
+    assert one.record.applied_actions == other.record.applied_actions
+    assert one.record.market_actions == other.record.market_actions
+    assert one.record.bars == other.record.bars
+    assert one.record.account.equity.tolist() == other.record.account.equity.tolist()
+
+
+def test_every_shipped_strategy_is_here():
+    assert {*DAILY, "insidebar"} == set(known_strategies())
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == set(known_strategies())
+
+
+@pytest.mark.parametrize("name", DAILY)
+def test_a_daily_strategy(tmp_path, name):
+    config = CONFIGS / f"{name}.yaml"
+    expected = backtest(config, tmp_path, *SHORT)
+    found = run_paper(paper_session(config, tmp_path, *SHORT))
+    assert expected.record.fills
+    assert expected.record.market_actions
+    same(found, expected)
+    assert (found.info.mode, expected.info.mode) == ("paper", "backtest")
+
+
+def test_an_intraday_strategy(toy):
+    config = CONFIGS / "insidebar.yaml"
+    expected = backtest(config, toy)
+    assert len(expected.record.fills) > 10
+    same(run_paper(paper_session(config, toy)), expected)
+
+
+def test_late_delivery_changes_nothing(toy):
+    config, waits = CONFIGS / "insidebar.yaml", []
+    session = jittered(paper_session(config, toy), speed=60.0, jitter_s=240.0, waits=waits)
+    same(run_paper(session), backtest(config, toy))
+    assert len(waits) > 100
+    assert len({round(wait, 3) for wait in waits}) > 100
+
+
+def test_late_delivery_as_a_file_asks_for_it(tmp_path):
+    config = CONFIGS / "sma_crossover.yaml"
+    session = paper_session(config, tmp_path, *SHORT, "data.jitter_s=600", "clock.speed=1000000x")
+    same(run_paper(session), backtest(config, tmp_path, *SHORT))
+
+
+def test_several_strategies_at_once(tmp_path):
+    config = several(tmp_path, "sma_crossover", "rsi", "mean_reversion")
+    expected = backtest(config, tmp_path)
+    assert {fill.strategy for fill in expected.record.fills} == {"sma_crossover", "rsi", "mean_reversion"}
+    same(run_paper(paper_session(config, tmp_path)), expected)
+
+
+def test_one_that_raises_on_every_event_changes_nothing_for_the_others(tmp_path):
+    names = ("sma_crossover", "rsi", "mean_reversion")
+    alone = backtest(several(tmp_path, *names), tmp_path)
+    config = several(tmp_path, "raiser", *names)
+    found = run_paper(paper_session(config, tmp_path))
+    assert found.status == "stopped"
+    assert [outcome.status for outcome in found.record.strategies] == ["stopped", *["completed"] * 3]
+    assert "on purpose" in found.record.strategies[0].error
+    same(found, backtest(config, tmp_path))
+    for name in names:
+        assert facts_of(found, name) == facts_of(alone, name)

@@ -1,0 +1,264 @@
+"""A paper session operated over its own control socket while the market goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead.control import RefusedCommand
+from fairlead.core.errors import FairleadError
+from fairlead.core.intents import CancelIntent
+from fairlead.data.live import NoticeKind
+from fairlead.journal import Kind
+from fairlead.sdk import OrderIntent
+from support_operated import RUN, buy, journal_of, of_kind, operated, orders_of, sell
+
+CALM = "{lock_hours: 24}"
+AT_ONCE = "{lock_hours: 0, cool_off_minutes: 0}"
+
+
+def test_status_from_the_first_moment_on(tmp_path):
+    with operated(tmp_path) as session:
+        assert session.status["state"] == "waiting for data"
+        for command in ("pause", "resume", "flatten"):
+            with pytest.raises(RefusedCommand, match="waits for its first data"):
+                session.ask(command)
+        session.minute(100.0, alpha=buy())
+        session.minute(101.0)
+        told = session.status
+        assert (told["run_id"], told["mode"], told["state"], told["now"]) == (
+            RUN,
+            "paper",
+            "running",
+            "2024-01-02T14:32:00.000000Z",
+        )
+        assert told["strategies"] == [{"name": "alpha", "state": "running", "equity": 100_000.0, "positions": {"A": 100.0}}]
+        assert (told["equity"], told["working_orders"], told["halted_by"]) == (100_000.0, 0, [])
+        assert (told["feed"], told["journal"]) == ("ok", "ok")
+        session.end()
+
+
+def test_pause_stops_decisions_and_not_exits_and_resume_lets_them_on(tmp_path):
+    with operated(tmp_path, "alpha", "beta") as session:
+        session.minute(100.0, alpha=[OrderIntent.market("A", 100).with_exits(stop_loss=95.0)])
+        session.minute(100.0)
+        assert session.held() == 100.0
+        assert session.ask("pause", strategy="alpha") == {"paused": ["alpha"]}
+        assert [one["state"] for one in session.status["strategies"]] == ["paused", "running"]
+        session.minute(100.0, alpha=buy(), beta=buy(50))
+        session.minute(94.0)
+        assert (session.held(), session.held("beta")) == (0.0, 50.0)
+        with pytest.raises(RefusedCommand, match=r"no strategy named 'gamma'. Known: alpha, beta"):
+            session.ask("pause", strategy="gamma")
+        assert session.ask("resume") == {"paused": []}
+        session.minute(94.0, alpha=buy(10))
+        session.minute(94.0)
+        assert session.held() == 10.0
+        result = session.end()
+    assert [o.quantity for o in result.record.orders if o.strategy == "alpha"] == [100.0, 100.0, 10.0]
+    wished = [record.strategy for record in journal_of(session.folder) if record.kind == Kind.INTENT]
+    assert wished == ["alpha", "alpha", "beta", "alpha"]  # what a paused one wanted is known, and went nowhere
+
+
+def test_a_paused_strategy_may_still_take_its_orders_back(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0, alpha=[OrderIntent.limit("A", 10, 50.0)])
+        session.minute(100.0)
+        session.ask("pause")
+        assert (session.status["state"], session.status["working_orders"]) == ("paused", 1)
+        session.minute(100.0, alpha=lambda context: [CancelIntent(order.order_id) for order in context.open_orders])
+        session.minute(100.0)
+        assert session.status["working_orders"] == 0
+        session.end()
+
+
+def test_flatten_closes_everything_and_pauses(tmp_path):
+    with operated(tmp_path, "alpha", "beta") as session:
+        session.minute(100.0, alpha=[*buy(), OrderIntent.limit("A", 10, 50.0)], beta=sell(30))
+        session.minute(100.0)
+        assert (session.held(), session.held("beta"), session.status["working_orders"]) == (100.0, -30.0, 1)
+        answer = session.ask("flatten", why="lunch")
+        assert answer == {"paused": ["alpha", "beta"], "positions": 2}
+        session.minute(99.0, alpha=buy())
+        assert (session.held(), session.held("beta"), session.status["working_orders"]) == (0.0, 0.0, 0)
+        assert session.status["state"] == "paused"
+        session.minute(99.0)
+        result = session.end()
+    assert [(str(f.side), f.quantity) for f in result.record.fills] == [("BUY", 100), ("SELL", 30), ("SELL", 100), ("BUY", 30)]
+    assert len(result.record.orders) == 5
+
+
+def test_a_halt_is_latched_lets_reducing_orders_pass_and_outlives_the_session(tmp_path):
+    with operated(tmp_path, switches=CALM) as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        answer = session.ask("halt", why="it looks wrong")
+        assert answer == {"state": "halted", "halted_by": ["KS_MANUAL"]}
+        (trip,) = session.latch["trips"]
+        assert (trip["switch"], trip["reason"]) == ("KS_MANUAL", "ann: it looks wrong")
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0, alpha=sell(60))
+        session.minute(100.0, alpha=sell(60))
+        session.minute(100.0)
+        assert session.held() == 40.0
+        with pytest.raises(RefusedCommand, match=r"stays halted: it is locked until 2024-01-03T14:32:00.000000Z"):
+            session.ask("rearm", why="all is well")
+        first = session.end()
+    reason = "halted since 2024-01-02T14:32:00.000000Z by ann: it looks wrong"
+    assert [(side, quantity, status) for side, quantity, status, _ in orders_of(first)] == [
+        ("BUY", 100.0, "FILLED"),
+        ("BUY", 100.0, "REJECTED"),
+        ("SELL", 60.0, "FILLED"),
+        ("SELL", 60.0, "REJECTED"),
+    ]
+    assert all(reason in why for _, _, status, why in orders_of(first) if status == "REJECTED")
+
+    with operated(tmp_path, switches=CALM) as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        told = session.status
+        assert (told["state"], told["strategies"][0]["state"]) == ("halted", "halted")
+        assert told["halted_by"] == [{"switch": "KS_MANUAL", "action": "HALT_AND_INVESTIGATE", "reason": "ann: it looks wrong"}]
+        second = session.end()
+    assert [(status, reason in why) for _, _, status, why in orders_of(second)] == [("REJECTED", True)]
+    starts = [data["event"] for data in of_kind(journal_of(session.folder), Kind.SESSION)]
+    assert starts == ["start", "stop", "start", "stop"]
+
+
+def test_a_lost_latch_means_halted(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0)
+        session.end()
+    (session.folder / "latch.json").unlink()
+    with operated(tmp_path) as session:
+        session.minute(100.0, alpha=buy())
+        told = session.status
+        result = session.end()
+    assert told["state"] == "halted"
+    assert [status for _, _, status, _ in orders_of(result)] == ["REJECTED"]
+
+
+def test_a_halt_before_the_first_bar_is_latched(tmp_path):
+    with operated(tmp_path) as session:
+        assert session.ask("halt", why="not today")["state"] == "halted"
+        assert [trip["switch"] for trip in session.latch["trips"]] == ["KS_MANUAL"]
+        session.minute(100.0, alpha=buy())
+        result = session.end()
+    assert [status for _, _, status, _ in orders_of(result)] == ["REJECTED"]
+
+
+def test_a_rearm_after_the_lock_lets_orders_pass_again(tmp_path):
+    with operated(tmp_path, switches=AT_ONCE) as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        session.ask("halt", flatten=True)
+        session.minute(100.0)
+        assert session.held() == 0.0
+        session.minute(100.0)
+        assert session.ask("rearm", why="looked at it")["state"] == "running"
+        assert session.latch["trips"] == []
+        session.minute(100.0, alpha=buy(5))
+        session.minute(100.0)
+        assert session.held() == 5.0
+        with pytest.raises(RefusedCommand, match="not halted"):
+            session.ask("rearm")
+        session.end()
+    switched = [(data["switch"], data["state"]) for data in of_kind(journal_of(session.folder), Kind.SWITCH)]
+    assert switched == [("KS_MANUAL", "tripped"), ("latch", "armed")]
+
+
+def test_stop_ends_it_as_it_stands(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0, alpha=[*buy(), OrderIntent.limit("A", 10, 50.0)])
+        session.minute(100.0)
+        assert session.ask("stop") == {"state": "stopping"}
+        result = session.ended()
+    assert [(status, why) for _, _, status, why in orders_of(result)] == [("FILLED", ""), ("CANCELLED", "end_of_run")]
+    assert result.record.account.equity[-1] == 100_000.0
+
+
+def test_stop_and_flatten_ends_it_when_nothing_is_held(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        assert session.ask("stop", flatten=True) == {"state": "stopping"}
+        assert session.status["state"] == "stopping"
+        session.minute(100.0, alpha=buy())
+        result = session.ended()
+    assert [(side, status) for side, _, status, _ in orders_of(result)] == [("BUY", "FILLED"), ("SELL", "FILLED")]
+
+
+def test_stop_and_flatten_with_nothing_held_is_over_at_once(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0)
+        session.ask("stop", flatten=True)
+        assert orders_of(session.ended()) == []
+
+
+def test_every_command_is_in_the_journal_with_who_and_why(tmp_path):
+    with operated(tmp_path, switches=CALM) as session:
+        session.minute(100.0)
+        session.ask("pause", why="one")
+        session.ask("resume", why="two")
+        session.ask("halt", why="three")
+        with pytest.raises(RefusedCommand):
+            session.ask("rearm", why="four")
+        with pytest.raises(RefusedCommand, match="cannot be changed while this session runs"):
+            session.ask("set_capital", why="five", strategy="alpha", amount=5)
+        session.ask("stop", why="six")
+        session.ended()
+    told = of_kind(journal_of(session.folder), Kind.COMMAND)
+    assert [(one["command"]["name"], one["command"]["why"]) for one in told if one["stage"] == "accepted"] == [
+        ("pause", "one"),
+        ("resume", "two"),
+        ("halt", "three"),
+        ("rearm", "four"),
+        ("set_capital", "five"),
+        ("stop", "six"),
+    ]
+    assert {one["command"]["who"] for one in told} == {"ann"}
+    assert [one["ok"] for one in told if one["stage"] == "answered"] == [True, True, True, False, False, True]
+
+
+def test_a_wish_is_in_the_journal_before_its_order_and_all_that_follows(tmp_path):
+    with operated(tmp_path) as session:
+        for minute in range(4):
+            session.minute(100.0 + minute, alpha=buy(10 + minute))
+        result = session.end()
+    records = journal_of(session.folder)
+    wished = [record.seq for record in records if record.kind == Kind.INTENT]
+    ordered = {record.order_id: record.seq for record in reversed(records) if record.kind == Kind.ORDER}
+    assert len(wished) == len(ordered) == 4
+    assert all(wish < ordered[o.order_id] for wish, o in zip(wished, result.record.orders, strict=True))
+    assert len(of_kind(records, Kind.FILL)) == len(result.record.fills) == 3
+    changes = [record for record in records if record.kind == Kind.ORDER and "update" in record.data]
+    assert len(changes) == len(result.record.updates)
+
+
+def test_stale_data_stops_new_risk_until_it_is_fresh(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0, alpha=buy())
+        session.notice(NoticeKind.STALE, "61 s old")
+        session.minute(100.0, alpha=buy())
+        assert session.status["feed"] == "61 s old"
+        session.minute(100.0, alpha=sell(40))
+        session.notice(NoticeKind.FRESH)
+        session.minute(100.0, alpha=buy(1))
+        session.minute(100.0)
+        assert session.held() == 61.0
+        result = session.end()
+    assert [(quantity, status, why) for _, quantity, status, why in orders_of(result)] == [
+        (100.0, "FILLED", ""),
+        (100.0, "REJECTED", "market data is not to be relied on: 61 s old"),
+        (40.0, "FILLED", ""),
+        (1.0, "FILLED", ""),
+    ]
+
+
+def test_a_session_that_runs_is_not_begun_again(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0)
+        with pytest.raises(FairleadError, match=r"writes|runs"), operated(tmp_path):
+            pass
+        session.minute(100.0)
+        assert session.status["state"] == "running"
+        assert session.end().record.bars == 2

@@ -1,0 +1,182 @@
+"""Kill switches and the journal's failures in a paper session: what trips, what is durable before it, and what still passes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fairlead.control import RefusedCommand
+from fairlead.core.errors import StorageError
+from fairlead.engine.desk import OrderDesk
+from fairlead.execution.simulated import SimulatedExecution
+from fairlead.journal import Kind
+from fairlead.journal.sqlite import SqliteStore
+from fairlead.sdk import OrderIntent
+from support_operated import buy, journal_of, of_kind, operated, orders_of, sell
+
+PNL = "{pnl: {warning_pct: 1, critical_pct: 2}, disabled: [KS_DD, KS_PSR]}"
+DD = "{drawdown: {warning_pct: 1, critical_pct: 2}, disabled: [KS_PNL, KS_PSR]}"
+ALONE = "{pnl: {session: false, strategies: [alpha], warning_pct: 1, critical_pct: 2}, disabled: [KS_DD, KS_PSR]}"
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the latch on the disk says whenever a halt takes an order back or closes a position."""
+    found: list[tuple[str, list[str]]] = []
+    folders = []
+
+    def spied(kind, name, tells):
+        plain = getattr(kind, name)
+
+        def spy(self, *args, **kwargs):
+            if folders and tells(*args):
+                held = json.loads((folders[0] / "latch.json").read_text())
+                found.append((name, [trip["switch"] for trip in held["trips"]]))
+            return plain(self, *args, **kwargs)
+
+        monkeypatch.setattr(kind, name, spy)
+
+    spied(SimulatedExecution, "cancel", lambda *args: args[2:] == ("halted",))
+    spied(OrderDesk, "liquidate", lambda *_: True)
+    found_in = folders.append
+    return found, found_in
+
+
+def switched(session):
+    return [(d["switch"], d["state"], d.get("action")) for d in of_kind(journal_of(session.folder), Kind.SWITCH)]
+
+
+# The price falls from 100: of 500 shares, 2 are 1 % of the capital of 100,000.
+@pytest.mark.parametrize(
+    ("switches", "switch", "prices", "peak"),
+    [(PNL, "KS_PNL", (), 100.0), (DD, "KS_DD", (110.0,), 110.0)],
+    ids=["loss", "drawdown"],
+)
+def test_a_loss_warns_once_and_then_closes_everything(tmp_path, seen, switches, switch, prices, peak):
+    found, watch = seen
+    with operated(tmp_path, switches=switches) as session:
+        watch(session.folder)
+        session.minute(100.0, alpha=[*buy(500), OrderIntent.limit("A", 1, 50.0)])
+        for price in (100.0, *prices):
+            session.minute(price)
+        session.minute(peak - 1.0)
+        assert session.status["halted_by"] == []
+        for price in (2.5, 3.0, 2.8):
+            session.minute(peak - price)
+        assert session.status["state"] == "running"
+        assert found == []
+        session.minute(peak - 6.0, alpha=buy())
+        told = session.status
+        assert [trip["switch"] for trip in told["halted_by"]] == [switch]
+        session.minute(peak - 6.0, alpha=buy())
+        assert (session.held(), session.status["working_orders"]) == (0.0, 0)
+        session.minute(peak - 6.0, alpha=sell())
+        session.minute(peak - 6.0)
+        with pytest.raises(RefusedCommand, match="locked until"):
+            session.ask("rearm")
+        result = session.end()
+    assert [name for name, _ in found] == ["cancel", "liquidate"]
+    assert all(trips == [switch] for _, trips in found)
+    assert switched(session) == [
+        (switch, "warning", None),
+        (switch, "critical", None),
+        (switch, "tripped", "HALT_AND_FLATTEN"),
+    ]
+    reason = f"halted since 2024-01-02T14:{37 + len(prices):02}:00.000000Z by {switch} CRITICAL"
+    refused = [(side, quantity) for side, quantity, status, why in orders_of(result) if status == "REJECTED" and reason in why]
+    assert refused == [("BUY", 100.0), ("BUY", 100.0), ("SELL", 100.0)]
+    assert [(str(f.side), f.quantity) for f in result.record.fills] == [("BUY", 500.0), ("SELL", 500.0)]
+
+
+def test_a_switch_of_one_strategy_halts_that_one_alone(tmp_path):
+    with operated(tmp_path, "alpha", "beta", switches=ALONE) as session:
+        session.minute(100.0, alpha=buy(500), beta=buy(500))
+        session.minute(100.0)
+        session.minute(94.0, beta=buy(1))
+        session.minute(94.0, alpha=buy(1))
+        session.minute(94.0)
+        assert [one["state"] for one in session.status["strategies"]] == ["halted", "running"]
+        assert (session.held(), session.held("beta")) == (0.0, 501.0)
+        assert session.status["state"] == "running"
+        session.end()
+    tripped = [r for r in journal_of(session.folder) if r.kind == Kind.SWITCH and r.data["state"] == "tripped"]
+    assert [(r.strategy, r.data["switch"]) for r in tripped] == [("alpha", "KS_PNL")]
+
+
+def test_the_halt_of_a_switch_outlives_the_session(tmp_path):
+    with operated(tmp_path, switches=PNL) as session:
+        session.minute(100.0, alpha=buy(500))
+        session.minute(100.0)
+        session.minute(90.0)
+        session.minute(90.0)
+        session.end()
+    with operated(tmp_path, switches=PNL) as session:
+        session.minute(90.0, alpha=buy())
+        assert [trip["switch"] for trip in session.status["halted_by"]] == ["KS_PNL"]
+        result = session.end()
+    assert [status for _, _, status, _ in orders_of(result)] == ["REJECTED"]
+
+
+def test_a_halt_goes_on_when_the_latch_cannot_be_written(tmp_path, monkeypatch):
+    with operated(tmp_path, switches=PNL) as session:
+        session.minute(100.0, alpha=buy(500))
+        session.minute(100.0)
+        with monkeypatch.context() as patch:
+
+            def full(*_):
+                raise StorageError("the disk is full.")
+
+            patch.setattr("fairlead.risk.monitors.latch.write_state", full)
+            session.minute(90.0)
+            session.minute(90.0, alpha=buy())
+            assert session.held() == 0.0
+            assert session.latch["trips"] == []
+        session.minute(90.0)
+        assert session.status["state"] == "halted"
+        assert [trip["switch"] for trip in session.latch["trips"]] == ["KS_PNL"]
+        result = session.end()
+    assert [status for _, _, status, _ in orders_of(result)] == ["FILLED", "FILLED", "REJECTED"]
+
+
+def test_without_a_journal_only_what_reduces_leaves(tmp_path, monkeypatch):
+    with operated(tmp_path) as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        plain = SqliteStore.append
+        monkeypatch.setattr(SqliteStore, "append", _full)
+        session.minute(100.0, alpha=buy(1))
+        monkeypatch.setattr(SqliteStore, "append", plain)
+        session.minute(100.0, alpha=sell(60))
+        session.minute(100.0, alpha=buy(2))
+        assert session.held() == 40.0
+        assert "the disk is full" in session.status["journal"]
+        with pytest.raises(RefusedCommand, match="could not be journalled"):
+            session.ask("resume")
+        answer = session.ask("flatten")
+        assert "not journalled" in answer["warning"]
+        session.minute(100.0)
+        assert session.held() == 0.0
+        result = session.end()
+    refused = [why for _, _, status, why in orders_of(result) if status == "REJECTED"]
+    assert len(refused) == 2
+    assert all(why.startswith("the journal takes nothing: ") for why in refused)
+    assert [(str(f.side), f.quantity) for f in result.record.fills] == [("BUY", 100.0), ("SELL", 60.0), ("SELL", 40.0)]
+    journal_of(session.folder)
+
+
+def _full(*_):
+    raise StorageError("the disk is full.")
+
+
+def test_a_wish_that_cannot_be_written_down_stops_its_strategy_alone(tmp_path):
+    with operated(tmp_path, "alpha", "beta") as session:
+        session.minute(100.0, alpha=[OrderIntent.market("A", 10), OrderIntent.market("A", 10, tag="\ud800")], beta=buy(5))
+        session.minute(100.0, beta=buy(5))
+        session.minute(100.0)
+        assert (session.held(), session.held("beta")) == (0.0, 10.0)
+        assert [one["state"] for one in session.status["strategies"]] == ["stopped", "running"]
+        result = session.end()
+    assert "be valid Unicode" in result.record.strategies[0].error
+    notes = [(r.strategy, r.data["text"]) for r in journal_of(session.folder) if r.kind == Kind.NOTE]
+    assert [(who, "be valid Unicode" in text) for who, text in notes if text.startswith("strategy failed")] == [("alpha", True)]

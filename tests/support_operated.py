@@ -1,0 +1,215 @@
+"""A paper session that a test drives: bars one by one, strategies that do as they are told, and its real control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import queue
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fairlead.backtest.result import Result
+from fairlead.config.papering import JOURNAL, LATCH, wire_paper
+from fairlead.control import ControlClient
+from fairlead.core.events import Bar
+from fairlead.core.time import NS_PER_MINUTE
+from fairlead.data.live import FeedNotice, NoticeKind, Received
+from fairlead.data.live.feed import FeedBook, FeedState, MarketEvent
+from fairlead.journal import Record, open_store, verify
+from fairlead.sdk import OrderIntent, Strategy, parameter
+from support_feeds import OPEN_NS
+from support_paper import NOW, loaded, now_ns
+
+RUN = "paper_sim_2024-06-03_operated"
+WAIT_S = 20.0
+GUARDS = "disabled: [G1, G2, G3, G4, G5, G6, G7, G8, G9, G10, G11, G12]"
+CONFIG = """\
+mode: paper
+name: operated
+clock: {{type: realtime}}
+data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, record: false}}
+execution: {{type: simulated, slippage: {{model: none}}, commission: {{model: none}}, latency: {{mean_ms: 0, std_ms: 0}}}}
+risk:
+  guards: {{{guards}}}
+  kill_switches: {switches}
+report: {{html: false, plots: false}}
+strategies:
+"""
+ENTRY = "  - {{name: {name}, capital: 100_000, strategy: 'support_operated:Told', params: {{key: {name}}}}}\n"
+
+
+class Told(Strategy):
+    """Wants what a test told it to, once."""
+
+    key: str = parameter("alpha", doc="Which of them it is.")
+    wishes: ClassVar[dict[str, Any]] = {}
+
+    def generate_orders(self, context):
+        wanted = self.wishes.pop(self.key, [])
+        return wanted(context) if callable(wanted) else wanted
+
+
+class HandFeed:
+    """A feed whose events come when a test says so."""
+
+    def __init__(self) -> None:
+        self._book = FeedBook()
+        self._waiting: asyncio.Queue[Received | None] = asyncio.Queue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.connected = threading.Event()
+
+    @property
+    def state(self) -> FeedState:
+        return self._book.snapshot()
+
+    async def connect(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.connected.set()
+
+    async def subscribe(self, symbols: Sequence[str]) -> None:
+        pass
+
+    async def __aiter__(self) -> AsyncIterator[Received]:
+        while (received := await self._waiting.get()) is not None:
+            yield received
+
+    async def close(self) -> None:
+        pass
+
+    def put(self, event: MarketEvent | FeedNotice | None) -> None:
+        """Deliver an event, or end without a word; called by the test's thread."""
+        assert self.connected.wait(WAIT_S)
+        self._loop.call_soon_threadsafe(self._waiting.put_nowait, event and Received(event, event.known_ns))
+
+
+class Operated:
+    """One running session."""
+
+    def __init__(self, workspace: Path, config: Path, run_id: str = RUN, **changes: Any) -> None:
+        self.feed, self.minutes = HandFeed(), 0
+        session = wire_paper(loaded(config), {}, now_ns, workspace)
+        self._session = dataclasses.replace(session, feed=lambda: self.feed, **changes)
+        self.folder = self._session.folder(run_id)
+        self.client = ControlClient(self.folder, WAIT_S)
+        self._run_id = run_id
+        self._done: queue.Queue[int | None] = queue.Queue()
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self.feed.connected.wait(WAIT_S)
+        if self.error is not None:
+            self._thread.join(WAIT_S)
+            raise self.error
+
+    def _run(self) -> None:
+        given = {"now": NOW, "now_ns": now_ns, "command": "", "progress": self._done.put}
+        try:
+            self.result = self._session.run(self._run_id, **given)
+        except BaseException as exc:  # noqa: BLE001  told to the test's thread
+            self.error = exc
+        finally:
+            self._done.put(None)
+            self.feed.connected.set()
+
+    def minute(self, price: float, low: float | None = None, **wishes: Any) -> None:
+        """Let a minute pass, and return when the strategies have decided on its bar."""
+        Told.wishes.update(wishes)
+        label = OPEN_NS + self.minutes * NS_PER_MINUTE
+        self.minutes += 1
+        self.feed.put(Bar("A", label, label + NS_PER_MINUTE, price, price, low or price, price, 1e6))
+        assert self._done.get(timeout=WAIT_S) is not None, self.error
+
+    def notice(self, kind: NoticeKind, text: str = "") -> None:
+        """Let the feed say something of itself before the next minute."""
+        self.feed.put(FeedNotice(kind, OPEN_NS + self.minutes * NS_PER_MINUTE, text))
+
+    def ask(self, command: str, why: str = "a test", **args: Any) -> dict[str, Any]:
+        """Ask it over its socket."""
+        return self.client.ask(command, who="ann", why=why, args=args)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.ask("status")
+
+    def held(self, name: str = "alpha") -> float:
+        """Units that a strategy holds."""
+        (found,) = [one for one in self.status["strategies"] if one["name"] == name]
+        return found["positions"].get("A", 0.0)
+
+    @property
+    def latch(self) -> dict[str, Any]:
+        """What is latched on the disk."""
+        return json.loads((self.folder / LATCH).read_text())
+
+    def end(self) -> Result:
+        """Let the feed end, and return what the session did."""
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self.notice(NoticeKind.ENDED)
+        return self.ended()
+
+    def ended(self) -> Result:
+        """Wait for the end that something has caused."""
+        self._thread.join(WAIT_S)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def abandon(self) -> None:
+        """End it whatever became of it."""
+        if self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):
+                self.feed.put(None)
+            self._thread.join(WAIT_S)
+
+
+@contextlib.contextmanager
+def operated(
+    folder: Path, *names: str, switches: str = "{}", guards: str = GUARDS, run_id: str = RUN, **changes: Any
+) -> Iterator[Operated]:
+    """Run a session of such strategies, all told by their names."""
+    config = folder / "operated.yaml"
+    entries = [ENTRY.format(name=name) for name in names or ("alpha",)]
+    config.write_text(CONFIG.format(switches=switches, guards=guards) + "".join(entries))
+    Told.wishes.clear()
+    session = Operated(folder, config, run_id, **changes)
+    try:
+        yield session
+    finally:
+        session.abandon()
+
+
+def journal_of(folder: Path) -> list[Record]:
+    """The records of a session's journal, which holds together."""
+    store = open_store(folder / JOURNAL)
+    try:
+        records = list(store.read())
+        verdict = verify(store)
+    finally:
+        store.close()
+    assert verdict.fault is None, verdict
+    assert verdict.records == len(records) > 0
+    return records
+
+
+def of_kind(records: list[Record], kind: str) -> list[dict[str, Any]]:
+    """The data of records of one kind."""
+    return [record.data for record in records if record.kind == kind]
+
+
+def buy(units: float = 100) -> list[OrderIntent]:
+    return [OrderIntent.market("A", units)]
+
+
+def sell(units: float = 100) -> list[OrderIntent]:
+    return [OrderIntent.market("A", -units)]
+
+
+def orders_of(result: Result) -> list[tuple[str, float, str, str]]:
+    """Of each order its side, quantity, status and the reason."""
+    return [(str(o.side), o.quantity, str(o.status), o.reason) for o in result.record.orders]
