@@ -230,14 +230,14 @@ SETTINGS = {
     "binary configuration": Case(RUN, r"^error: run\.yaml", file="run.yaml", content=b"\x00\xff\x80" * 20),
     "paper": Case(
         ("backtest", "desk.yaml"),
-        r"^error: desk\.yaml:1: 'mode' must be backtest in this version, was 'paper'",
+        r"^error: desk\.yaml:1: 'mode' must be backtest here, was 'paper'",
         file="desk.yaml",
         content="mode: paper\nclock: {type: realtime}\ndata: {type: live, feed: x, symbols: [ACME]}\n"
         "strategies: [{name: rsi, capital: 1000}]\n",
     ),
     "live": Case(
         ("backtest", "desk.yaml"),
-        r"^error: desk\.yaml:1: 'mode' must be backtest in this version, was 'live'",
+        r"^error: desk\.yaml:1: 'mode' must be backtest here, was 'live'",
         file="desk.yaml",
         content="mode: live\nclock: {type: realtime}\ndata: {type: live, feed: x, symbols: [ACME]}\n"
         "execution: {type: broker, broker: x}\nstrategies: [{name: rsi, capital: 1000}]\n",

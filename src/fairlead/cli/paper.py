@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from fairlead.cli.backtest import ConfigArgument, OverrideOption, ProfileOption, fail_if_stopped, show
-from fairlead.cli.console import JsonFlag, OpenFlag, WorkspaceOption, environ, existing_file, progress, say, workspace_of
+from fairlead.cli.console import JsonFlag, OpenFlag, WorkspaceOption, environ, existing_file, note, progress, say, workspace_of
 
 
 def paper(
@@ -13,6 +16,17 @@ def paper(
     *,
     profile: ProfileOption = None,
     override: OverrideOption = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            help="Serve /metrics, /health and /ready here, on this machine; 0 takes a free port.",
+            metavar="PORT",
+            min=0,
+            max=65_535,
+            show_default=False,
+        ),
+    ] = None,
     workspace: WorkspaceOption = None,
     open_report: OpenFlag = False,
     json: JsonFlag = False,
@@ -46,6 +60,8 @@ def paper(
             now_ns=lambda: to_ns(clock.now()),
             command=f"fairlead paper {config.as_posix()}",
             progress=tell,
+            metrics_port=metrics_port,
+            serving=lambda url: note("  [dim]metrics[/] {url}", url=f"{url}/metrics"),
         )
     wanted = loaded.settings.report
     with progress("report", quiet=json):

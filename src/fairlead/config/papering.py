@@ -18,6 +18,7 @@ from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, ControlServer, Mailbox
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
+from fairlead.control.gauges import SessionGauges
 from fairlead.core.errors import ConfigurationError, DataError, StorageError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
@@ -82,9 +83,33 @@ class PaperSession:
         return self.workspace / SESSIONS / run_id
 
     def run(
-        self, run_id: str, *, now: dt.datetime, now_ns: Callable[[], int], command: str, progress: Progress | None
+        self,
+        run_id: str,
+        *,
+        now: dt.datetime,
+        now_ns: Callable[[], int],
+        command: str = "",
+        progress: Progress | None = None,
+        metrics_port: int | None = None,
+        serving: Callable[[str], None] = lambda _url: None,
     ) -> Result:
         """Run the session to the end of its feed, or until an operator stops it.
+
+        Parameters
+        ----------
+        run_id : str
+        now : datetime
+            When it begins.
+        now_ns : callable
+            The real time.
+        command : str
+            What made the run.
+        progress : callable, optional
+            Told how many instants have passed.
+        metrics_port : int, optional
+            Where ``/metrics``, ``/health`` and ``/ready`` are served on this machine, 0 for any free port; None for nowhere.
+        serving : callable
+            Told the address.
 
         Raises
         ------
@@ -110,12 +135,15 @@ class PaperSession:
             journal = stack.enter_context(Journal.open(JournalSettings(url=str(folder / JOURNAL)), run_id, folder))
             logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
             log = logs.logger("session", run_id=run_id, mode=_MODE)
-            book = SessionBook(journal)
+            gauges = SessionGauges() if metrics_port is not None else None
+            if gauges is not None and metrics_port is not None:
+                serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
+            book = SessionBook(journal, None if gauges is None else gauges.heard)
             mailbox = Mailbox(lambda record: book.command(now_ns(), record))
             held = ConductorSettings(began_ns=now_ns())
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
-            conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held)
+            conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)
             stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", **told)))
             source = stack.enter_context(self._running(conductor, folder, log))
             plan = replace(self.wired.plan(run_id), source=source)

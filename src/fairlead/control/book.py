@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fairlead.core.fills import Fill
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order, OrderUpdate
 from fairlead.engine.desk import OrderDesk
@@ -18,10 +19,13 @@ class SessionBook:
     Parameters
     ----------
     journal : Journal
+    heard : callable, optional
+        Told of everything that is new, in the order in which it is written down.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, heard: Callable[[Order | OrderUpdate | Fill], None] | None = None) -> None:
         self._journal = journal
+        self._heard = heard
         self._desk: OrderDesk | None = None
         self._orders = self._updates = self._fills = 0
         self._known: dict[str, Order] = {}
@@ -60,16 +64,22 @@ class SessionBook:
             return
         for order in desk.orders[self._orders :]:
             self._known[order.order_id] = order
+            self._tell(order)
             self._journal.append(entries.order(ts_ns, order))
         updates, fills = desk.updates[self._updates :], desk.fills[self._fills :]
         self._orders, self._updates, self._fills = len(desk.orders), len(desk.updates), len(desk.fills)
         for fact in told_in_order(updates, fills):
+            self._tell(fact)
             if isinstance(fact, OrderUpdate):
                 order = self._known[fact.order_id]
                 self._journal.append(entries.update(ts_ns, fact, strategy=order.strategy, symbol=order.symbol))
             else:
                 self._journal.append(entries.fill(ts_ns, fact))
         self._journal.flush()
+
+    def _tell(self, fact: Order | OrderUpdate | Fill) -> None:
+        if self._heard is not None:
+            self._heard(fact)
 
     def command(self, ts_ns: int, record: Mapping[str, Any]) -> None:
         """Write down an operator's command or its answer; it is on the disk when this returns.

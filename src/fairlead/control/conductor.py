@@ -10,6 +10,7 @@ from typing import Any, Final
 from fairlead.control.book import SessionBook
 from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
+from fairlead.control.gauges import SessionGauges
 from fairlead.control.mailbox import Mailbox
 from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
@@ -68,6 +69,8 @@ class Conductor:
         Served between events.
     log : Log
     settings : ConductorSettings
+    gauges : SessionGauges, optional
+        Shown what happens.
     """
 
     def __init__(
@@ -79,8 +82,10 @@ class Conductor:
         mailbox: Mailbox,
         log: Log,
         settings: ConductorSettings,
+        gauges: SessionGauges | None = None,
     ) -> None:
         self.run_id, self.mode = run_id, mode
+        self._gauges = gauges
         self._book, self._latch, self._mailbox, self._log = book, latch, mailbox, log
         self._settings = settings
         self._parts: SessionParts | None = None
@@ -139,8 +144,8 @@ class Conductor:
             return None
         if self._broken:
             return f"the journal takes nothing: {self._broken}"
-        if self._feed_problems:
-            return f"market data is not to be relied on: {'; '.join(self._feed_problems.values())}"
+        if self._feed_problem:
+            return f"market data is not to be relied on: {self._feed_problem}"
         unknown = [
             name.value for (name, whose), level in self._levels.items() if level is Level.UNKNOWN and whose in {"", strategy}
         ]
@@ -161,6 +166,11 @@ class Conductor:
             self._collect()
             self._latch.save()
         self._mailbox.serve(self)
+        if self._gauges is not None:
+            self._gauges.heartbeat.beat()
+            self._gauges.readiness.report("kill_latch", "trading is halted" if self._latch.is_latched() else None)
+            self._gauges.readiness.report("data_fresh", self._feed_problem or None)
+            self._gauges.readiness.report("state_loaded", None if self._parts is not None else "no data yet")
         return self._stopping
 
     def told(self, notice: FeedNotice) -> None:
@@ -192,7 +202,7 @@ class Conductor:
             "strategies": [self._describe(runner) for runner in self._parts.runners],
             "working_orders": len(working),
             "halted_by": self._halted_by(),
-            "feed": "; ".join(self._feed_problems.values()) or "ok",
+            "feed": self._feed_problem or "ok",
             "journal": self._broken or "ok",
         }
 
@@ -270,6 +280,10 @@ class Conductor:
         cursor = self._parts.cursor
         return int(cursor.block.session[cursor.row])
 
+    @property
+    def _feed_problem(self) -> str:
+        return "; ".join(self._feed_problems.values())
+
     def _equity(self) -> float:
         return sum(runner.ledger.equity for runner in self._session.runners)
 
@@ -310,6 +324,9 @@ class Conductor:
         for name, watch in self._watches.items():
             books = [r.ledger for r in self._session.runners if name in {"", r.name}]
             watch.mark(session, sum(book.equity for book in books))
+        if self._gauges is not None:
+            start = self._watches[""].view(self._now).session_start_equity
+            self._gauges.marked(self._session.runners, start)
 
     def _judge(self, session: int) -> None:
         switches = self._settings.switches
@@ -318,6 +335,8 @@ class Conductor:
         readings = [r for watch in self._watches.values() for r in evaluate(watch.view(self._now), switches)]
         for reading in readings:
             self._note_level(reading)
+            if self._gauges is not None:
+                self._gauges.judged(reading)
         for reading in critical(readings):
             self._trip(reading, session)
 
@@ -333,6 +352,8 @@ class Conductor:
         trip = self._latch.trip(reading, now_ns=self._now, session=session, reason=reason)
         if trip is None:
             return
+        if self._gauges is not None:
+            self._gauges.tripped(trip.switch)
         payload = {**_measures(reading), "action": trip.action.value, "reason": trip.reason}
         self._write(entries.switch(self._now, trip.switch, "tripped", payload, strategy=trip.strategy))
         self._log.critical("kill_switch_tripped", message=trip.reason, strategy=trip.strategy)
