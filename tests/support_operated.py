@@ -147,7 +147,12 @@ class Operated:
     @property
     def latch(self) -> dict[str, Any]:
         """What is latched on the disk."""
-        return json.loads((self.folder / LATCH).read_text())
+        return json.loads(self.latch_file.read_text())
+
+    @property
+    def latch_file(self) -> Path:
+        """Where that is kept: one place for all sessions of the title."""
+        return self.folder.parent / f"operated.{LATCH}"
 
     def end(self) -> Result:
         """Let the feed end, and return what the session did."""

@@ -127,11 +127,24 @@ def test_a_halt_is_latched_lets_reducing_orders_pass_and_outlives_the_session(tm
     assert starts == ["start", "stop", "start", "stop"]
 
 
+def test_a_halt_is_not_lifted_by_a_session_of_another_day_or_name(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0)
+        session.ask("halt", why="not again before I have looked")
+        session.end()
+    for run_id in ("paper_sim_2024-06-03_operated_2", "paper_sim_2024-06-04_operated"):
+        with operated(tmp_path, run_id=run_id) as session:
+            session.minute(100.0, alpha=buy())
+            assert session.status["state"] == "halted"
+            result = session.end()
+        assert [status for _, _, status, _ in orders_of(result)] == ["REJECTED"]
+
+
 def test_a_lost_latch_means_halted(tmp_path):
     with operated(tmp_path) as session:
         session.minute(100.0)
         session.end()
-    (session.folder / "latch.json").unlink()
+    session.latch_file.unlink()
     with operated(tmp_path) as session:
         session.minute(100.0, alpha=buy())
         told = session.status

@@ -32,7 +32,7 @@ def seen(monkeypatch):
 
         def spy(self, *args, **kwargs):
             if folders and tells(*args):
-                held = json.loads((folders[0] / "latch.json").read_text())
+                held = json.loads((folders[0].parent / "operated.latch.json").read_text())
                 found.append((name, [trip["switch"] for trip in held["trips"]]))
             return plain(self, *args, **kwargs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -82,6 +83,21 @@ class PaperSession:
         """Return where the session keeps its journal, latch, log and door."""
         return self.workspace / SESSIONS / run_id
 
+    def latch(self, run_id: str) -> Path:
+        """Return where it is kept what halts trading: for sessions on live data, one place for all that have this title.
+
+        A halt is lifted by an operator, and not by starting another session on another day.
+        """
+        if self.is_replay:
+            return self.folder(run_id) / LATCH
+        return self.workspace / SESSIONS / f"{slug(self.wired.title)}.{LATCH}"
+
+    def _has_run(self, run_id: str) -> bool:
+        if self.is_replay:
+            return (self.folder(run_id) / JOURNAL).exists()
+        name = re.compile(rf"{_MODE}_sim_\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(slug(self.wired.title))}(_\d+)?")
+        return any(name.fullmatch(path.parent.name) for path in (self.workspace / SESSIONS).glob(f"*/{JOURNAL}"))
+
     def run(
         self,
         run_id: str,
@@ -126,11 +142,11 @@ class PaperSession:
         with ExitStack() as stack:
             # Before the journal: where there is one, there must be a latch.
             latch = KillLatch(
-                folder / LATCH,
+                self.latch(run_id),
                 switches,
                 now_ns=now_ns(),
                 session=date_to_day(now.date()),
-                is_expected=(folder / JOURNAL).exists(),
+                is_expected=self._has_run(run_id),
             )
             journal = stack.enter_context(Journal.open(JournalSettings(url=str(folder / JOURNAL)), run_id, folder))
             logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
