@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.deferred import DeferredCurve, DeferredPrices
 from fairlead.engine.record import EquityCurve, SessionPrices
+from fairlead.engine.stamps import Stamps
 
 Held: TypeAlias = Sequence[tuple[str, float]]
 """Symbols, and what one unit of price of each is worth: signed units times multiplier."""
@@ -23,6 +24,9 @@ Segment: TypeAlias = tuple[int, float, Held]
 """The row from which on a ledger has so much cash, and holds this."""
 Chunk: TypeAlias = Callable[[], FloatArray]
 """Gives cash, gross and net exposure of the rows of a block, shape (3, n)."""
+
+_FEW: Final = 100
+"""Instants of a block; fewer take less room as they are."""
 
 
 class LedgerCurve:
@@ -117,7 +121,7 @@ class CurveRecorder:
 
     def __init__(self, ledgers: dict[str, Portfolio]) -> None:
         self._curves = {name: LedgerCurve(ledger) for name, ledger in ledgers.items()}
-        self._known: list[np.ndarray] = []
+        self._known: list[Stamps | IntArray] = []
         self._sessions: list[tuple[np.ndarray, np.ndarray]] = []
         self._ends: list[tuple[DayArray, IntArray, FloatArray]] = []
         self._symbols: tuple[str, ...] = ()
@@ -147,8 +151,9 @@ class CurveRecorder:
         delivered = slice(block.start, len(block))
         session = block.session[delivered]
         last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True))
-        # A copy: a view would keep alive the memory that it is a part of. Sessions are kept as how many rows each has.
-        self._known.append(block.known_ns[delivered].copy())
+        # Nothing is kept of the block itself: a view would keep all of it alive. Sessions are kept as how many rows each has.
+        known = block.known_ns[delivered]
+        self._known.append(Stamps.of(known) if len(known) > _FEW else known.copy())
         self._sessions.append((session[last_rows], np.diff(last_rows, prepend=-1)))
         ends = last_rows + block.start
         self._ends.append((block.session[ends], block.known_ns[ends], block.mark[ends]))
@@ -172,14 +177,14 @@ class CurveRecorder:
 
 
 def _curve_fields(
-    known: Sequence[IntArray], sessions: Sequence[tuple[DayArray, IntArray]], parts: Sequence[Sequence[Chunk]]
+    known: Sequence[Stamps | IntArray], sessions: Sequence[tuple[DayArray, IntArray]], parts: Sequence[Sequence[Chunk]]
 ) -> dict[str, np.ndarray]:
     runs = [np.repeat(days, rows) for days, rows in sessions]
     values = _joined(parts[0])
     for chunks in parts[1:]:
         values = values + _joined(chunks)
     return {
-        "ts_ns": np.concatenate(known) if known else np.empty(0, np.int64),
+        "ts_ns": np.concatenate([k.array() if isinstance(k, Stamps) else k for k in known]) if known else np.empty(0, np.int64),
         "session": np.concatenate(runs) if runs else np.empty(0, np.int32),
         "equity": values[0] + values[2],
         "cash": values[0],
