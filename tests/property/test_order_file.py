@@ -145,7 +145,9 @@ def test_a_writer_killed_from_outside_has_kept_its_word(tmp_path):
         writer.stdin.flush()
         said += [int(writer.stdout.readline()) for _ in range(kept)]
         writer.kill()
-        said += [int(line) for line in writer.communicate()[0].splitlines(keepends=True) if line.endswith(b"\n")]
+        # Not `communicate`, which does not see what was read ahead of the lines above.
+        said += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
+        writer.wait()
         held = held_by(path)
         assert held == numbers[: len(held)]
         assert said == numbers[: len(said)]

@@ -1,5 +1,6 @@
 """Targets whose names hold a colon do what their plain twins do."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,7 +11,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def make(*arguments):
-    done = subprocess.run(["make", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    # As from a shell, also where the tests are themselves started by make.
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(["make", *arguments], cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
