@@ -140,14 +140,13 @@ def test_a_writer_killed_from_outside_has_kept_its_word(tmp_path):
     path, numbers = tmp_path / "orders.csv", list(range(3000))
     said = []
     for kept in (1, 20, 90):
-        writer = start(path, numbers[len(said) :])
-        writer.stdin.write(b"go\n")
-        writer.stdin.flush()
-        said += [int(writer.stdout.readline()) for _ in range(kept)]
-        writer.kill()
-        # Not `communicate`, which does not see what was read ahead of the lines above.
-        said += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
-        writer.wait()
+        with start(path, numbers[len(said) :]) as writer:
+            writer.stdin.write(b"go\n")
+            writer.stdin.flush()
+            said += [int(writer.stdout.readline()) for _ in range(kept)]
+            writer.kill()
+            # Not `communicate`, which does not see what was read ahead of the lines above.
+            said += [int(line) for line in writer.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
         held = held_by(path)
         assert held == numbers[: len(held)]
         assert said == numbers[: len(said)]
