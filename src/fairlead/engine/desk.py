@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, takewhile
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from fairlead.core.bars import Cursor
-from fairlead.core.exits import Exits
 from fairlead.core.fills import Fill
 from fairlead.core.identity import group_id
 from fairlead.core.instruments import Instrument
@@ -25,6 +24,7 @@ from fairlead.core.orders import (
 from fairlead.core.time import to_ns
 from fairlead.data.ticks import TickSource
 from fairlead.engine.accounts import Accounts, Charge
+from fairlead.engine.admission import Admission, Veto
 from fairlead.engine.amounts import Amounts, is_target
 from fairlead.engine.gate import OrderGate
 from fairlead.engine.ordering import OrderMaker
@@ -35,7 +35,7 @@ from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.venue import Venue
-from fairlead.risk.pretrade import ProjectedExposure, check_order
+from fairlead.risk.pretrade import ProjectedExposure
 from fairlead.risk.rejection import Rejection
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
@@ -57,13 +57,6 @@ _REPLACE_REJECTED: Final = "replace_rejected"
 MARGIN_CALL: Final = "margin_call"
 """The tag of an order that a margin call sends."""
 Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
-
-
-class Veto(Protocol):
-    """Says why no order of a strategy may leave."""
-
-    def __call__(self, strategy: str, *, only_reduces: bool) -> str | None:
-        """Return why not, or None."""
 
 
 class OrderDesk:
@@ -105,8 +98,8 @@ class OrderDesk:
         self._runners: dict[str, StrategyRunner] = {}
         self._accounts = accounts
         self._gate = gate
+        self._admission = Admission(instruments, self.gone, self.working, accounts, gate)
         self._calls: set[str] = set()
-        self._veto: Veto | None = None
         self._children: list[Order] = []
         if accounts is not None:
             accounts.lots = {symbol: instrument.lot_step for symbol, instrument in instruments.items()}
@@ -136,18 +129,19 @@ class OrderDesk:
 
     @property
     def veto(self) -> Veto | None:
-        """What is asked before anything else whether an order may leave: strategy, and whether it only reduces."""
-        return self._veto
+        """Who is asked first whether an order may leave."""
+        return self._admission.veto
 
     @veto.setter
     def veto(self, veto: Veto) -> None:
-        self._veto = veto
+        self._admission.veto = veto
         self._straight = None
 
     def close(self) -> None:
         """Let go of the strategies and of the venue's ear, after the end of a run."""
         self._runners = {}
-        self._straight = self._veto = None
+        self._straight = None
+        self._admission.close()
         if self._gate is not None:
             self._gate.close()
         self.execution.close()
@@ -265,12 +259,13 @@ class OrderDesk:
         if symbol in self.gone:
             rejection = Rejection(self.gone[symbol])
         if rejection is None and not (reduces and price > 0):
-            rejection = self._check(runner, symbol, quantity, kind, exposure, price, oco_id)
+            rejection = self._admission.within_limits(runner, symbol, quantity, kind, exposure, oco_id)
         order = self._maker.order(runner.strategy, runner.name, intent, quantity, group, now)
         if oco_id:
             order.oco_id = oco_id
         if rejection is None:
-            rejection = self._ask_further(runner, order, price, exposure, intent.exits)
+            exits = self._maker.exits(order, runner.strategy, intent.exits) if self._gate is not None else ()
+            rejection = self._admission.refuses(runner, order, exposure, exits)
         self.orders.append(order)
         if rejection is not None:
             self.hear(order, order.move_to(_REJECTED, order.created_ns, str(rejection)), None)
@@ -283,36 +278,6 @@ class OrderDesk:
             self.execution.submit(order)
         else:
             self._submit_family(runner, intent, order)
-
-    def _ask_further(
-        self, runner: StrategyRunner, order: Order, price: float, exposure: ProjectedExposure, exits: Exits | None
-    ) -> Rejection | None:
-        rejection = self._vetoed(order, exposure)
-        if rejection is not None:
-            return rejection
-        if self._accounts is not None and not order.reduce_only:
-            rejection = self._ask_account(self._accounts, runner, order, price)
-            if rejection is not None:
-                return rejection
-        if self._gate is None:
-            return None
-        return self._gate.refuses(runner, order, exposure, self._maker.exits(order, runner.strategy, exits))
-
-    def _vetoed(self, order: Order, exposure: ProjectedExposure) -> Rejection | None:
-        if self._veto is None:
-            return None
-        units = order.side.sign * order.quantity
-        reduces = order.reduce_only or exposure.only_exits(order.symbol, units, order.order_type)
-        reason = self._veto(order.strategy, only_reduces=reduces)
-        return None if reason is None else Rejection(reason)
-
-    def _ask_account(self, accounts: Accounts, runner: StrategyRunner, order: Order, price: float) -> Rejection | None:
-        quantity, limit = order.side.sign * order.quantity, order.limit_price
-        if order.side is _BUY and limit is not None:
-            price = min(price, limit)  # it pays no more
-        instrument = self._instruments[order.symbol]
-        refused = accounts.refuses(runner, instrument, quantity, price, self.working(runner.name), oco_id=order.oco_id)
-        return Rejection(refused) if refused is not None else None
 
     def _submit_family(self, runner: StrategyRunner, intent: OrderIntent, order: Order) -> None:
         followers = self._followers(runner, order, intent.followers) if intent.followers else []
@@ -344,66 +309,11 @@ class OrderDesk:
             order.parent_id, order.role = parent.order_id, _FOLLOWER
             order.oco_id = f"{parent.group_id}_then_{intent.oco}" if intent.oco else ""
             siblings = [follower for follower, rejection in found if rejection is None]
-            rejection = self._refuses_follower(runner, parent, order, quantity, exposure, siblings)
+            rejection = self._admission.refuses_follower(runner, parent, order, quantity, exposure, siblings)
             if rejection is None and not intent.reduce_only:
                 exposure.add(symbol, quantity, _LIMIT, order.oco_id)
             found.append((order, rejection))
         return found
-
-    def _refuses_follower(
-        self,
-        runner: StrategyRunner,
-        parent: Order,
-        order: Order,
-        quantity: float,
-        exposure: ProjectedExposure,
-        siblings: Sequence[Order],
-    ) -> Rejection | None:
-        symbol = order.symbol
-        if symbol in self.gone:
-            return Rejection(self.gone[symbol])
-        if quantity == 0.0:
-            return Rejection("below_min_qty")
-        rejection = None
-        if not order.reduce_only:
-            price = exposure.price(symbol) if symbol in self._instruments else _UNKNOWN
-            rejection = self._check(runner, symbol, quantity, order.order_type, exposure, price, order.oco_id)
-        if rejection is None and self._accounts is not None and not order.reduce_only:
-            working = [*self.working(runner.name), *siblings]
-            price = exposure.price(symbol)
-            refused = self._accounts.refuses(
-                runner, self._instruments[symbol], quantity, price, working, oco_id=order.oco_id, after=parent
-            )
-            rejection = Rejection(refused) if refused is not None else None
-        if rejection is None:
-            rejection = self._vetoed(order, exposure)
-        if rejection is None and self._gate is not None:
-            rejection = self._gate.refuses(runner, order, exposure)
-        return rejection
-
-    def _check(
-        self,
-        runner: StrategyRunner,
-        symbol: str,
-        quantity: float,
-        order_type: OrderType,
-        exposure: ProjectedExposure,
-        price: float,
-        oco_id: str = "",
-    ) -> Rejection | None:
-        if oco_id:
-            quantity = exposure.beyond_set(symbol, quantity, oco_id)
-            if quantity == 0.0:
-                return None
-        return check_order(
-            symbol,
-            quantity,
-            order_type,
-            exposure=exposure,
-            limits=runner.limits,
-            instruments=self._instruments,
-            price=price,
-        )
 
     def _change(self, runner: StrategyRunner, intent: CancelIntent | ReplaceIntent, now: int) -> None:
         order = self.execution.working.get(intent.order_id)
@@ -412,31 +322,11 @@ class OrderDesk:
             return
         if isinstance(intent, CancelIntent):
             self.execution.request_cancel(order.order_id, now)
-        elif refused := self._refuses_change(runner, order, intent):
+        elif refused := self._admission.refuses_change(runner, order, intent, lambda: self._exposure(runner)):
             status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
             self.hear(order, order.move_to(status, now, refused), None)
         else:
             self.execution.request_replace(intent, now)
-
-    def _refuses_change(self, runner: StrategyRunner, order: Order, change: ReplaceIntent) -> str:
-        # What a replacement adds is checked like an order of its own.
-        instrument = self._instruments[order.symbol]
-        more = 0.0 if change.quantity is None else instrument.floor_quantity(change.quantity) - order.quantity
-        adds = more > 0.0 and not order.reduce_only
-        if not adds and self._gate is None:
-            return ""
-        if adds and self._veto is not None and (reason := self._veto(runner.name, only_reduces=False)) is not None:
-            return f"{_REPLACE_REJECTED}: {reason}"
-        exposure, added = self._exposure(runner), order.side.sign * more if adds else 0.0
-        price = exposure.price(order.symbol)
-        if adds and self._check(runner, order.symbol, added, order.order_type, exposure, price) is not None:
-            return _REPLACE_REJECTED
-        if adds and self._accounts is not None:
-            working = self.working(runner.name)
-            if self._accounts.refuses(runner, instrument, added, price, working) is not None:
-                return _REPLACE_REJECTED
-        rejection = None if self._gate is None else self._gate.refuses_change(runner, order, change, added, exposure)
-        return "" if rejection is None else f"{_REPLACE_REJECTED}: {rejection}"
 
     def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float, tag: str = MARGIN_CALL) -> Order:
         """Send an order that no strategy decided, and return it: what a margin call, a halt or an operator closes.
