@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from fairlead.contracts.settings import Settings
-from fairlead.core.errors import ConfigurationError
 from fairlead.core.instruments import check_symbol
+from fairlead.risk.percent import no_switch, percent
 
 GuardId: TypeAlias = Literal["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12"]
 
 MOST_MONEY: Final = 10**12
-_PER_CENT: Final = Decimal(100)
-
-
-def _no_switch(value: Any, info: ValidationInfo) -> Any:
-    # To Python a boolean is a number; to whoever reads a limit it never is.
-    if isinstance(value, bool):
-        raise ConfigurationError.of(str(info.field_name), "be a number", value)
-    return value
-
-
-def percent(low: str, high: str) -> Callable[[Decimal, ValidationInfo], Decimal]:
-    """Return the check of a limit in percent points, which offers the percentage if a fraction was written."""
-    lowest, highest = Decimal(low), Decimal(high)
-
-    def check(value: Decimal, info: ValidationInfo) -> Decimal:
-        if lowest <= value <= highest:
-            return value
-        meant = (value * _PER_CENT).normalize()
-        remedy = f"Write {meant:f} for {meant:f} percent." if 0 < value < lowest <= meant <= highest else ""
-        rule = f"be in [{low}, {high}], in percent"
-        raise ConfigurationError.of(str(info.field_name), rule, float(value), remedy)
-
-    return check
-
 
 _AS_NUMBER: Final = PlainSerializer(float, return_type=float, when_used="json")
-Limit = Annotated[Decimal, BeforeValidator(_no_switch), _AS_NUMBER]
+Limit = Annotated[Decimal, BeforeValidator(no_switch), _AS_NUMBER]
 """Exact where it is stated, a plain number where it is shown."""
 Money = Annotated[Limit, Field(gt=0, le=MOST_MONEY)]
 PositionPct = Annotated[Limit, AfterValidator(percent("1", "1000"))]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
+from fairlead.risk.percent import no_switch, percent
 
-LOWEST_PCT: Final = 0.1
 _MINUTES_PER_DAY: Final = 1_440
 
 
@@ -37,27 +36,9 @@ class HaltAction(StrEnum):
     """Keep positions, with the orders that protect them."""
 
 
-def _no_switch(value: Any, info: ValidationInfo) -> Any:
-    # To Python a boolean is a number; to whoever reads a limit it never is.
-    if isinstance(value, bool):
-        raise ConfigurationError.of(str(info.field_name), "be a number", value)
-    return value
-
-
-def _percent(lowest: float, highest: float) -> Callable[[float, ValidationInfo], float]:
-    def check(value: float, info: ValidationInfo) -> float:
-        if lowest <= value <= highest:
-            return value
-        meant = round(value * 100.0, 9)
-        remedy = f"Write {meant:g} for {meant:g} percent." if 0 < value < lowest <= meant <= highest else ""
-        raise ConfigurationError.of(str(info.field_name), f"be in [{lowest:g}, {highest:g}], in percent", value, remedy)
-
-    return check
-
-
-Percent = Annotated[float, BeforeValidator(_no_switch), AfterValidator(_percent(LOWEST_PCT, 100.0))]
+Percent = Annotated[float, BeforeValidator(no_switch), AfterValidator(percent("0.1", "100"))]
 """A loss in percent points: 5 means 5 %. A fraction such as 0.05 is refused, with the percentage that was meant."""
-Probability = Annotated[float, BeforeValidator(_no_switch), Field(gt=0, lt=1)]
+Probability = Annotated[float, BeforeValidator(no_switch), Field(gt=0, lt=1)]
 Strategies = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
@@ -129,8 +110,8 @@ class ConnectionSwitch(Settings):
         More than so many are critical.
     """
 
-    warning: Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=1_000)] = 2
-    critical: Annotated[int, BeforeValidator(_no_switch), Field(ge=1, le=1_000)] = 3
+    warning: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=1_000)] = 2
+    critical: Annotated[int, BeforeValidator(no_switch), Field(ge=1, le=1_000)] = 3
 
     @model_validator(mode="after")
     def _warning_comes_first(self) -> Self:
@@ -186,8 +167,8 @@ class KillSwitchSettings(Settings):
     drawdown_ml: LossSwitch = LossSwitch(session=False, warning_pct=8.0, critical_pct=10.0)
     connection: ConnectionSwitch = ConnectionSwitch()
     graded_drawdown: GradedDrawdown = GradedDrawdown()
-    lock_hours: Annotated[float, BeforeValidator(_no_switch), Field(ge=0, le=720)] = 24.0
-    cool_off_minutes: Annotated[float, BeforeValidator(_no_switch), Field(ge=0, le=_MINUTES_PER_DAY)] = 30.0
+    lock_hours: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=720)] = 24.0
+    cool_off_minutes: Annotated[float, BeforeValidator(no_switch), Field(ge=0, le=_MINUTES_PER_DAY)] = 30.0
     disabled: tuple[
         Literal["KS_PNL", "KS_DD", "KS_PSR", "KS_DAILY", "KS_DD_ML", "KS_CONN", "KS_RECON"],
         ...,
