@@ -36,7 +36,11 @@ def short_hash(*fields: str) -> str:
     text = "|".join(fields)
     if text.count("|") != len(fields) - 1:
         raise ContractError.of("identifier fields", "not contain '|'", fields)
-    hashed: str = sha1(text.encode()).hexdigest()  # noqa: S324  an identifier, not a signature
+    return _sixteen(text.encode())
+
+
+def _sixteen(text: bytes) -> str:
+    hashed: str = sha1(text).hexdigest()  # noqa: S324  an identifier, not a signature
     return hashed[:16]
 
 
@@ -53,8 +57,7 @@ def order_namer(run_id: str, strategy: str, version: str, symbol: str, side: str
     def name(group_id: str) -> str:
         if "|" in group_id:
             return short_hash(run_id, strategy, version, symbol, side, group_id)
-        hashed: str = sha1(stem + group_id.encode()).hexdigest()  # noqa: S324  an identifier, not a signature
-        return hashed[:16]
+        return _sixteen(stem + group_id.encode())
 
     return name
 
