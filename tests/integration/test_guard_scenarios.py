@@ -316,6 +316,61 @@ def test_a_replacement_that_adds_is_judged_again():
     assert [c.outcome for c in record.order_checks] == ["accepted", "rejected", "accepted", "rejected"]
 
 
+@pytest.mark.parametrize(
+    ("validator", "reason"),
+    [
+        ({"max_order_qty": 50}, "replace_rejected: V10 OrderSize: order_quantity 60, limit 50"),
+        ({"max_leverage": 0.05}, "replace_rejected: V8 BuyingPower: buying_power 1000, limit 100"),
+    ],
+)
+def test_a_replacement_is_validated_too_and_its_size_is_the_whole_order(validator, reason):
+    """In small steps it goes no further than at once."""
+
+    def larger(strategy, context):
+        (order,) = context.open_orders
+        return [ReplaceIntent(order.order_id, quantity=order.quantity + 10)]
+
+    record = backtest(
+        minutes({"A": steady(6)}),
+        {0: [Intent.limit("A", 49 if "max_leverage" in validator else 40, 99.0)], 1: larger, 2: larger},
+        validator=validator,
+    )
+    reasons = [u.reason for u in record.updates if u.reason.startswith("repla")]
+    assert reasons[-1].startswith(reason)
+    assert record.orders[0].quantity <= 50
+
+
+def test_two_orders_that_together_turn_the_position_round_are_no_exits():
+    """Each alone would only close it; after the loss that the limit allows, the second one may not leave."""
+    source = minutes({"A": [flat(price) for price in (100.0, 100.0, 90.0, 90.0, 93.0, 93.0)]})
+    script = {0: [Intent.market("A", 50)], 2: [Intent.limit("A", -50, 91.0)], 3: [Intent.limit("A", -50, 92.0)]}
+    record = backtest(source, script, max_daily_loss=100)
+    assert [str(o.status) for o in record.orders] == ["FILLED", "FILLED", "REJECTED"]
+    assert record.orders[2].reason == "G4 MaxDailyLoss: daily_loss 500, limit 100"
+    # As a set, of which one fills, they are the exit that it is.
+    pair = one_cancels_other(Intent.limit("A", -50, 91.0), Intent.stop("A", -50, 80.0))
+    record = backtest(source, {0: [Intent.market("A", 50)], 2: pair}, max_daily_loss=100)
+    assert [str(o.status) for o in record.orders] == ["FILLED", "FILLED", "CANCELLED"]
+
+
+def test_a_stop_that_is_moved_stays_an_exit():
+    """It is counted among what rests already."""
+
+    def far(strategy, context):
+        return [ReplaceIntent(context.open_orders[0].order_id, stop_price=70.0)]
+
+    record = backtest(
+        minutes({"A": steady(6)}), {0: [Intent.market("A", 50)], 2: [Intent.stop("A", -50, 90.0)], 3: far}, max_slippage_pct=5
+    )
+    assert [u.reason for u in record.updates if u.reason.startswith("repla")] == ["replaced"]
+
+
+def test_the_second_order_of_a_set_has_a_price_of_its_own():
+    pair = one_cancels_other(Intent.limit("A", 50, 98.0), Intent.stop("A", 50, 130.0))
+    record = backtest(minutes({"A": steady(6)}), {0: pair}, max_slippage_pct=5)
+    assert [o.reason for o in record.orders if o.status == "REJECTED"] == ["G6 SlippageSanity: slippage 30, limit 5"]
+
+
 def test_a_margin_call_sells_whatever_the_guards_say():
     source = falling(100.0, 100.0, 60.0, 40.0, 40.0, 40.0)
     settings = RiskSettings.model_validate({"guards": {**LOOSE, "max_daily_loss": 1, "max_drawdown": 1}})

@@ -140,6 +140,26 @@ def test_a_halt_is_not_lifted_by_a_session_of_another_day_or_name(tmp_path):
         assert [status for _, _, status, _ in orders_of(result)] == ["REJECTED"]
 
 
+def test_a_rearm_begins_the_peak_of_the_guards_anew(tmp_path):
+    """Else every entry after it is refused for the drawdown that the operator has looked at."""
+    limits = (
+        "max_drawdown: 500, max_symbol_qty: 1000, max_pos_pct: 1000, max_gross_exposure: 1000000, disabled: [G4, G7, G8, G10]"
+    )
+    switches = "{disabled: [KS_PNL, KS_DD, KS_PSR], lock_hours: 0, cool_off_minutes: 0}"
+    with operated(tmp_path, switches=switches, guards=limits) as session:
+        session.minute(100.0, alpha=buy())
+        session.minute(100.0)
+        session.minute(90.0, alpha=buy(1))
+        session.ask("halt", why="it fell")
+        session.minute(90.0)
+        session.ask("rearm", why="looked at")
+        session.minute(90.0, alpha=buy(2))
+        session.minute(90.0)
+        result = session.end()
+    found = [(quantity, status, why.partition(":")[0]) for _, quantity, status, why in orders_of(result)]
+    assert found == [(100.0, "FILLED", ""), (1.0, "REJECTED", "G5 MaxDrawdown"), (2.0, "FILLED", "")]
+
+
 def test_a_lost_latch_means_halted(tmp_path):
     with operated(tmp_path) as session:
         session.minute(100.0)

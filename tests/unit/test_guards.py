@@ -421,3 +421,15 @@ def test_guards_can_be_disabled_one_by_one():
 def test_limits_out_of_range_are_refused(limits, text):
     with pytest.raises(ConfigurationError, match=text):
         create_default_guards(**limits)
+
+
+def test_what_a_set_counts_already_is_spared_by_the_amounts_and_by_nothing_else():
+    """Its mate has been judged as to how much; price, data and lot are its own."""
+    mate = working("A", 50, oco_id="set")
+    sibling = {"oco_id": "set", "limit_price": 99.0}
+    view = account(ledger(), mate)
+    guards = create_default_guards(max_gross_exposure=5_000)
+    assert guards.check_all(asked(50, **sibling), view, market()) is None
+    assert guards.check_all(asked(50, **sibling | {"limit_price": 150.0}), view, market()).guard == "G6 SlippageSanity"
+    assert guards.check_all(asked(50, **sibling), view, market(age_s=9_999)).guard == "G7 MarketHaltProxy"
+    assert guards.check_all(asked(50, limit_price=99.0), view, market()).guard == "G1 MaxGrossExposure"

@@ -253,6 +253,8 @@ class Conductor:
         )
         if name in self._watches:
             self._watches[name].rearm()
+        if not name and self._parts is not None:
+            self._parts.desk.rearm()
         payload = {"who": command.who, "why": command.why}
         self._write(entries.switch(self._now, "latch", "armed", payload, strategy=name))
         return {"state": self._state()}

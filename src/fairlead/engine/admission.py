@@ -182,7 +182,7 @@ class Admission:
         if self.veto is None:
             return None
         units = order.side.sign * order.quantity
-        reduces = order.reduce_only or exposure.only_exits(order.symbol, units, order.order_type)
+        reduces = order.reduce_only or exposure.surely_exits(order.symbol, units, order.order_type)
         reason = self.veto(order.strategy, only_reduces=reduces)
         return None if reason is None else Rejection(reason)
 

@@ -146,6 +146,11 @@ class OrderDesk:
             self._gate.close()
         self.execution.close()
 
+    def rearm(self) -> None:
+        """Let the guards begin anew after an operator has looked."""
+        if self._gate is not None:
+            self._gate.rearm()
+
     def working(self, name: str) -> list[Order]:
         """Return the working orders of one strategy, oldest first."""
         return [order for order in self.execution.working.values() if order.strategy == name]

@@ -17,6 +17,7 @@ from fairlead.core.orders import Order, OrderRole
 from fairlead.engine.marketviews import MarketViews
 from fairlead.engine.record import OrderChecks
 from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.pricing import prices_on_tick
 from fairlead.risk.guards import CheckResult, GuardRegistry, OrderView, PortfolioView, RiskTracker, order_view
 from fairlead.risk.pretrade import ProjectedExposure
 from fairlead.risk.rejection import Rejection
@@ -73,6 +74,7 @@ class OrderGate:
         self._level = level
         self._mode = mode
         self._cursor = cursor
+        self._instruments = instruments
         self._keep = keep
         self._validator = OrderValidator(settings.validator)
         self._guards = GuardRegistry.of(settings.guards)
@@ -129,8 +131,7 @@ class OrderGate:
             return self._judged(order, (_NO_EXIT,))
         asked = replace(order_view(order), exits=bracket, mode=self._mode)
         market, account = self._views.of(order.symbol), self._portfolio(runner, asked, exposure)
-        facts = AccountFacts(mode=self._mode, is_enabled=runner.is_running, limits=runner.limits)
-        results = self._validator.check_all(asked, account, market, facts)
+        results = self._validator.check_all(asked, account, market, self._facts(runner))
         if not results[-1].reason:
             results += self._guards.check_all_detailed(asked, account, market)
         rejection = self._judged(order, results)
@@ -152,18 +153,29 @@ class OrderGate:
         """
         limit = order.limit_price if change.limit_price is None else change.limit_price
         stop = order.stop_price if change.stop_price is None else change.stop_price
+        limit, stop = prices_on_tick(self._instruments[order.symbol], order.side, limit, stop)
         if not more and (limit, stop) == (order.limit_price, order.stop_price):
             return None
-        asked = replace(
-            order_view(order), limit_price=limit, stop_price=stop, oco_id="", key="", mode=self._mode, signed_quantity=more
-        )
-        guards = self._of_additions if more else self._of_prices
+        sign, rests = order.side.sign, order.side.sign * order.remaining
+        asked = replace(order_view(order), limit_price=limit, stop_price=stop, oco_id="", key="", mode=self._mode)
+        account, market = self._portfolio(runner, asked, exposure), self._views.of(order.symbol)
         if not more:
-            # Of what works already only the prices are new.
-            asked = replace(asked, signed_quantity=order.side.sign * order.remaining)
-        account = self._portfolio(runner, asked, exposure)
-        results = guards.check_all_detailed(asked, account, self._views.of(order.symbol))
+            # Of what works already, and is counted, only the prices are new.
+            reduces = order.reduce_only or exposure.rests_within(order.symbol, sign)
+            asked = replace(asked, signed_quantity=rests, reduce_only=reduces)
+            return self._judged(order, self._of_prices.check_all_detailed(asked, account, market))
+        added, whole = replace(asked, signed_quantity=more), replace(asked, signed_quantity=rests + more)
+        results = self._validator.check_change(added, whole, account, market, self._facts(runner))
+        if not results[-1].reason:
+            results += self._of_additions.check_all_detailed(added, account, market)
         return self._judged(order, results)
+
+    def rearm(self) -> None:
+        """Begin anew after an operator has looked; see `RiskTracker.rearm`."""
+        self.tracker.rearm()
+
+    def _facts(self, runner: StrategyRunner) -> AccountFacts:
+        return AccountFacts(mode=self._mode, is_enabled=runner.is_running, limits=runner.limits)
 
     def _judged(self, order: Order, results: tuple[CheckResult, ...]) -> Rejection | None:
         rejection = next((found.rejection for found in results if found.reason), None)

@@ -11,7 +11,7 @@ from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent
 from fairlead.core.orders import Order, OrderRole, OrderType, Side, TimeInForce
 from fairlead.core.time import to_ns
-from fairlead.execution.pricing import on_tick
+from fairlead.execution.pricing import on_tick, prices_on_tick
 from fairlead.sdk.strategy import Strategy
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
@@ -62,9 +62,7 @@ class OrderMaker:
         limit, stop = intent.limit_price, intent.stop_price
         instrument = self._instruments.get(symbol) if limit is not None or stop is not None else None
         if instrument is not None:
-            # Away from a better fill: a limit never pays more than asked, an entry stop never triggers sooner.
-            limit = on_tick(instrument, limit, up=side is _SELL) if limit is not None else None
-            stop = on_tick(instrument, stop, up=side is _BUY) if stop is not None else None
+            limit, stop = prices_on_tick(instrument, side, limit, stop)
         kind, expires_at = intent.order_type, intent.expires_at
         order = Order(
             order_id(key),

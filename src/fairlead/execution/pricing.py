@@ -189,3 +189,16 @@ class BarPricer:
 def on_tick(instrument: Instrument, price: float, *, up: bool) -> float:
     """Return `price` on the tick grid, rounded `up` or down."""
     return instrument.ceil_price(price) if up else instrument.floor_price(price)
+
+
+def prices_on_tick(
+    instrument: Instrument, side: Side, limit: float | None, stop: float | None
+) -> tuple[float | None, float | None]:
+    """Return an order's prices on the tick grid, away from a better fill (domain rule 1.3).
+
+    A limit never pays more than asked, and an entry stop never triggers sooner.
+    """
+    return (
+        on_tick(instrument, limit, up=side is Side.SELL) if limit is not None else None,
+        on_tick(instrument, stop, up=side is _BUY) if stop is not None else None,
+    )

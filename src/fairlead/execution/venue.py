@@ -21,7 +21,7 @@ from fairlead.execution.families import EXITS
 from fairlead.execution.fills import ELSEWHERE, FillPrice, Spark, spark_of
 from fairlead.execution.latency import Latency, LatencyKind
 from fairlead.execution.lives import AUCTIONS, Heard, OrderLives
-from fairlead.execution.pricing import BarPricer, SessionClose, on_tick
+from fairlead.execution.pricing import BarPricer, SessionClose, prices_on_tick
 from fairlead.execution.requests import Request, Requests
 from fairlead.execution.settings import ExecutionSettings
 
@@ -218,8 +218,7 @@ class Venue(OrderLives, ABC):
             return
         limit = order.limit_price if change.limit_price is None else change.limit_price
         stop = order.stop_price if change.stop_price is None else change.stop_price
-        limit = on_tick(instrument, limit, up=order.side is _SELL) if limit is not None else None
-        stop = on_tick(instrument, stop, up=order.side is _BUY) if stop is not None else None
+        limit, stop = prices_on_tick(instrument, order.side, limit, stop)
         if (limit, stop) != (order.limit_price, order.stop_price) or quantity > order.quantity:
             self._requeue(order, ts_ns)
         order.quantity, order.limit_price, order.stop_price = quantity, limit, stop

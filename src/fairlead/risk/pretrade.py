@@ -152,6 +152,23 @@ class ProjectedExposure:
         line = self._line(symbol)
         return line.worst(signed_quantity, order_type) <= line.worst(0.0, _MARKET)
 
+    def surely_exits(self, symbol: str, signed_quantity: float, order_type: OrderType) -> bool:
+        """Whether the order, and all that rests on its side, can do no more than close what is held.
+
+        `only_exits` asks whether the worst |units| grow: a long position that is turned into a short one of its size passes
+        it, and does not pass here.
+        """
+        if order_type is _MARKET or not self.only_exits(symbol, signed_quantity, order_type):
+            return self.only_exits(symbol, signed_quantity, order_type)
+        line = self._line(symbol)
+        resting = -line.sells if signed_quantity < 0 else line.buys
+        return kernels.only_reduces(line.held, resting + signed_quantity)
+
+    def rests_within(self, symbol: str, sign: int) -> bool:
+        """Whether what rests on a side, +1 to buy and -1 to sell, can do no more than close what is held."""
+        line = self._line(symbol)
+        return kernels.only_reduces(line.held, line.buys if sign > 0 else -line.sells)
+
     def same_side(self, symbol: str, signed_quantity: float) -> float:
         """Return the |units| held if one more order fills, and all that rests on its side."""
         line = self._line(symbol)

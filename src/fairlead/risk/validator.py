@@ -141,12 +141,36 @@ class OrderValidator:
         if asked is None:
             return (CheckResult(_TITLES[0], wrong),)
         case = _Case(asked, portfolio_view(portfolio), market, account or AccountFacts(), self._settings)
-        found: list[CheckResult] = []
-        for title, check in zip(_TITLES, _CHECKS, strict=True):
-            found.append(CheckResult(title, *check(case)))
-            if found[-1].reason:
-                break
-        return tuple(found)
+        return _walk(case, case)
+
+    def check_change(
+        self,
+        added: OrderView,
+        whole: OrderView,
+        portfolio: PortfolioView,
+        market: MarketView,
+        account: AccountFacts | None = None,
+    ) -> tuple[CheckResult, ...]:
+        """Return what every row finds of a change: of what it adds, and as to the size (V2, V10) of what it makes of the order.
+
+        Parameters
+        ----------
+        added, whole : OrderView
+            The order with its new prices; of so many units more, and of all that would work then.
+        """
+        facts = account or AccountFacts()
+        return _walk(
+            _Case(added, portfolio, market, facts, self._settings), _Case(whole, portfolio, market, facts, self._settings)
+        )
+
+
+def _walk(case: _Case, sized: _Case) -> tuple[CheckResult, ...]:
+    found: list[CheckResult] = []
+    for title, check in zip(_TITLES, _CHECKS, strict=True):
+        found.append(CheckResult(title, *check(sized if check in _OF_SIZE else case)))
+        if found[-1].reason:
+            break
+    return tuple(found)
 
 
 def _read(order: AnyOrder | Row) -> tuple[OrderView | None, str]:
@@ -244,7 +268,7 @@ def _leverage(case: _Case) -> float:
 
 def _buying_power(case: _Case) -> Finding:
     order, portfolio = case.order, case.portfolio
-    if portfolio.only_reduces(order) or case.instrument is None:
+    if portfolio.adds_nothing(order) or case.instrument is None:
         return PASSED
     mark, added = portfolio.price(order.symbol), portfolio.added(order)
     if not (portfolio.is_priced and mark > 0):
@@ -259,7 +283,7 @@ def _buying_power(case: _Case) -> Finding:
 
 def _max_leverage(case: _Case) -> Finding:
     order, own = case.order, case.portfolio.own
-    if case.portfolio.only_reduces(order) or case.instrument is None:
+    if case.portfolio.adds_nothing(order) or case.instrument is None:
         return PASSED
     _, gross = own.after(order.symbol, case.portfolio.added(order), order.order_type)
     code, measured, limit = kernels.check_limits(own.equity, 0.0, gross, kernels.NO_LIMIT, _leverage(case))
@@ -315,3 +339,5 @@ _CHECKS: Final[tuple[Callable[[_Case], Finding], ...]] = (
     *(_schema, _quantity, _price_grid, _required_prices, _bracket, _validity, _broker_types),
     *(_buying_power, _max_leverage, _order_size, _tradable, _strategy_limits, _mode_and_account),
 )
+_OF_SIZE: Final = (_quantity, _order_size)
+"""They ask how large an order is, not what it adds."""

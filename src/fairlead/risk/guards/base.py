@@ -87,7 +87,7 @@ class Guard(ABC):
 
     def judge(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> CheckResult:
         """Return what the guard measures, whether it refuses or not."""
-        if self.spares_exits and portfolio.only_reduces(order):
+        if self.spares_exits and portfolio.adds_nothing(order):
             return CheckResult(self.title, is_exempt=True)
         reason, measured, limit = self._find(order, portfolio, market)
         return CheckResult(self.title, reason, float(measured), float(limit))

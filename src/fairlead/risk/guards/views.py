@@ -245,11 +245,17 @@ class PortfolioView:
         return self.own.beyond_set(order.symbol, quantity, order.oco_id) if order.oco_id and quantity else quantity
 
     def only_reduces(self, order: OrderView) -> bool:
-        """Whether an order lowers |position|, at the worst, without crossing zero."""
+        """Whether an order lowers |position|, with all that rests on its side, without crossing zero."""
         if order.reduce_only:
             return True
         quantity = self.added(order)
-        return quantity == 0.0 or self.own.only_exits(order.symbol, quantity, order.order_type)
+        if quantity:
+            return self.own.surely_exits(order.symbol, quantity, order.order_type)
+        return bool(order.signed_quantity) and self.own.rests_within(order.symbol, order.sign)
+
+    def adds_nothing(self, order: OrderView) -> bool:
+        """Whether an order takes on no more than there is: it only reduces, or another of its set counts already."""
+        return self.only_reduces(order) or self.added(order) == 0.0
 
 
 class _PricedOnly(Mapping[str, float]):

@@ -56,7 +56,6 @@ class _Trade:
     leg: Leg
     close_ns: int
     best: float
-    is_moved: bool = False
 
 
 class InsideBar(Strategy):
@@ -233,7 +232,7 @@ class InsideBar(Strategy):
             # The entry is filled in part, so that what follows it has not been ordered.
             order = OrderIntent.on_close(symbol, -missing if held > 0 else missing, tag=SESSION_END)
             intents.append(replace(order, reduce_only=True))
-        if self._rules.trailing_enabled and not trade.is_moved:
+        if self._rules.trailing_enabled:
             intents += self._trail(trade, orders)
         return intents
 
@@ -242,7 +241,6 @@ class InsideBar(Strategy):
         stop = next((order for order in orders if order.role is OrderRole.STOP_LOSS), None)
         if moved is None or stop is None or stop.stop_price is None:
             return []
-        trade.is_moved = True
         level = self._rules.price(moved)
         return [ReplaceIntent(stop.order_id, stop_price=level)] if (level - stop.stop_price) * trade.leg.sign > 0 else []
 
@@ -276,7 +274,7 @@ class InsideBar(Strategy):
             "builders": {symbol: builder.save() for symbol, builder in self._builders.items()},
             "setups": {symbol: save_setup(setup) for symbol, setup in self._setups.items()},
             "ordered": {symbol: save_setup(setup) for symbol, setup in self._ordered.items()},
-            "trades": {s: [list(t.leg), t.close_ns, t.best, t.is_moved] for s, t in self._trades.items()},
+            "trades": {s: [list(t.leg), t.close_ns, t.best] for s, t in self._trades.items()},
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
