@@ -1,5 +1,7 @@
 """A line that is run again: the same bytes, no order twice, and no other line under its name."""
 
+import datetime as dt
+
 import polars as pl
 
 from support_cli import tree
@@ -80,6 +82,24 @@ def test_orders_that_differ_from_those_written_stop_the_line(tmp_path):
     assert done.code == 1
     assert "another content. Rows never change" in done.err
     assert (tmp_path / "w/factory/small/orders.csv").read_bytes() == orders
+    assert manifest(tmp_path)["result"]["status"] == "FAILED_PRECONDITION"
+
+
+def test_orders_that_no_signal_stands_for_any_more_stop_the_line(tmp_path):
+    """The data has lost its last days: what was ordered on them is not traded again."""
+    data = write_minutes(tmp_path / "m") | {"path": "m"}
+    plain = config(run_id="small", data=data, enforcement={"slas": "warn"})
+    assert run_line(tmp_path, plain).code == 0
+    for path in (tmp_path / "m").iterdir():
+        pl.read_parquet(path).filter(pl.col("ts").dt.date() <= dt.date(2024, 3, 12)).write_parquet(path)
+    assert run_line(tmp_path, plain, workspace="anew").code == 0
+    made = [(tmp_path / name / "factory/small/orders.csv") for name in ("w", "anew")]
+    before, others = made[0].read_bytes(), len(rows(made[0])) - len(rows(made[1]))
+    assert others > 0
+    done = run_line(tmp_path, plain)
+    assert done.code == 1
+    assert f"'orders.csv' must hold none but the orders of this line, was '{others} others, the first " in done.err
+    assert made[0].read_bytes() == before
     assert manifest(tmp_path)["result"]["status"] == "FAILED_PRECONDITION"
 
 

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from fairlead.backtest.replay import ReplayCosts, ReplaySettings, simulate_insidebar_from_orders
+from fairlead.backtest.replay.bars import end_ns
 from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import OrderType
+from fairlead.core.time import format_utc
+from fairlead.data.calendars import ExchangeCalendar
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.slippage import SlippageSettings
 from support_replay import OPENING, at, bars, replayed, row
@@ -195,6 +198,22 @@ def test_bars_after_the_requested_end_are_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("calendar", "day", "close"),
+    [
+        ("XNYS", "2025-01-06", "2025-01-06T21:00"),
+        ("XNYS", "2025-01-05", "2025-01-03T21:00"),
+        ("XNYS", "2024-11-29", "2024-11-29T18:00"),
+        # Monday's session begins in Sydney while it is Sunday in UTC.
+        ("XASX", "2025-01-05", "2025-01-03T05:00"),
+        ("XASX", "2025-01-06", "2025-01-06T05:00"),
+    ],
+)
+def test_a_date_ends_with_its_session_or_the_last_one_before_it(calendar, day, close):
+    found = end_ns(ReplaySettings(calendar=calendar, requested_end=day), ExchangeCalendar.get(calendar))
+    assert format_utc(found).startswith(close)
+
+
+@pytest.mark.parametrize(
     ("options", "named"),
     [
         ({"tz": "Mars"}, "tz"),
@@ -204,6 +223,7 @@ def test_bars_after_the_requested_end_are_left_out(tmp_path):
         ({"requested_end": "2025-01-06T10:00"}, "requested_end"),
         ({"windows": ("9-10",)}, "windows"),
         ({"windows": ("09:30-11:00", "10:00-12:00")}, "windows"),
+        ({"windows": ("09:30-11:00",)}, "'windows' must be empty with exit_policy 'session_end'"),
         ({"exit_policy": "never"}, "exit_policy"),
         ({"nonsense": 1}, "nonsense"),
         ({"costs": {"commission_bps": 1, "commission": {"model": "none"}}}, "commission_bps"),

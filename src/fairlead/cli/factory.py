@@ -184,14 +184,20 @@ def _stage_bars(*, quiet: bool) -> Iterator[Progress]:
 
 def _fail(line: Line, steps: Steps, failure: FairleadError, *, json: bool, ran: bool = True) -> None:
     """Say why a line stopped and where, and exit: with 2 if the data showed the configuration to be wrong, else with 1."""
+    from fairlead.backtest.replay import status_of_failure
     from fairlead.core.errors import ConfigurationError
     from fairlead.factory.findings import DataRefused
 
     findings = failure.as_json() if isinstance(failure, DataRefused) else []
     folder = line.run_folder
     if json:
-        status = "FAILED_PRECONDITION" if findings else "ERROR"
-        facts = {"passed": False, "status": status, "reason": str(failure), "findings": findings, "steps": _plain(steps.done)}
+        facts = {
+            "passed": False,
+            "status": status_of_failure(failure),
+            "reason": str(failure),
+            "findings": findings,
+            "steps": _plain(steps.done),
+        }
         print_json({**facts, **({"run_id": line.run_id, "path": str(folder)} if ran else {})})
     else:
         _print_steps(line, steps.done)

@@ -161,7 +161,7 @@ def _run(
     json: bool,
 ) -> None:
     from fairlead.backtest.library import free_run_id
-    from fairlead.backtest.replay import ReplayAbout, ReplayRunDirectory
+    from fairlead.backtest.replay import ReplayAbout, ReplayRunDirectory, status_of_failure
     from fairlead.backtest.run import config_hash, run_id
     from fairlead.backtest.rundir import RUNS
     from fairlead.contracts.files import sha256_file
@@ -181,7 +181,7 @@ def _run(
     except FairleadError as exc:
         error(str(exc))
         if json:
-            print_json({"run_id": name, "path": str(folder), "status": "FAILED_PRECONDITION", "reason": str(exc)})
+            print_json({"run_id": name, "path": str(folder), "status": status_of_failure(exc), "reason": str(exc)})
         else:
             note("  the run is in {path}", path=folder)
         raise typer.Exit(EXIT_RUN_FAILED) from exc

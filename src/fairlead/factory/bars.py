@@ -23,8 +23,8 @@ from fairlead.factory.sources import Minutes
 
 MINUTES_FOLDER: Final = "m1"
 
-# Longer bars cannot be made of minutes that break these, at whatever level (domain rule 2.4).
-_BARRING: Final = frozenset(code for code in RULES if code.startswith("D")) | {"I02"}
+# Longer bars cannot be made of minutes that break these, at whatever level (domain rule 2.4), nor can orders meet them.
+_BARRING: Final = frozenset(code for code in RULES if code.startswith("D")) | {"I01", "I02"}
 # Where a symbol trades little, minutes are missing, and their usual spacing then says nothing of the bar size.
 _SPACING: Final = "I03"
 

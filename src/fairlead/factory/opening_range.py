@@ -17,8 +17,9 @@ from fairlead.factory.scoring import range_scores
 class OpeningRange(SignalPlugin):
     """Buys above, and sells below, the range of the first minutes of a session; the stop is at its other side.
 
-    Setups that make no signal are rejected as ``incomplete_range`` (a bar of it is missing), ``flat_range`` (no higher than a
-    tick) or ``no_room`` (a target at or below 0, or no time before the close).
+    Setups that make no signal are rejected as ``incomplete_range`` (a bar of it is missing; of a range without its last bar
+    nothing is known), ``flat_range`` (its high is its low) or ``no_room`` (a target at or below 0, or no time before the
+    close).
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ import numpy as np
 
 from fairlead.contracts.cells import decimal_text, instant_text, line_of, read_instant
 from fairlead.contracts.files import atomic_write_text
-from fairlead.contracts.orders import CanonicalOrder, OrderWriter
+from fairlead.contracts.orders import CanonicalOrder, OrderWriter, read_orders
 from fairlead.contracts.orders.row import ORDER_COLUMNS, OrderSource
 from fairlead.contracts.signals import Signal
 from fairlead.core.errors import ContractError
@@ -118,13 +118,25 @@ def write_orders(path: Path, orders: Sequence[CanonicalOrder]) -> None:
     Raises
     ------
     ContractError
-        If the file has another order under the key of one.
+        If the file has another order under the key of one, or orders that are none of these: it is of another run.
     StorageError
         If the disk refuses.
     """
+    if path.exists():
+        _refuse_others(path, orders)
     OrderWriter(path).extend(orders)
     if not path.exists():
         atomic_write_text(path, line_of(ORDER_COLUMNS))
+
+
+def _refuse_others(path: Path, orders: Sequence[CanonicalOrder]) -> None:
+    # An earlier run of this name over other data has made them: the replay would trade on what no signal says.
+    ours = {order.idempotency_key for order in orders}
+    others = [order for order in read_orders(path).orders if order.idempotency_key not in ours]
+    if others:
+        remedy = f"The data has changed: remove {path.parent}, or run under another run_id."
+        made = f"{len(others)} others, the first {others[0].order_id}"
+        raise ContractError.of(path.name, "hold none but the orders of this line", made, remedy)
 
 
 def write_unsized(path: Path, rows: Iterable[Unsized]) -> None:

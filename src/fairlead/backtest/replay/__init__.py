@@ -19,7 +19,7 @@ No strategy runs and nothing is sized: the orders are what they are, and the sam
     error id, and the exception goes on; if it ends without a replay, that is an ERROR too.
 """
 
-from fairlead.backtest.replay.directory import ReplayRunDirectory, run_replay
+from fairlead.backtest.replay.directory import ReplayRunDirectory, run_replay, status_of_failure
 from fairlead.backtest.replay.result import ReplayResult
 from fairlead.backtest.replay.settings import ReplayAbout, ReplayCosts, ReplaySettings
 from fairlead.backtest.replay.simulation import simulate_insidebar_from_orders, simulate_orders
@@ -33,4 +33,5 @@ __all__ = [
     "run_replay",
     "simulate_insidebar_from_orders",
     "simulate_orders",
+    "status_of_failure",
 ]

@@ -31,6 +31,7 @@ from fairlead.data.store import BarStore
 
 _PRICES: Final = ("open", "high", "low", "close")
 _NEVER: Final = np.iinfo(np.int64).max
+_MONTH: Final = 31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,15 +146,14 @@ def load_bars(data: Any, data_m1: Any, settings: ReplaySettings, *, bar_size: Ba
 
 
 def end_ns(settings: ReplaySettings, calendar: ExchangeCalendar) -> int | None:
-    """Return the instant that `requested_end` means: of a date, its session's close, or its end if it has none."""
+    """Return the instant that `requested_end` means: of a date, the close of its session, or of the last one before it."""
     asked = settings.requested_end
     if asked is None or isinstance(asked, dt.datetime):
         return None if asked is None else to_ns(asked)
     day = date_to_day(asked)
-    sessions = calendar.sessions(day, day)
-    if len(sessions):
-        return int(calendar.bounds(sessions)[1][0])
-    return to_ns(dt.datetime.combine(asked + dt.timedelta(days=1), dt.time(), dt.UTC))
+    # Of its own session, not of the day in UTC: east of it the next one may begin before midnight.
+    sessions = calendar.sessions(day - _MONTH, day)
+    return int(calendar.bounds(sessions[-1:])[1][0])
 
 
 def _read(data: Any, size: BarSize | str | None, calendar: ExchangeCalendar, tz: str) -> Columns:

@@ -43,6 +43,14 @@ STEPS: Final = "run_steps.jsonl"
 UNFINISHED: Final = "the run did not finish"
 _PRECONDITIONS: Final = (ConfigurationError, ContractError, DataError, GateError)
 _NS: Final = 1e9
+ERROR: Final = "ERROR"
+FAILED_PRECONDITION: Final = "FAILED_PRECONDITION"
+
+
+def status_of_failure(failure: BaseException) -> str:
+    """Return how a run ends that stops with `failure`: FAILED_PRECONDITION if its input is to blame, else ERROR."""
+    blamed = isinstance(failure, _PRECONDITIONS) and not isinstance(failure, StorageError)
+    return FAILED_PRECONDITION if blamed else ERROR
 
 
 def run_replay(
@@ -115,7 +123,7 @@ class ReplayRunDirectory:
         title = " ".join((self._about.title or self._about.run_id).split())
         atomic_write_text(self.folder / "label.txt", f"{title}\n")
         # Until it is finished a run has failed: that is what a power cut leaves behind.
-        self._write_manifest("ERROR", UNFINISHED)
+        self._write_manifest(ERROR, UNFINISHED)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
@@ -125,12 +133,12 @@ class ReplayRunDirectory:
             self._finish("SUCCESS", "")
             return
         reason = " ".join(str(exc).split()) or type(exc).__name__
-        failed = isinstance(exc, _PRECONDITIONS) and not isinstance(exc, StorageError)
-        if not failed:
+        status = status_of_failure(exc)
+        if status == ERROR:
             reason = f"{type(exc).__name__}: {reason}"
         # A disk that refuses the last word must not hide what went wrong before.
         with contextlib.suppress(StorageError):
-            self._finish("FAILED_PRECONDITION" if failed else "ERROR", reason)
+            self._finish(status, reason)
 
     @contextlib.contextmanager
     def step(self, name: str, detail: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:

@@ -76,7 +76,7 @@ class ReplaySettings(Settings):
     initial_cash : float
         Currency.
     requested_end : datetime or date, optional
-        Bars that close later are left out; a date is the end of its session.
+        Bars that close later are left out; a date is the close of its session, or of the last one before it.
     limit_fill_on_touch : bool
         Fill limit entries that are only touched. Off: the price must trade through (R3).
     target_fill_on_touch : bool
@@ -175,6 +175,13 @@ class ReplaySettings(Settings):
             if start < end:
                 raise ConfigurationError.of("windows", "not overlap", list(value))
         return value
+
+    @model_validator(mode="after")
+    def _has_a_use_for_windows(self) -> Self:
+        if self.windows and self.exit_policy != "window_end":
+            remedy = "Set exit_policy: window_end, or leave them out."
+            raise ConfigurationError.of("windows", "be empty with exit_policy 'session_end'", list(self.windows), remedy)
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
