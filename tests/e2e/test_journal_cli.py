@@ -66,6 +66,18 @@ def test_export_writes_what_is_asked_for(written):
     assert pq.read_table(written / "x.parquet")["seq"].to_pylist() == [3, 4]
 
 
+@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.head", "../artifacts/journal.db", "link.db"])
+def test_an_export_does_not_overwrite_the_journal(written, name):
+    folder = written / "artifacts"
+    (folder / "link.db").hardlink_to(folder / "journal.db")
+    before = (folder / "journal.db").read_bytes()
+    done = fairlead("journal", "export", str(folder / name), cwd=written)
+    assert (done.code, done.out) == (2, "")
+    assert "'FILE' must not be a file of the journal itself" in done.err
+    assert (folder / "journal.db").read_bytes() == before
+    assert fairlead("journal", "verify", cwd=written).code == 0
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -243,6 +243,26 @@ def test_a_head_that_cannot_be_written_ends_the_writing_too(tmp_path):
     journal.close()
 
 
+def test_the_ticket_of_another_journal_is_not_durable(tmp_path, monkeypatch):
+    monkeypatch.setattr("fairlead.journal.journal._REMEMBERED", 2)
+    other = Journal.open(JournalSettings(), "other", tmp_path / "b")
+    with other, Journal.open(JournalSettings(), "run", tmp_path / "a") as journal:
+        own = [journal.append(numbered(i)) for i in range(8)]
+        foreign = [other.append(numbered(i)) for i in range(9)]
+        journal.flush()
+        for ticket in (*foreign, Ticket(0, GENESIS)):
+            assert not journal.is_durable(ticket)
+            with pytest.raises(StorageError, match=f"does not hold record {ticket.seq} with the hash"):
+                journal.durable(ticket)
+        assert other.durable_seq == 0
+        assert journal.is_durable(own[-1])
+        assert not journal.is_durable(own[0])  # forgotten, and found on the disk
+        journal.durable(own[0])
+        assert journal.is_durable(own[0])
+    with Journal.open(JournalSettings(), "again", tmp_path / "a") as journal:
+        journal.durable(own[3])
+
+
 def test_a_closed_journal_takes_nothing(tmp_path):
     journal = Journal.open(JournalSettings(), "run", tmp_path)
     journal.close()
@@ -278,6 +298,42 @@ def test_the_head_is_written_now_and_then_and_at_the_end(tmp_path):
     assert read_head(tmp_path / "journal.head") == Head(*last)
 
 
+def test_the_head_advances_over_sessions_that_crash(tmp_path):
+    """It may lag behind by `head_every` records, over however many sessions they came."""
+    settings, path = JournalSettings(head_every=10), tmp_path / "journal.head"
+    with Journal.open(settings, "run", tmp_path) as journal:
+        journal.append(numbered(0))
+    for part in range(4):
+        journal = Journal.open(settings, f"run-{part}", tmp_path)
+        for i in range(6):
+            journal.durable(journal.append(numbered(1 + part * 6 + i)))
+        journal._store.close()  # as if the process had died
+        head = read_head(path)
+        assert head is not None
+        assert journal.durable_seq - head.seq < 10
+    assert head.seq == 21
+    Journal.open(settings, "run", tmp_path).close()
+    assert read_head(path).seq == 25
+    with closing(open_store(tmp_path / "journal.db", write=True)) as store:
+        for statement in ("DROP TRIGGER journal_records_no_delete", "DELETE FROM journal_records WHERE seq > 20"):
+            store._writer.exec_driver_sql(statement)
+            store._writer.commit()
+        verdict = verify(store, read_head(path))
+    assert (verdict.fault, verdict.seq) == (Fault.TRUNCATED, 21)
+    with pytest.raises(StorageError, match="damaged at record 21"):
+        Journal.open(settings, "run", tmp_path)
+
+
+def test_two_journals_in_one_folder_have_a_head_each(tmp_path):
+    for name, count in (("a.db", 3), ("b.db", 2)):
+        with Journal.open(JournalSettings(url=str(tmp_path / name)), name, tmp_path) as journal:
+            for i in range(count):
+                journal.append(numbered(i))
+    for name, count in (("a.db", 3), ("b.db", 2)):
+        with Journal.open(JournalSettings(url=str(tmp_path / name)), "again", tmp_path) as journal:
+            assert journal.last_seq == count
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"seq": 0, "hash": "x"}', '{"seq": 1, "hash": "zz"}', "\udcff"])
 def test_a_head_that_is_none_is_told(tmp_path, text):
     path = tmp_path / "journal.head"
@@ -299,20 +355,61 @@ def test_without_a_driver_the_extra_is_named(monkeypatch):
         open_store("postgresql://user@host/name")
 
 
+def test_a_password_in_a_query_is_not_shown():
+    pytest.importorskip("psycopg")
+    url = "postgresql://me:s3cret@/name?host=/nosuch-folder&password=hunter22&sslpassword=hunter%2022"
+    with pytest.raises(StorageError, match=r"cannot open postgresql://me:.*@/name\?host=.*nosuch-folder") as caught:
+        open_store(url)
+    assert "hunter" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_writer_has_the_disk_flushed_at_every_commit(tmp_path):
+    with closing(open_store(tmp_path / "journal.db", write=True)) as store:
+        found = [store._writer.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("synchronous", "journal_mode")]
+    assert found == [2, "wal"]
+
+
+def test_a_lock_that_cannot_be_written_is_let_go(tmp_path):
+    """A full disk, for which a limit on the size of files stands."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*journal\.db\.lock: "):
+            open_store(tmp_path / "journal.db", write=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    open_store(tmp_path / "journal.db", write=True).close()
+    assert (tmp_path / "journal.db.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_is_let_go_where_there_is_no_driver(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "sqlite3", None)
+        with pytest.raises(ConfigurationError, match="needs the package sqlite3"):
+            open_store(tmp_path / "journal.db", write=True)
+    open_store(tmp_path / "journal.db", write=True).close()
+
+
 def test_paths_may_hold_what_urls_may_not(tmp_path):
     settings = JournalSettings(url=str(tmp_path / "a b?#%20" / "j.db"))
     with Journal.open(settings, "run", tmp_path) as journal:
         journal.append(numbered(0))
-    assert sorted(path.name for path in (tmp_path / "a b?#%20").iterdir()) == ["j.db", "j.db.lock", "journal.head"]
+    assert sorted(path.name for path in (tmp_path / "a b?#%20").iterdir()) == ["j.db", "j.db.lock", "j.head"]
 
 
 @pytest.mark.parametrize(
     ("url", "head", "expected"),
     [
         ("", "", "ws/journal.head"),
-        ("deep/x.db", "", "deep/journal.head"),
-        ("sqlite:///deep/x.db", "", "deep/journal.head"),
-        ("postgresql://host/name", "", "ws/journal.head"),
+        ("deep/journal.db", "", "deep/journal.head"),
+        ("deep/x.db", "", "deep/x.head"),
+        ("deep/x.head", "", "deep/x.head.head"),
+        ("sqlite:///deep/x.db", "", "deep/x.head"),
+        ("postgresql://host/name", "", "ws/journal-host-name.head"),
+        ("postgresql://me:p/w@host:5432/name?sslmode=require&password=pw", "", "ws/journal-host-5432-name.head"),
+        ("postgresql:///name?host=/run/pg&options=-csearch_path%3Da", "", "ws/journal-name-run-pg-csearch_path-a.head"),
         ("", "else/where", "else/where"),
     ],
 )

@@ -34,6 +34,19 @@ def test_names_that_do_not(name):
         ('{"token":"abc"}', '{"token":(redacted)}'),
         ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer (redacted)"),
         ("Authorization: Basic bWU6cHc=", "Authorization: Basic (redacted)"),
+        ("Authorization: token ghp_abcdef123456", "Authorization: token (redacted)"),
+        ("Authorization: ApiKey  abcdef123456", "Authorization: ApiKey  (redacted)"),
+        ("password: token", "password: (redacted)"),
+        (r"{\"password\": \"hunter22\", \"n\": 1}", r"{\"password\": (redacted), \"n\": 1}"),
+        (r"{\"password\": \"a\\\"b c\", \"n\": 1}", r"{\"password\": (redacted), \"n\": 1}"),
+        (r"{\\\"password\\\": \\\"hunter 22\\\", \\\"n\\\": 1}", r"{\\\"password\\\": (redacted), \\\"n\\\": 1}"),
+        (r'"said {\"token\": \"it\'s cut", "n": 1', r'"said {\"token\": (redacted)", "n": 1'),
+        (r"password=\'hunter22\' n", "password=(redacted) n"),
+        ("Cfg(password=b'hunter22', n=1)", "Cfg(password=(redacted), n=1)"),
+        (r"{b\'token\': rb\'hunter22\'}", r"{b\'token\': (redacted)}"),
+        (r'{"password": "ab\"cdefgh", "n": 1}', '{"password": (redacted), "n": 1}'),
+        (r"{'password': 'ab\'c\\', 'n': 1}", "{'password': (redacted), 'n': 1}"),
+        ('password="cut off', "password=(redacted)"),
         ("sent Bearer abcdefgh1234 to it", "sent Bearer (redacted) to it"),
         ("jwt eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ", "jwt (redacted)"),
         ("key AKIAIOSFODNN7EXAMPLE.", "key (redacted)."),
@@ -96,8 +109,22 @@ def test_a_known_value_never_comes_out(secret, before, after):
 
 def test_a_long_text_costs_its_length():
     """No pattern backtracks: a megabyte of each pattern's beginning ends, which a square of it would not."""
-    for piece in ("token", "://a", "eyJ", "-----BEGIN ", "password=\\(", "Bearer ", "api_key   "):
-        assert Secrets(["hunter22"]).hide(piece * (200_000 // len(piece)))
+    pieces = (
+        "token",
+        "://a",
+        "eyJ",
+        "-----BEGIN ",
+        "password=\\(",
+        "Bearer ",
+        "api_key   ",
+        'token="',
+        "token=\\'",
+        'token\\"',
+        "\\",
+    )
+    for piece in (*pieces, 'token=\\"\\\\', "token=b'\\", "token: token "):
+        for before in ("", 'token="', 'token=\\"'):
+            assert Secrets(["hunter22"]).hide(before + piece * (200_000 // len(piece)))
 
 
 def test_a_configuration_and_its_messages_follow_the_same_rule():

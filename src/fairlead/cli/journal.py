@@ -62,7 +62,7 @@ def verify(
         str,
         typer.Option(
             "--head",
-            help="File with the newest hash. Default: journal.head beside the journal.",
+            help="File with the newest hash. Default: beside the journal, called as it is: journal.head.",
             metavar="FILE",
             show_default=False,
         ),
@@ -165,6 +165,7 @@ def export(
     from fairlead.journal import export_parquet
 
     settings, folder = _settings(journal, "", workspace)
+    _refuse_own(file, settings, folder)
     keep = _selection(kind, strategy, symbol, since)
     with closing(_opened(settings, folder)) as store, progress("export", quiet=json):
         written = export_parquet(keep(store.read()), file)
@@ -178,6 +179,17 @@ def _settings(journal: str, head: str, workspace: Path | None) -> tuple[JournalS
     from fairlead.journal import JournalSettings
 
     return JournalSettings(url=journal, head=head), workspace_of(workspace)
+
+
+def _refuse_own(file: Path, settings: JournalSettings, folder: Path) -> None:
+    """Refuse to write over a file that the journal consists of."""
+    from fairlead.core.errors import ConfigurationError
+
+    database, target = settings.file(folder), file.expanduser()
+    own = [] if database is None else [database.with_name(f"{database.name}{end}") for end in ("", "-wal", "-shm", ".lock")]
+    for path in (*own, settings.head_path(folder)):
+        if target.resolve() == path.resolve() or (target.exists() and path.exists() and target.samefile(path)):
+            raise ConfigurationError.of("FILE", "not be a file of the journal itself", str(file), "Name another to write to.")
 
 
 def _opened(settings: JournalSettings, folder: Path) -> JournalStore:

@@ -151,7 +151,7 @@ class PaperSession:
             journal = stack.enter_context(Journal.open(JournalSettings(url=str(folder / JOURNAL)), run_id, folder))
             logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
             log = logs.logger("session", run_id=run_id, mode=_MODE)
-            gauges = SessionGauges() if metrics_port is not None else None
+            gauges = SessionGauges(self.wired.loaded.secrets) if metrics_port is not None else None
             if gauges is not None and metrics_port is not None:
                 serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
             book = SessionBook(journal, None if gauges is None else gauges.heard)

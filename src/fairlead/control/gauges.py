@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from fairlead import __version__
 from fairlead.core.fills import Fill
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate
+from fairlead.core.redaction import Secrets
 from fairlead.engine.runner import StrategyRunner
 from fairlead.risk.monitors import Level, Reading
 from fairlead.telemetry import families
@@ -27,15 +28,20 @@ _BPS: Final = 1e4
 class SessionGauges:
     """Counts what a session does.
 
+    Parameters
+    ----------
+    secrets : Secrets
+        What no answer may show.
+
     Attributes
     ----------
     heartbeat : Heartbeat
     readiness : Readiness
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
         self.heartbeat = Heartbeat()
-        self.readiness = Readiness(READY)
+        self.readiness = Readiness(READY, secrets)
         self._metrics = Metrics(CollectorRegistry())
         self._metrics.gauge(families.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
         self._orders: dict[str, Order] = {}

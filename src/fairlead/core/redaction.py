@@ -17,13 +17,25 @@ REDACTED: Final = "(redacted)"
 SHORTEST_IN_TEXT: Final = 5
 _NAMES: Final = r"passw(?:or)?d|passphrase|secret|token|(?:api|private|access)[_-]?key|credential|authorization"
 _SECRET: Final = re.compile(_NAMES, re.IGNORECASE)
-# Repetitions are bounded: a text of a stranger must not cost more than its length.
+_SCHEMES: Final = r"(?:Bearer|Basic|Token|Api-?Key|Key|Digest|Negotiate|NTLM)\s{1,4}"
+# Repetitions are bounded or give nothing back: a text of a stranger must not cost more than its length.
 _ASSIGNED: Final = re.compile(
-    rf"(?P<name>(?:{_NAMES})[\w-]{{0,40}}[\"']?\s{{0,4}}[=:]\s{{0,4}})"
-    rf"(?P<scheme>(?:Bearer|Basic)\s)?"
-    rf"(?!\(redacted\)|Bearer\s|Basic\s|[=\s])"
-    rf"(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;&}}\])]+)",
-    re.IGNORECASE,
+    rf"""
+    (?P<name>(?:{_NAMES})[\w-]{{0,40}}(?:\\{{0,16}}["'])?\s{{0,4}}[=:]\s{{0,4}})
+    (?P<scheme>{_SCHEMES})?
+    (?!(?:{_SCHEMES})?\(redacted\)|[=\s])
+    (?:
+        (?:[bru]{{1,2}}(?=\\{{0,16}}["']))?                    # Python's prefixes: b'...'
+        (?:
+            (?P<quote>["'])(?:(?!(?P=quote))[^\\\n]|\\[^\n])*+(?P=quote)?
+            # Text inside of text. Its quotes have backslashes, and the quotes in it more of them; a bare one ends all.
+          | (?P<depth>\\{{1,16}}+)(?P<inner>["'])
+            (?:(?!(?P=inner))[^\\\n]|(?!(?P=depth)(?P=inner))\\++(?P=inner)?+)*+(?:(?P=depth)(?P=inner))?
+        )
+      | [^\s"',;&}}\])]+
+    )
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _SHAPES: Final = (
     (

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from fairlead.core.errors import FairleadError, StorageError
 from fairlead.journal.head import Head, read_head, write_head
@@ -15,6 +15,8 @@ from fairlead.journal.records import GENESIS, Entry, Record, Ticket, seal
 from fairlead.journal.settings import JournalSettings
 from fairlead.journal.store import JournalStore, open_store
 from fairlead.journal.verification import verify
+
+_REMEMBERED: Final = 10_000
 
 
 class Journal:
@@ -59,10 +61,15 @@ class Journal:
         self._held: list[Record] = []
         self._failure = ""
         self._closed = False
-        newest = _checked_end(store, head)
+        # What each place holds, as far as it was told lately: a ticket of another journal is none of this one.
+        self._newer: dict[int, str] = {}
+        self._older: dict[int, str] = {}
+        kept = read_head(head) if head is not None else None
+        newest = _checked_end(store, kept)
         self._seq, self._link = (newest.seq, newest.hash) if newest is not None else (0, GENESIS)
         self._durable = Head(self._seq, self._link)
-        self._head_seq = self._seq if head is not None and head.exists() else 0
+        # What the file says and not what the database holds: after a crash the one lags behind the other.
+        self._head_seq = kept.seq if kept is not None else 0
 
     @classmethod
     def open(cls, settings: JournalSettings, run_id: str, workspace: Path) -> Self:
@@ -113,6 +120,7 @@ class Journal:
             record = seal(entry, self._run_id, self._seq + 1, self._link)
             self._held.append(record)
             self._seq, self._link = record.seq, record.hash
+            self._remember(record)
             full = len(self._held) >= self._batch
         if full:
             self.flush()
@@ -149,14 +157,25 @@ class Journal:
         Raises
         ------
         StorageError
-            If that cannot be: nothing may be sent then.
+            If that cannot be, or the ticket is another journal's: nothing may be sent then.
         """
         if ticket.seq > self._durable.seq:
             self.flush()
+        if self.is_durable(ticket):
+            return
+        record = next(self._store.read(ticket.seq), None)  # of an earlier session, or long ago
+        if record is None or Ticket(record.seq, record.hash) != ticket:
+            raise StorageError(
+                f"{self._store.place} does not hold record {ticket.seq} with the hash {ticket.hash[:12]}...: nothing says that "
+                "it is on the disk. Ask the journal that gave the ticket."
+            )
+        with self._gate:
+            self._remember(record)
 
     def is_durable(self, ticket: Ticket) -> bool:
         """Whether the record of `ticket` is on the disk, as far as is known without waiting."""
-        return ticket.seq <= self._durable.seq
+        known = self._newer.get(ticket.seq) or self._older.get(ticket.seq)
+        return ticket.seq <= self._durable.seq and known == ticket.hash
 
     def read(self, from_seq: int = 1) -> Iterator[Record]:
         """Give the records from `from_seq` on that are on the disk."""
@@ -192,6 +211,12 @@ class Journal:
         with suppress(FairleadError):  # the first error is the one to be told
             self.close()
 
+    def _remember(self, record: Record) -> None:
+        if len(self._newer) >= _REMEMBERED:
+            self._older = self._newer
+            self._newer = {}
+        self._newer[record.seq] = record.hash
+
     def _write_head(self) -> None:
         if self._head_path is not None:
             write_head(self._head_path, self._durable)
@@ -204,10 +229,9 @@ class Journal:
             raise StorageError(f"the journal {self._store.place} is closed.")
 
 
-def _checked_end(store: JournalStore, path: Path | None) -> Record | None:
+def _checked_end(store: JournalStore, head: Head | None) -> Record | None:
     """Return the newest record, once the chain is known to hold from the head to it."""
     newest = store.last()
-    head = read_head(path) if path is not None else None
     end = Head(newest.seq, newest.hash) if newest is not None else None
     if end is None or (head is not None and end.seq < head.seq):
         verdict = verify((), head, after=end)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from fairlead.core.errors import ConfigurationError, StorageError
+from fairlead.core.redaction import Secrets
 from fairlead.journal.sql import SqlStore, new_engine
 
 _TAKE_PLACE: Final = "SELECT pg_try_advisory_lock(hashtext('fairlead.journal'), hashtext(current_schema()))"
@@ -32,7 +33,8 @@ class PostgresStore(SqlStore):
             parsed = sa.make_url(f"{'postgresql+psycopg' if '+' not in scheme else scheme}://{rest}")
         except (ArgumentError, ValueError) as exc:
             raise ConfigurationError.of("journal url", "be like postgresql://user@host/name", f"{scheme}://...") from exc
-        place = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
+        # libpq takes a password from the query too.
+        place = Secrets().hide(parsed.set(drivername="postgresql").render_as_string(hide_password=True))
         # A connection that was lost is not replaced behind the writer's back, and a reader leaves none open.
         super().__init__(new_engine(parsed, poolclass=NullPool), place, write=write)
 

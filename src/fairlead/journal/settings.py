@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import parse_qs
 
 from pydantic import Field
 
 from fairlead.contracts.settings import Settings
 
 FILE: Final = "journal.db"
-HEAD_FILE: Final = "journal.head"
+_HEAD: Final = ".head"
+_SERVER: Final = re.compile(r"[^:]*://(?:[^:/@?]*(?::[^@]*)?@)?(?P<where>[^?]*)\??(?P<query>.*)", re.DOTALL)
+_UNSAFE: Final = re.compile(r"[^\w.]+")
 
 
 class JournalSettings(Settings):
@@ -21,7 +25,8 @@ class JournalSettings(Settings):
     url : str
         ``postgresql://...``, ``sqlite:///...`` or a path; empty for ``journal.db`` in the workspace.
     head : str
-        File with the newest hash; empty for ``journal.head`` beside the database, or in the workspace.
+        File with the newest hash; empty for one beside the database that is called as it is (``journal.head``), or of a server
+        one in the workspace with the host and the database in its name (``journal-host-name.head``).
     batch : int
         Records that are held back at most before they are written, if nobody waits for one.
     head_every : int
@@ -41,7 +46,21 @@ class JournalSettings(Settings):
         """Return the path of the head."""
         if self.head:
             return Path(self.head).expanduser()
-        place = self.place(workspace)
-        if place.startswith("sqlite:///"):
-            place = place.removeprefix("sqlite:///")
-        return workspace / HEAD_FILE if "://" in place else Path(place).expanduser().with_name(HEAD_FILE)
+        file = self.file(workspace)
+        if file is None:
+            return workspace / f"journal-{_server(self.url)}{_HEAD}"
+        return file.with_suffix(_HEAD) if file.suffix == ".db" else file.with_name(f"{file.name}{_HEAD}")
+
+    def file(self, workspace: Path) -> Path | None:
+        """Return the path of an SQLite database; None of a database on a server."""
+        place = self.place(workspace).removeprefix("sqlite:///")
+        return None if "://" in place else Path(place).expanduser()
+
+
+def _server(url: str) -> str:
+    """Return what tells the databases of servers apart, as part of a file's name: never a user or a password."""
+    found = _SERVER.fullmatch(url)
+    where, query = found.group("where", "query") if found else ("", "")
+    told = parse_qs(query)
+    parts = [where, *(value for name in ("host", "port", "dbname", "options") for value in told.get(name, ()))]
+    return _UNSAFE.sub("-", " ".join(parts)).strip("-")

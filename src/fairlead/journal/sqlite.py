@@ -34,16 +34,17 @@ class SqliteStore(SqlStore):
             self._take_place()
         elif not path.is_file():
             raise DataNotFound(f"there is no journal {path}. A paper session makes one; --journal names another.")
-        url = sa.URL.create("sqlite", database=f"file:{_quoted(path)}", query={"mode": "rwc" if write else "ro", "uri": "true"})
-        engine = new_engine(url, connect_args={"timeout": _BUSY_S})
+        try:
+            engine = new_engine(_url(path, write=write), connect_args={"timeout": _BUSY_S})
+        except BaseException:
+            self._leave_place()
+            raise
         super().__init__(engine, str(path), write=write)
 
     def close(self) -> None:
         """Let go of the database and of the writer's place."""
         super().close()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+        self._leave_place()
 
     def _take_place(self) -> None:
         beside = self._path.with_name(f"{self._path.name}.lock")
@@ -52,13 +53,25 @@ class SqliteStore(SqlStore):
             lock = os.open(beside, os.O_RDWR | os.O_CREAT, _MODE)
         except OSError as exc:
             raise storage_error("open", beside, exc) from exc
-        if not try_exclusive(lock):
-            whose = os.pread(lock, 20, 0).decode(errors="replace").strip() if hasattr(os, "pread") else ""
-            os.close(lock)
-            self._refuse_second(f", process {whose}" if whose.isdecimal() else "")
         self._lock = lock
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        try:
+            if not try_exclusive(lock):
+                whose = os.pread(lock, 20, 0).decode(errors="replace").strip() if hasattr(os, "pread") else ""
+                self._refuse_second(f", process {whose}" if whose.isdecimal() else "")
+            os.lseek(lock, 0, os.SEEK_SET)  # taking a lock moves it on some systems
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
+        except OSError as exc:
+            self._leave_place()
+            raise storage_error("write", beside, exc) from exc
+        except BaseException:
+            self._leave_place()
+            raise
+
+    def _leave_place(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _prepare(self, writer: sa.Connection) -> None:
         with writer.begin():
@@ -70,5 +83,6 @@ class SqliteStore(SqlStore):
             raise storage_error("write", self._path, exc) from exc
 
 
-def _quoted(path: Path) -> str:
-    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+def _url(path: Path, *, write: bool) -> sa.URL:
+    quoted = str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    return sa.URL.create("sqlite", database=f"file:{quoted}", query={"mode": "rwc" if write else "ro", "uri": "true"})
