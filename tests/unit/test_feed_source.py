@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.core.errors import ContractError
 from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.live import EventQueue, FeedNotice, NoticeKind, Received, session_events
 from fairlead.data.live import source as feed_source
