@@ -17,7 +17,7 @@ from fairlead.config.papering import JOURNAL, LATCH, wire_paper
 from fairlead.control import ControlClient
 from fairlead.core.errors import FairleadError
 from fairlead.core.events import Bar
-from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE
+from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind, Received
 from fairlead.data.live.feed import FeedBook, FeedState, MarketEvent
 from fairlead.journal import Record, open_store, verify
@@ -132,7 +132,7 @@ class Operated:
 
     def passes(self, hours: float) -> None:
         """Let real time go on, with no bar."""
-        self.clock_ns += round(hours * 60) * NS_PER_MINUTE
+        self.clock_ns += round(hours * 3600) * NS_PER_SECOND
 
     def bar(self, price: float, symbol: str) -> None:
         """Let a bar of the minute that is to pass next come."""

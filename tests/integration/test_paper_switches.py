@@ -272,17 +272,20 @@ def test_a_loss_that_was_looked_at_does_not_halt_again(tmp_path):
         session.end()
 
 
-def test_a_book_that_cannot_be_marked_takes_on_no_risk(tmp_path):
-    with operated(tmp_path, switches=PNL) as session:
-        session.minute(100.0, alpha=buy())
+def test_a_book_that_cannot_be_measured_takes_on_no_risk(tmp_path):
+    """From an epoch that began with debts, no loss in percent can be told."""
+    switches = PNL.replace("{pnl", "{lock_hours: 0, cool_off_minutes: 0, pnl")
+    with operated(tmp_path, switches=switches) as session:
+        session.minute(100.0, alpha=sell(990))
         session.minute(100.0)
-        session.minute(float("nan"), alpha=buy(7))
-        session.minute(100.0, alpha=buy(3))
-        session.minute(100.0)
-        assert session.held() == 103.0
+        session.minute(250.0)
+        assert session.ask("rearm", why="capital is on its way")["state"] == "running"
+        session.minute(90.0, alpha=buy(7))
+        session.minute(90.0)
+        assert session.held() == 0.0
         result = session.end()
     assert [(quantity, status, why) for _, quantity, status, why in orders_of(result)] == [
-        (100.0, "FILLED", ""),
+        (990.0, "FILLED", ""),
+        (990.0, "FILLED", ""),
         (7.0, "REJECTED", "kill switches cannot be measured: KS_PNL"),
-        (3.0, "FILLED", ""),
     ]

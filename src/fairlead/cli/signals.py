@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 @contextmanager
@@ -16,12 +17,12 @@ def asked_to_stop() -> Iterator[Callable[[], str]]:
     A second one of the same kind does what it did before. Outside the main thread no signal is heard.
     """
     heard: list[str] = []
-    before = {}
+    before: dict[signal.Signals, Any] = {}
 
     def hear(number: int, _frame: FrameType | None) -> None:
         # Nothing else: whatever was interrupted may hold a lock.
         heard.append(signal.Signals(number).name)
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, hear) for number in (signal.SIGTERM, signal.SIGINT)}
