@@ -15,14 +15,15 @@ from typing import Any, ClassVar
 from fairlead.backtest.result import Result
 from fairlead.config.papering import JOURNAL, LATCH, wire_paper
 from fairlead.control import ControlClient
+from fairlead.core.errors import FairleadError
 from fairlead.core.events import Bar
-from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE
+from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind, Received
 from fairlead.data.live.feed import FeedBook, FeedState, MarketEvent
 from fairlead.journal import Record, open_store, verify
 from fairlead.sdk import OrderIntent, Strategy, parameter
 from support_feeds import OPEN_NS
-from support_paper import NOW, loaded, now_ns
+from support_paper import NOW, loaded
 
 RUN = "paper_sim_2024-06-03_operated"
 WAIT_S = 20.0
@@ -58,7 +59,7 @@ class HandFeed:
 
     def __init__(self) -> None:
         self._book = FeedBook()
-        self._waiting: asyncio.Queue[Received | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Received | Exception | None] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.connected = threading.Event()
 
@@ -75,10 +76,16 @@ class HandFeed:
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         while (received := await self._waiting.get()) is not None:
+            if isinstance(received, Exception):
+                raise received
             yield received
 
     async def close(self) -> None:
         pass
+
+    def fail(self, error: Exception) -> None:
+        """Break off for good; called by the test's thread."""
+        self._loop.call_soon_threadsafe(self._waiting.put_nowait, error)
 
     def put(self, event: MarketEvent | FeedNotice | None) -> None:
         """Deliver an event, or end without a word; called by the test's thread."""
@@ -91,7 +98,10 @@ class Operated:
 
     def __init__(self, workspace: Path, config: Path, run_id: str = RUN, **changes: Any) -> None:
         self.feed, self.now = HandFeed(), OPEN_NS
-        session = wire_paper(loaded(config), {}, now_ns, workspace)
+        self.clock_ns = OPEN_NS
+        self.stop_asked = ""
+        self.failures: list[FairleadError] = []
+        session = wire_paper(loaded(config), {}, self._now_ns, workspace)
         self._session = dataclasses.replace(session, feed=lambda: self.feed, **changes)
         self.folder = self._session.folder(run_id)
         self.client = ControlClient(self.folder, WAIT_S)
@@ -107,7 +117,8 @@ class Operated:
             raise self.error
 
     def _run(self) -> None:
-        given = {"now": NOW, "now_ns": now_ns, "command": "", "progress": self._done.put}
+        given = {"now": NOW, "now_ns": self._now_ns, "command": "", "progress": self._done.put}
+        given |= {"stop_asked": lambda: self.stop_asked, "failed": self.failures.append}
         try:
             self.result = self._session.run(self._run_id, **given)
         except BaseException as exc:  # noqa: BLE001  told to the test's thread
@@ -116,10 +127,22 @@ class Operated:
             self._done.put(None)
             self.feed.connected.set()
 
+    def _now_ns(self) -> int:
+        return self.clock_ns
+
+    def passes(self, hours: float) -> None:
+        """Let real time go on, with no bar."""
+        self.clock_ns += round(hours * 3600) * NS_PER_SECOND
+
+    def bar(self, price: float, symbol: str) -> None:
+        """Let a bar of the minute that is to pass next come."""
+        self.feed.put(Bar(symbol, self.now, self.now + NS_PER_MINUTE, price, price, price, price, 1e6))
+
     def minute(self, price: float, low: float | None = None, **wishes: Any) -> None:
         """Let a minute pass, and return when the strategies have decided on its bar."""
         Told.wishes.update(wishes)
         label, self.now = self.now, self.now + NS_PER_MINUTE
+        self.clock_ns = max(self.clock_ns, self.now)
         self.feed.put(Bar("A", label, self.now, price, price, low or price, price, 1e6))
         assert self._done.get(timeout=WAIT_S) is not None, self.error
 

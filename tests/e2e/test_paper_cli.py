@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from fairlead.control import SESSIONS
+from fairlead.control import SESSIONS, ControlClient, find_session
+from fairlead.core.errors import FairleadError
 from fairlead.data.live import RecordedSession
 from support_cli import fairlead, write_desk
 from support_operated import journal_of, of_kind
@@ -110,6 +113,39 @@ def test_a_market_over_a_websocket_to_its_end(tmp_path):
     assert [line["data"] for line in logged] == [{"kind": "connected"}, {"strategies": ["buyer"]}, {"kind": "ended"}, {}]
 
 
+def wait_for_a_fill(session, workspace):
+    """Return when a running session holds something."""
+    until = time.monotonic() + 30.0
+    while time.monotonic() < until:
+        with contextlib.suppress(FairleadError):
+            told = ControlClient(find_session(workspace).folder).ask("status", who="ann")
+            if any(one["positions"] for one in told.get("strategies", ())):
+                return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it ended with {session.wait(0.1)}")
+    pytest.fail("no order was filled")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_run_directory_and_recording(tmp_path, number):
+    write_desk(tmp_path)
+    with market_server(tmp_path, "--symbols", "ACME", "--from-now", "--speed", "300x") as (facts, _):
+        (tmp_path / "live.yaml").write_text(LIVE.format(url=facts["url"]))
+        live = command("paper", "live.yaml", "--json")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(live, cwd=tmp_path, env=environ_of(tmp_path), **pipes) as session:
+            try:
+                wait_for_a_fill(session, tmp_path)
+                session.send_signal(number)
+                out, err = session.communicate(timeout=30)
+            finally:
+                session.kill()
+    assert (session.returncode, err) == (0, "")
+    run_id = json.loads(out)["run_id"]
+    assert (tmp_path / "runs" / run_id / "manifest.json").is_file()
+    assert list(RecordedSession(tmp_path / SESSIONS / run_id / "recording").events())
+
+
 def test_nobody_listens(tmp_path):
     write_desk(tmp_path)
     (tmp_path / "live.yaml").write_text(LIVE.format(url="ws://127.0.0.1:9"))
@@ -136,6 +172,10 @@ def test_nobody_listens(tmp_path):
         (
             ("live.yaml", "-o", "mode=live", "-o", "execution={type: broker, broker: toy}"),
             "'mode' must be paper here, was 'live'",
+        ),
+        (
+            ("live.yaml", "-o", "risk.kill_switches.graded_drawdown.enabled=true"),
+            "limits are not scaled on paper yet, so graded_drawdown would halve nothing",
         ),
         (("nowhere.yaml",), "nowhere.yaml"),
     ],

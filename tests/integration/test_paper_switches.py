@@ -255,3 +255,37 @@ def test_a_recording_that_the_disk_refuses_is_no_end_of_the_session(tmp_path, mo
         assert session.end().status == "completed"
     logged = [json.loads(line) for line in (session.folder / "session.log").read_text().splitlines()]
     assert [line["message"] for line in logged if line["event"] == "recording_failed"] == ["the disk is full."] * 2
+
+
+def test_a_loss_that_was_looked_at_does_not_halt_again(tmp_path):
+    switches = PNL.replace("{pnl", "{lock_hours: 0, cool_off_minutes: 0, pnl")
+    with operated(tmp_path, switches=switches) as session:
+        session.minute(100.0, alpha=buy(500))
+        session.minute(100.0)
+        session.minute(94.0)
+        session.minute(94.0)
+        assert [trip["switch"] for trip in session.status["halted_by"]] == ["KS_PNL"]
+        assert session.ask("rearm", why="a split was not told")["state"] == "running"
+        session.minute(94.0, alpha=buy(10))
+        session.minute(94.0)
+        assert (session.status["state"], session.held()) == ("running", 10.0)
+        session.end()
+
+
+def test_a_book_that_cannot_be_measured_takes_on_no_risk(tmp_path):
+    """From an epoch that began with debts, no loss in percent can be told."""
+    switches = PNL.replace("{pnl", "{lock_hours: 0, cool_off_minutes: 0, pnl")
+    with operated(tmp_path, switches=switches) as session:
+        session.minute(100.0, alpha=sell(990))
+        session.minute(100.0)
+        session.minute(250.0)
+        assert session.ask("rearm", why="capital is on its way")["state"] == "running"
+        session.minute(90.0, alpha=buy(7))
+        session.minute(90.0)
+        assert session.held() == 0.0
+        result = session.end()
+    assert [(quantity, status, why) for _, quantity, status, why in orders_of(result)] == [
+        (990.0, "FILLED", ""),
+        (990.0, "FILLED", ""),
+        (7.0, "REJECTED", "kill switches cannot be measured: KS_PNL"),
+    ]

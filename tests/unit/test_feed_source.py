@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.core.errors import ContractError
 from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.live import EventQueue, FeedNotice, NoticeKind, Received, session_events
 from fairlead.data.live import source as feed_source
@@ -142,10 +141,13 @@ def test_everything_is_seen_before_it_is_used():
     assert [type(one.event).__name__ for one in seen] == ["Bar", "Quote", "FeedNotice"]
 
 
-def test_a_symbol_that_was_not_asked_for_is_refused():
-    source, _, _ = source_of([minute_bar(0, "C")])
-    with pytest.raises(ContractError, match="be one of the session's 2"):
-        next(source.blocks(carry=0))
+def test_a_symbol_that_was_not_asked_for_is_told_once_and_keeps_no_instant_open():
+    events = [minute_bar(0, "C"), minute_bar(0, "A"), *(minute_bar(minute, "C") for minute in (1, 2)), minute_bar(1, "B"), END]
+    source, _, said = source_of(events, grace_s=60.0)
+    assert instants(source) == ["A", "B"]
+    assert (said[0].kind, said[0].known_ns, source.late) == (NoticeKind.GAP, minute_bar(0).known_ns, 0)
+    assert said[0].text == "C: a bar came, and it is not one of the session's 2 symbols; none is used"
+    assert [notice.kind for notice in said[1:]] == [NoticeKind.ENDED]
 
 
 def test_history_is_what_came_before():

@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fairlead.cli.backtest import ConfigArgument, OverrideOption, ProfileOption, fail_if_stopped, show
-from fairlead.cli.console import JsonFlag, OpenFlag, WorkspaceOption, environ, existing_file, note, progress, say, workspace_of
+from fairlead.cli.console import (
+    EXIT_RUN_FAILED,
+    JsonFlag,
+    OpenFlag,
+    WorkspaceOption,
+    environ,
+    error,
+    existing_file,
+    note,
+    progress,
+    say,
+    workspace_of,
+)
+from fairlead.cli.signals import asked_to_stop
+
+if TYPE_CHECKING:
+    from fairlead.core.errors import FairleadError
 
 
 def paper(
@@ -33,7 +49,7 @@ def paper(
 ) -> None:
     """Run a configuration on paper: a live feed, or stored bars that are played again, and the simulated venue.
 
-    Operate it while it runs: fairlead session status.
+    Operate it while it runs: fairlead session status. Ctrl-C and SIGTERM stop it as fairlead session stop does.
 
     Example: fairlead paper configs/environments/backtest.yaml -o mode=paper -o data.type=replay -o clock.speed=max
     """
@@ -53,18 +69,26 @@ def paper(
     run_id = free_run_id(session.workspace, session.run_id(now))
     if not json:
         say("[bold]paper[/] {run} [dim]in[/] {folder}", run=run_id, folder=session.folder(run_id))
-    with progress("paper", session.facts.expected_rows or None, quiet=json) as tell:
-        result = session.run(
-            run_id,
-            now=now,
-            now_ns=lambda: to_ns(clock.now()),
-            command=f"fairlead paper {config.as_posix()}",
-            progress=tell,
-            metrics_port=metrics_port,
-            serving=lambda url: note("  [dim]metrics[/] {url}", url=f"{url}/metrics"),
-        )
-    wanted = loaded.settings.report
-    with progress("report", quiet=json):
-        folder = write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
+    failures: list[FairleadError] = []
+    with asked_to_stop() as stop_asked:
+        with progress("paper", session.facts.expected_rows or None, quiet=json) as tell:
+            result = session.run(
+                run_id,
+                now=now,
+                now_ns=lambda: to_ns(clock.now()),
+                command=f"fairlead paper {config.as_posix()}",
+                progress=tell,
+                metrics_port=metrics_port,
+                serving=lambda url: note("  [dim]metrics[/] {url}", url=f"{url}/metrics"),
+                stop_asked=stop_asked,
+                failed=failures.append,
+            )
+        wanted = loaded.settings.report
+        with progress("report", quiet=json):
+            folder = write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
     show(result, folder, json=json, open_report=open_report)
+    for failure in failures:
+        error(str(failure))
     fail_if_stopped(result)
+    if failures:
+        raise typer.Exit(EXIT_RUN_FAILED)

@@ -6,21 +6,23 @@ import datetime as dt
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
+from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.wire import WiredSession, opened, wire_on
+from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
-from fairlead.control import SESSIONS, ControlServer, Mailbox
+from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mailbox, RefusedCommand
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
 from fairlead.control.gauges import SessionGauges
-from fairlead.core.errors import ConfigurationError, DataError, StorageError
+from fairlead.core.errors import ConfigurationError, DataError, FairleadError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
 from fairlead.data.live import (
@@ -48,6 +50,7 @@ LATCH: Final = "latch.json"
 LOG: Final = "session.log"
 RECORDING: Final = "recording"
 _MODE: Final = "paper"
+_SYSTEM: Final = "the system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class PaperSession:
         progress: Progress | None = None,
         metrics_port: int | None = None,
         serving: Callable[[str], None] = lambda _url: None,
+        stop_asked: Callable[[], str] = lambda: "",
+        failed: Callable[[FairleadError], None] | None = None,
     ) -> Result:
         """Run the session to the end of its feed, or until an operator stops it.
 
@@ -126,11 +131,17 @@ class PaperSession:
             Where ``/metrics``, ``/health`` and ``/ready`` are served on this machine, 0 for any free port; None for nowhere.
         serving : callable
             Told the address.
+        stop_asked : callable
+            Asked between events why this process is to end, a signal's name say, and the session with it; empty if it is not.
+        failed : callable, optional
+            Told what ended the feed before its time, once there is a result; without it that is raised, and the result is lost.
 
         Raises
         ------
         ConfigurationError
-            If a session of this name runs already.
+            If a session of this name, or on live data of this title, runs already.
+        FairleadError
+            If it was stopped before it had any data.
         StorageError
             If journal or latch cannot be opened.
         DataError
@@ -140,6 +151,7 @@ class PaperSession:
         armed = settings.armed
         switches = KillSwitchSettings() if armed is None else armed.kill_switches
         with ExitStack() as stack:
+            self._take_place(stack, run_id)
             # Before the journal: where there is one, there must be a latch.
             latch = KillLatch(
                 self.latch(run_id),
@@ -156,12 +168,20 @@ class PaperSession:
                 serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
             book = SessionBook(journal, None if gauges is None else gauges.heard)
             mailbox = Mailbox(lambda record: book.command(now_ns(), record))
-            held = ConductorSettings(began_ns=now_ns())
+            held = ConductorSettings(began_ns=now_ns(), now_ns=None if self.is_replay else now_ns)
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)
             stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", **told)))
-            source = stack.enter_context(self._running(conductor, folder, log))
+            stack.callback(conductor.over)
+
+            def idle() -> bool:
+                if why := stop_asked():
+                    with suppress(RefusedCommand):  # too many wait: it is asked again
+                        mailbox.leave(Command(name=CommandName.STOP, who=_SYSTEM, why=why))
+                return conductor.idle()
+
+            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed))
             plan = replace(self.wired.plan(run_id), source=source)
             return run_backtest(
                 plan,
@@ -175,34 +195,62 @@ class PaperSession:
                 attendant=conductor,
             )
 
+    def _take_place(self, stack: ExitStack, run_id: str) -> None:
+        """Refuse a second session beside the same latch: each would overwrite what the other has halted."""
+        latch = self.latch(run_id)
+        if not stack.enter_context(held_alone(latch.with_name(f"{latch.name}.lock"))):
+            name = run_id if self.is_replay else self.wired.title
+            remedy = "Stop it first (fairlead session ls), or give this one another name."
+            raise ConfigurationError(f"a session named {name!r} runs already in {self.workspace}. {remedy}")
+
     @contextmanager
-    def _running(self, conductor: Conductor, folder: Path, log: Log) -> Iterator[FeedSource]:
+    def _running(
+        self,
+        conductor: Conductor,
+        idle: Callable[[], bool],
+        folder: Path,
+        log: Log,
+        now_ns: Callable[[], int],
+        failed: Callable[[FairleadError], None] | None,
+    ) -> Iterator[FeedSource]:
         queue = self._queue()
         thread = FeedThread([(self.feed(), self.facts.symbols)], queue)
-        with self._recording(folder / RECORDING, log) as seen:
+        with self._keeping(folder / RECORDING, log, now_ns) as keeper:
+
+            def between() -> bool:
+                if keeper is not None:
+                    keeper.idle()
+                return idle()
+
             source = FeedSource(
                 self.facts,
                 queue,
                 history=self.wired.source if self.is_replay else None,
                 # Of stored bars none is lost, and one that is played late still belongs to its instant.
                 grace_s=math.inf if self.is_replay else GRACE_S,
-                idle=conductor.idle,
+                idle=between,
                 told=conductor.told,
-                seen=seen,
+                seen=None if keeper is None else keeper.take,
             )
             thread.start()
             try:
                 yield source
             except DataError:
-                # A session without a bar says so; why there was none is what the feed says.
+                # A session without a bar says so; why there was none is what the feed or an operator says.
                 thread.stop()
                 if thread.error is not None:
                     raise thread.error from None
+                if conductor.stopped_before_data:
+                    raise FairleadError("the session was stopped before it had any data; there is no run to write.") from None
                 raise
-            finally:
+            except BaseException:
                 thread.stop()
-        if thread.error is not None:
-            raise thread.error
+                raise
+        if (error := _end_of(thread)) is not None:
+            log.error("feed_failed", message=str(error))
+            if failed is None:
+                raise error
+            failed(error)
 
     def _queue(self) -> EventQueue[Received]:
         data = self.wired.loaded.settings.data
@@ -211,26 +259,29 @@ class PaperSession:
         return EventQueue(conflate=False)
 
     @contextmanager
-    def _recording(self, folder: Path, log: Log) -> Iterator[Callable[[Received], None] | None]:
-        """Give what keeps every event; what the disk refuses ends the recording, and not the session."""
+    def _keeping(self, folder: Path, log: Log, now_ns: Callable[[], int]) -> Iterator[Keeper | None]:
         data = self.wired.loaded.settings.data
         if not (isinstance(data, LiveDataSettings) and data.record):
             yield None
             return
         recorder = SessionRecorder(folder, bar_size=self.facts.bar_size, calendar=self.facts.calendar)
-        failures: list[StorageError] = []
-
-        def kept(write: Callable[[], None]) -> None:
-            try:
-                write()
-            except StorageError as exc:
-                failures.append(exc)
-                log.exception("recording_failed", message=str(exc))
-
+        keeper = Keeper(recorder, log, now_ns)
         try:
-            yield lambda received: None if failures else kept(lambda: recorder.append(received))
+            yield keeper
         finally:
-            kept(recorder.close)
+            keeper.close()
+
+
+def _end_of(thread: FeedThread) -> FairleadError | None:
+    """Stop a feed whose session is over, and return what went wrong with it: it has cost data, and must not cost the result."""
+    try:
+        thread.stop()
+    except DataError as exc:
+        return exc
+    error = thread.error
+    if error is None or isinstance(error, FairleadError):
+        return error
+    return DataError(f"the feed failed: {type(error).__name__}: {error}.")
 
 
 def wire_paper(
@@ -258,6 +309,9 @@ def wire_paper(
     if settings.mode != _MODE:
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
+    if settings.armed is not None and settings.armed.kill_switches.graded_drawdown.enabled:
+        text = "limits are not scaled on paper yet, so graded_drawdown would halve nothing. Leave it out."
+        raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
     if isinstance(data, LiveDataSettings):
         if data.aggregate is not None:
             text = "bars cannot be made of what a feed brings on paper yet. Leave it out, and ask the feed for bars."

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from fairlead.contracts.files import storage_error
 
 if sys.platform == "win32":
     import msvcrt
-    import os
 
     @contextmanager
     def exclusive(descriptor: int) -> Iterator[None]:
@@ -55,3 +58,25 @@ else:
         except BlockingIOError:
             return False
         return True
+
+
+@contextmanager
+def held_alone(path: Path) -> Iterator[bool]:
+    """Hold the only lock on the file `path` for as long as the context lasts, and give whether it was free.
+
+    The file is made if it is not there, and it stays: were it removed, two could hold a lock each on a file of this name.
+
+    Raises
+    ------
+    StorageError
+        If the disk refuses.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise storage_error("open", path, exc) from exc
+    try:
+        yield try_exclusive(lock)
+    finally:
+        os.close(lock)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fairlead.control.book import SessionBook
 from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
+from fairlead.control.feedword import FeedWord
 from fairlead.control.gauges import SessionGauges
-from fairlead.control.mailbox import Mailbox
+from fairlead.control.mailbox import OVER, Mailbox
+from fairlead.control.standing import Standing, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
-from fairlead.core.time import NS_PER_DAY, format_utc
-from fairlead.data.live import FeedNotice, NoticeKind
+from fairlead.core.time import NS_PER_DAY
+from fairlead.data.live import FeedNotice
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries
@@ -34,8 +35,6 @@ from fairlead.risk.monitors import (
 from fairlead.telemetry.logs import Log
 
 _FLATTEN: Final = HaltAction.HALT_AND_FLATTEN
-_AGAIN: Final = {NoticeKind.FRESH: NoticeKind.STALE, NoticeKind.CONNECTED: NoticeKind.DISCONNECTED}
-_PROBLEMS: Final = frozenset(_AGAIN.values())
 Wishes = Sequence[OrderIntent | CancelIntent | ReplaceIntent]
 
 
@@ -50,11 +49,15 @@ class ConductorSettings:
     halt : HaltSettings
     began_ns : int
         When the session was started: the time until its first data.
+    now_ns : callable, optional
+        The real time, where data comes as it happens: halts, locks and cool-offs run on it, as they run on when no bar comes.
+        None where history is played again: they run on its bars then.
     """
 
     switches: KillSwitchSettings | None = None
     halt: HaltSettings = field(default_factory=HaltSettings)
     began_ns: int = 0
+    now_ns: Callable[[], int] | None = None
 
 
 class Conductor:
@@ -95,9 +98,10 @@ class Conductor:
         self._failed: set[str] = set()
         self._closings: list[Closing] = []
         self._halts = 0
-        self._feed_problems: dict[NoticeKind, str] = {}
+        self._feed = FeedWord()
         self._broken = ""
-        self._stopping = self._stops_when_flat = False
+        self._stopping = self._stops_when_flat = self._is_over = False
+        self._last_ns = settings.began_ns
 
     # What the session tells.
 
@@ -144,43 +148,49 @@ class Conductor:
             return None
         if self._broken:
             return f"the journal takes nothing: {self._broken}"
-        if self._feed_problem:
-            return f"market data is not to be relied on: {self._feed_problem}"
+        if self._feed.problem:
+            return f"market data is not to be relied on: {self._feed.problem}"
         unknown = [
             name.value for (name, whose), level in self._levels.items() if level is Level.UNKNOWN and whose in {"", strategy}
         ]
         if unknown:
             return f"kill switches cannot be measured: {', '.join(unknown)}"
-        return self._latch.refusal(only_reduces=False, now_ns=self._now, strategy=strategy)
+        return self._latch.refusal(only_reduces=False, now_ns=self._acting_ns, strategy=strategy)
 
     def end(self) -> None:
         """Journal how the session ended."""
         self._collect()
         self._tell_failures()
-        self._write(entries.session(self._now, "stop", {"equity": self._equity()}))
+        self._write(entries.session(self._now, "stop", {"equity": equity_of(self._session)}))
         self._log.info("session_ended", message="the session is over")
+
+    def over(self) -> None:
+        """Answer what still waits, and nothing after it: whatever ended the loop, a halt that was asked for is latched."""
+        self._last_ns, self._parts, self._is_over = self._now, None, True
+        self._mailbox.end(self)
+        self._latch.save()
+
+    @property
+    def stopped_before_data(self) -> bool:
+        """Whether an operator ended it before it had any."""
+        return self._stopping and self._parts is None and not self._is_over
 
     def idle(self) -> bool:
         """Do what is due between two events, and return whether the session is to end."""
         if self._parts is not None:
             self._collect()
-            self._latch.save()
+        self._latch.save()
         self._mailbox.serve(self)
         if self._gauges is not None:
             self._gauges.heartbeat.beat()
             self._gauges.readiness.report("kill_latch", "trading is halted" if self._latch.is_latched() else None)
-            self._gauges.readiness.report("data_fresh", self._feed_problem or None)
+            self._gauges.readiness.report("data_fresh", self._feed.problem or None)
             self._gauges.readiness.report("state_loaded", None if self._parts is not None else "no data yet")
         return self._stopping
 
     def told(self, notice: FeedNotice) -> None:
         """Hear what the feed says of itself: while its data is stale or gone, nothing takes on more risk."""
-        if notice.kind in _PROBLEMS:
-            self._feed_problems[notice.kind] = notice.text or notice.kind.value
-        elif notice.kind in _AGAIN:
-            # A connection says nothing of the age of its data.
-            self._feed_problems.pop(_AGAIN[notice.kind], None)
-        level = self._log.info if notice.kind in _AGAIN or notice.kind is NoticeKind.ENDED else self._log.warning
+        level = self._log.info if self._feed.hear(notice) else self._log.warning
         level("feed_notice", message=notice.text or notice.kind.value, kind=notice.kind.value)
         if self._parts is not None:
             self._write(entries.note(notice.known_ns, f"feed {notice.kind.value}: {notice.text}"))
@@ -189,22 +199,10 @@ class Conductor:
 
     def status(self, command: Command) -> Mapping[str, Any]:  # noqa: ARG002  the seam's signature
         """Tell how things stand."""
-        if self._parts is None:
-            state = "halted" if self._latch.is_latched() else "waiting for data"
-            return {"run_id": self.run_id, "mode": self.mode, "state": state, "halted_by": self._halted_by()}
-        working = self._parts.desk.execution.working
-        return {
-            "run_id": self.run_id,
-            "mode": self.mode,
-            "state": self._state(),
-            "now": format_utc(self._now),
-            "equity": self._equity(),
-            "strategies": [self._describe(runner) for runner in self._parts.runners],
-            "working_orders": len(working),
-            "halted_by": self._halted_by(),
-            "feed": self._feed_problem or "ok",
-            "journal": self._broken or "ok",
-        }
+        told = {"run_id": self.run_id, "mode": self.mode, **self._standing.to_dict()}
+        if self._parts is not None:
+            told |= {"feed": self._feed.problem or "ok", "journal": self._broken or "ok"}
+        return told
 
     def pause(self, command: Command) -> Mapping[str, Any]:
         """Let strategies decide nothing more."""
@@ -219,21 +217,21 @@ class Conductor:
 
     def stop(self, command: Command) -> Mapping[str, Any]:
         """End the session, at once or when everything is closed."""
-        if command.args.get("flatten") and self._parts is not None:
-            self._paused |= {runner.name for runner in self._parts.runners}
+        if command.args.get("flatten") and (self._parts is not None or self._is_over):
+            self._paused |= {runner.name for runner in self._session.runners}
             self._begin_closing(_FLATTEN)
             self._stops_when_flat = True
             self._close()
         else:
             self._stopping = True
-        return {"state": self._state()}
+        return {"state": self._standing.state}
 
     def flatten(self, command: Command) -> Mapping[str, Any]:
         """Cancel what works, close every position, and pause the strategies."""
         self._paused |= self._chosen(command)
         self._begin_closing(_FLATTEN)
         self._close()
-        return {"paused": sorted(self._paused), "positions": sum(len(self._held(r)) for r in self._session.runners)}
+        return {"paused": sorted(self._paused), "positions": sum(len(held_by(r)) for r in self._session.runners)}
 
     def halt(self, command: Command) -> Mapping[str, Any]:
         """Trip the manual kill switch."""
@@ -243,21 +241,22 @@ class Conductor:
         )
         self._trip(reading, self._day, reason=f"{command.who}: {command.why}")
         self._close()
-        return {"state": self._state(), "halted_by": [trip.switch for trip in self._latch.trips]}
+        return {"state": self._standing.state, "halted_by": [trip.switch for trip in self._latch.trips]}
 
     def rearm(self, command: Command) -> Mapping[str, Any]:
         """Lift a halt; at a simulated venue the books are the broker's."""
         name = command.strategy
+        now_ns = self._acting_ns
         self._latch.rearm(
-            who=command.who, reason=command.why, now_ns=self._now, session=self._day, is_reconciled=True, strategy=name
+            who=command.who, reason=command.why, now_ns=now_ns, session=self._day, is_reconciled=True, strategy=name
         )
         if name in self._watches:
             self._watches[name].rearm()
         if not name and self._parts is not None:
             self._parts.desk.rearm()
         payload = {"who": command.who, "why": command.why}
-        self._write(entries.switch(self._now, "latch", "armed", payload, strategy=name))
-        return {"state": self._state()}
+        self._write(entries.switch(now_ns, "latch", "armed", payload, strategy=name))
+        return {"state": self._standing.state}
 
     def set_capital(self, command: Command) -> Mapping[str, Any]:
         """Refuse: what a strategy has is what its run began with."""
@@ -267,52 +266,40 @@ class Conductor:
 
     @property
     def _session(self) -> SessionParts:
+        if self._is_over:
+            raise RefusedCommand("refused", OVER)
         if self._parts is None:
             raise RefusedCommand("refused", "the session waits for its first data.")
         return self._parts
 
     @property
     def _now(self) -> int:
-        return self._settings.began_ns if self._parts is None else self._parts.cursor.known_ns
+        return self._last_ns if self._parts is None else self._parts.cursor.known_ns
+
+    @property
+    def _acting_ns(self) -> int:
+        now_ns = self._settings.now_ns
+        return self._now if now_ns is None else max(now_ns(), self._now)
 
     @property
     def _day(self) -> int:
+        # Where nothing is traded the date stands for the session, which a daily halt must outlast.
+        today = self._acting_ns // NS_PER_DAY
         if self._parts is None:
-            return self._settings.began_ns // NS_PER_DAY
+            return today
         cursor = self._parts.cursor
-        return int(cursor.block.session[cursor.row])
+        session = int(cursor.block.session[cursor.row])
+        return session if self._settings.now_ns is None else max(session, today)
 
     @property
-    def _feed_problem(self) -> str:
-        return "; ".join(self._feed_problems.values())
-
-    def _equity(self) -> float:
-        return sum(runner.ledger.equity for runner in self._session.runners)
-
-    def _state(self) -> str:
-        if self._latch.is_latched():
-            return "halted"
-        if self._stopping or self._stops_when_flat:
-            return "stopping"
-        runners = {runner.name for runner in self._session.runners} if self._parts is not None else set()
-        return "paused" if runners and runners <= self._paused else "running"
-
-    def _halted_by(self) -> list[dict[str, str]]:
-        return [{"switch": trip.switch, "action": trip.action.value, "reason": trip.reason} for trip in self._latch.trips]
-
-    def _describe(self, runner: StrategyRunner) -> dict[str, Any]:
-        state = "stopped" if not runner.is_running else "paused" if runner.name in self._paused else "running"
-        halted = self._latch.is_latched(runner.name)
-        return {
-            "name": runner.name,
-            "state": "halted" if halted else state,
-            "equity": runner.ledger.equity,
-            "positions": self._held(runner),
-        }
-
-    @staticmethod
-    def _held(runner: StrategyRunner) -> dict[str, float]:
-        return {symbol: p.quantity for symbol, p in sorted(runner.ledger.positions.items()) if p.quantity}
+    def _standing(self) -> Standing:
+        return Standing(
+            parts=self._parts,
+            latch=self._latch,
+            paused=self._paused,
+            is_stopping=self._stopping or self._stops_when_flat,
+            is_over=self._is_over,
+        )
 
     def _chosen(self, command: Command) -> set[str]:
         names = {runner.name for runner in self._session.runners}
@@ -347,17 +334,18 @@ class Conductor:
         before, self._levels[key] = self._levels.get(key, Level.OK), reading.level
         if reading.level in {before, Level.OK}:
             return
-        self._write(entries.switch(self._now, reading.switch.value, reading.level.value.lower(), _measures(reading)))
+        self._write(entries.switch(self._now, reading.switch.value, reading.level.value.lower(), measures_of(reading)))
         self._log.warning("kill_switch_level", message=reading.text, strategy=reading.strategy)
 
     def _trip(self, reading: Reading, session: int, reason: str = "") -> None:
-        trip = self._latch.trip(reading, now_ns=self._now, session=session, reason=reason)
+        now_ns = self._acting_ns
+        trip = self._latch.trip(reading, now_ns=now_ns, session=max(session, self._day), reason=reason)
         if trip is None:
             return
         if self._gauges is not None:
             self._gauges.tripped(trip.switch)
-        payload = {**_measures(reading), "action": trip.action.value, "reason": trip.reason}
-        self._write(entries.switch(self._now, trip.switch, "tripped", payload, strategy=trip.strategy))
+        payload = {**measures_of(reading), "action": trip.action.value, "reason": trip.reason}
+        self._write(entries.switch(now_ns, trip.switch, "tripped", payload, strategy=trip.strategy))
         self._log.critical("kill_switch_tripped", message=trip.reason, strategy=trip.strategy)
         self._begin_closing(trip.action, trip.strategy)
 
@@ -406,8 +394,3 @@ class Conductor:
         if not self._broken:
             self._broken = str(exc)
             self._log.critical("journal_failed", message=self._broken)
-
-
-def _measures(reading: Reading) -> dict[str, Any]:
-    measured = reading.measured if reading.measured is not None and math.isfinite(reading.measured) else None
-    return {"measured": measured, "warning": reading.warning, "critical": reading.critical}

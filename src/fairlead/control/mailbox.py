@@ -12,6 +12,7 @@ from fairlead.control.commands import EASING, Command, CommandName, Operated, Re
 from fairlead.core.errors import FairleadError
 
 MOST_WAITING: Final = 32
+OVER: Final = "the session has ended."
 
 Journal: TypeAlias = Callable[[Mapping[str, Any]], None]
 """Takes one record: ``command`` as plain data, ``stage`` (``accepted`` or ``answered``), ``ok`` and ``answer``.
@@ -42,6 +43,8 @@ class Mailbox:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._waiting: queue.Queue[_Ticket] = queue.Queue(MOST_WAITING)
+        self._door = threading.Lock()
+        self._is_over = False
 
     def ask(self, command: Command, timeout_s: float) -> Mapping[str, Any]:
         """Hand a command to the loop and return its answer; called by the control thread.
@@ -54,16 +57,39 @@ class Mailbox:
         RefusedCommand
             With code ``busy``, ``timeout``, ``refused`` or ``failed``.
         """
-        ticket = _Ticket(command)
-        try:
-            self._waiting.put_nowait(ticket)
-        except queue.Full as exc:
-            raise RefusedCommand("busy", f"{MOST_WAITING} commands are waiting already.") from exc
+        ticket = self._take_in(command)
         if not ticket.done.wait(timeout_s):
             self._give_up(ticket, timeout_s)
         if ticket.refusal is not None:
             raise ticket.refusal
         return ticket.answer
+
+    def leave(self, command: Command) -> None:
+        """Hand a command to the loop and wait for nothing; never called where the loop may be interrupted.
+
+        Raises
+        ------
+        RefusedCommand
+            With code ``busy`` or ``refused``.
+        """
+        self._take_in(command)
+
+    def end(self, session: Operated) -> None:
+        """Carry out what waits, and refuse whatever comes later; called by the loop when it is over."""
+        with self._door:
+            self._is_over = True
+        self.serve(session)
+
+    def _take_in(self, command: Command) -> _Ticket:
+        ticket = _Ticket(command)
+        with self._door:
+            if self._is_over:
+                raise RefusedCommand("refused", OVER)
+            try:
+                self._waiting.put_nowait(ticket)
+            except queue.Full as exc:
+                raise RefusedCommand("busy", f"{MOST_WAITING} commands are waiting already.") from exc
+        return ticket
 
     def serve(self, session: Operated) -> int:
         """Carry out every command that waits, and return how many; called by the loop, and never waits."""

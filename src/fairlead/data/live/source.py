@@ -12,7 +12,6 @@ from typing import Final
 import numpy as np
 
 from fairlead.core.bars import BarBlock, EffectiveAction, effective_actions
-from fairlead.core.errors import ContractError
 from fairlead.core.events import Bar, CorporateAction
 from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.calendars import ExchangeCalendar
@@ -120,6 +119,7 @@ class FeedSource:
         self._grace_s, self._poll_s = grace_s, poll_s
         self._idle, self._told, self._seen = idle, told, seen
         self._columns = {symbol: i for i, symbol in enumerate(self.symbols)}
+        self._foreign: set[str] = set()
         self._exchange = ExchangeCalendar.get(facts.calendar)
 
     def whole(self) -> DataSource:
@@ -160,12 +160,13 @@ class FeedSource:
 
     def _gather(self, gathering: _Gathering, received: Received) -> list[dict[int, Bar]]:
         bar = received.event
-        if not isinstance(bar, Bar):
+        column = self._column(bar) if isinstance(bar, Bar) else None
+        if not isinstance(bar, Bar) or column is None:
             # Quotes that never pause leave no silence in which to wait.
             is_over = received.received_ns - gathering.newest_ns >= self._grace_s * NS_PER_SECOND
             return gathering.rest() if is_over else []
         gathering.waited_s, gathering.newest_ns = 0.0, received.received_ns
-        complete = gathering.add(self._column(bar), bar)
+        complete = gathering.add(column, bar)
         if complete is None:
             self.late += 1
             delay_s = (received.received_ns - bar.known_ns) / NS_PER_SECOND
@@ -173,10 +174,12 @@ class FeedSource:
             self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
         return complete or []
 
-    def _column(self, bar: Bar) -> int:
+    def _column(self, bar: Bar) -> int | None:
         column = self._columns.get(bar.symbol)
-        if column is None:
-            raise ContractError.of("symbol of a bar", f"be one of the session's {len(self.symbols)}", bar.symbol)
+        if column is None and bar.symbol not in self._foreign:
+            self._foreign.add(bar.symbol)
+            text = f"{bar.symbol}: a bar came, and it is not one of the session's {len(self.symbols)} symbols; none is used"
+            self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
         return column
 
 

@@ -116,7 +116,8 @@ class KillLatch:
         trip = next((t for t in self._state.trips if t.strategy in {"", strategy}), None)
         if trip is not None:
             return f"halted since {format_utc(trip.ts_ns)} by {trip.reason}"
-        if self.limit_factor(now_ns, strategy) == 0.0:
+        # Limits that grow back cannot be held to yet, so there is no new risk until they have.
+        if self.limit_factor(now_ns, strategy) < 1.0:
             return "cooling off after a re-arm"
         return None
 

@@ -1,0 +1,55 @@
+"""The recording of a paper session, which is kept as well as the disk allows and never ends the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from fairlead.core.errors import StorageError
+from fairlead.core.time import NS_PER_SECOND
+from fairlead.data.live import Received, SessionRecorder
+from fairlead.telemetry.logs import Log
+
+FLUSH_S: Final = 60
+"""What a crash may cost, in seconds of real time."""
+
+
+class Keeper:
+    """Keeps every event of a session; what the disk refuses ends the recording, and not the session.
+
+    Parameters
+    ----------
+    recorder : SessionRecorder
+    log : Log
+        Told what the disk refuses.
+    now_ns : callable
+        The real time.
+    """
+
+    def __init__(self, recorder: SessionRecorder, log: Log, now_ns: Callable[[], int]) -> None:
+        self._recorder, self._log, self._now_ns = recorder, log, now_ns
+        self._flushed_ns = now_ns()
+        self._has_failed = False
+
+    def take(self, received: Received) -> None:
+        """Keep an event."""
+        if not self._has_failed:
+            self._try(lambda: self._recorder.append(received))
+
+    def idle(self) -> None:
+        """Write down what is kept, when that is due."""
+        now_ns = self._now_ns()
+        if not self._has_failed and now_ns - self._flushed_ns >= FLUSH_S * NS_PER_SECOND:
+            self._flushed_ns = now_ns
+            self._try(self._recorder.flush)
+
+    def close(self) -> None:
+        """Write down what is left."""
+        self._try(self._recorder.close)
+
+    def _try(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except StorageError as exc:
+            self._has_failed = True
+            self._log.exception("recording_failed", message=str(exc))
