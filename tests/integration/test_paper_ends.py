@@ -18,7 +18,7 @@ COOLS = "{lock_hours: 0, cool_off_minutes: 30}"
 
 
 def test_a_lock_runs_in_real_time_while_no_bar_comes(tmp_path):
-    """A halt on a Saturday, a day after the last bar, is locked until Sunday, and a cool-off is not over at Monday's first bar."""
+    """A halt on a Saturday, a day after the last bar, is locked until Sunday; its cool-off outlasts Monday's first bar."""
     with operated(tmp_path, switches="{lock_hours: 24, cool_off_minutes: 30}") as session:
         session.minute(100.0)
         session.passes(hours=25)
