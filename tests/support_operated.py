@@ -102,7 +102,7 @@ class Operated:
         self.stop_asked = ""
         self.failures: list[FairleadError] = []
         session = wire_paper(loaded(config), {}, self._now_ns, workspace)
-        self._session = dataclasses.replace(session, feed=lambda: self.feed, **changes)
+        self._session = dataclasses.replace(session, feed=lambda _after_ns: self.feed, **changes)
         self.folder = self._session.folder(run_id)
         self.client = ControlClient(self.folder, WAIT_S)
         self._run_id = run_id

@@ -61,7 +61,7 @@ def jittered(session: PaperSession, *, speed: float, jitter_s: float, waits: lis
         elapsed[0] += seconds
         await asyncio.sleep(0)
 
-    def feed() -> ReplayFeed:
+    def feed(_after_ns: int) -> ReplayFeed:
         return ReplayFeed(
             lambda: session_events(source),
             source.symbols,

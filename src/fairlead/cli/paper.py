@@ -32,6 +32,9 @@ def paper(
     *,
     profile: ProfileOption = None,
     override: OverrideOption = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start another session, and leave one that was interrupted as it is.", metavar="")
+    ] = False,
     metrics_port: Annotated[
         int | None,
         typer.Option(
@@ -50,6 +53,7 @@ def paper(
     """Run a configuration on paper: a live feed, or stored bars that are played again, and the simulated venue.
 
     Operate it while it runs: fairlead session status. Ctrl-C and SIGTERM stop it as fairlead session stop does.
+    After a crash the same command goes on with the session where it was.
 
     Example: fairlead paper configs/environments/backtest.yaml -o mode=paper -o data.type=replay -o clock.speed=max
     """
@@ -57,7 +61,7 @@ def paper(
     from fairlead.backtest.rundir import write_run
     from fairlead.config.loading import load_settings
     from fairlead.config.papering import wire_paper
-    from fairlead.core.time import to_ns
+    from fairlead.core.time import format_utc, to_ns
     from fairlead.engine.clock import WallClock
 
     existing_file(config, "configuration file", "Make some to start from with: fairlead init DIR")
@@ -65,10 +69,13 @@ def paper(
     chosen: Path | None = workspace if workspace is not None else loaded.settings.workspace
     clock = WallClock()
     session = wire_paper(loaded, environ(), lambda: to_ns(clock.now()), workspace_of(chosen))
-    now = clock.now()
-    run_id = free_run_id(session.workspace, session.run_id(now))
+    before = None if anew else session.interrupted()
+    now = clock.now() if before is None else before.began
+    run_id = free_run_id(session.workspace, session.run_id(now)) if before is None else before.run_id
     if not json:
         say("[bold]paper[/] {run} [dim]in[/] {folder}", run=run_id, folder=session.folder(run_id))
+    if before is not None:
+        note("  [dim]goes on where it was interrupted,[/] {at}", at=format_utc(before.last_ns))
     failures: list[FairleadError] = []
     with asked_to_stop() as stop_asked:
         with progress("paper", session.facts.expected_rows or None, quiet=json) as tell:
@@ -82,10 +89,12 @@ def paper(
                 serving=lambda url: note("  [dim]metrics[/] {url}", url=f"{url}/metrics"),
                 stop_asked=stop_asked,
                 failed=failures.append,
+                before=before,
             )
         wanted = loaded.settings.report
         with progress("report", quiet=json):
             folder = write_run(result, session.workspace, report=wanted.html, plots=wanted.plots)
+            session.finish(run_id, to_ns(clock.now()))
     show(result, folder, json=json, open_report=open_report)
     for failure in failures:
         error(str(failure))

@@ -15,6 +15,7 @@ from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
+from fairlead.config.restarting import Interrupted, begin_inputs, find_interrupted, finish_inputs, resume_inputs
 from fairlead.config.wire import WiredSession, opened, wire_on
 from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
@@ -22,6 +23,7 @@ from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mail
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
 from fairlead.control.gauges import SessionGauges
+from fairlead.control.inputs import SessionInputs
 from fairlead.core.errors import ConfigurationError, DataError, FairleadError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
@@ -37,7 +39,7 @@ from fairlead.data.live import (
     open_feed,
 )
 from fairlead.data.live.opening import as_history
-from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource
+from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource, Instant
 from fairlead.data.source import DataSource
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Progress
@@ -63,14 +65,14 @@ class PaperSession:
         Its source has the feed's facts; what comes through the feed replaces it.
     facts : FeedFacts
     feed : callable
-        Opens the feed.
+        Opens the feed: what comes after an instant, 0 for all of it.
     is_replay : bool
         Whether history is played again.
     """
 
     wired: WiredSession
     facts: FeedFacts
-    feed: Callable[[], LiveFeed]
+    feed: Callable[[int], LiveFeed]
     is_replay: bool
 
     @property
@@ -95,11 +97,29 @@ class PaperSession:
             return self.folder(run_id) / LATCH
         return self.workspace / SESSIONS / f"{slug(self.wired.title)}.{LATCH}"
 
+    @property
+    def _named(self) -> re.Pattern[str]:
+        return re.compile(rf"{_MODE}_sim_\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(slug(self.wired.title))}(_\d+)?")
+
     def _has_run(self, run_id: str) -> bool:
         if self.is_replay:
             return (self.folder(run_id) / JOURNAL).exists()
-        name = re.compile(rf"{_MODE}_sim_\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(slug(self.wired.title))}(_\d+)?")
-        return any(name.fullmatch(path.parent.name) for path in (self.workspace / SESSIONS).glob(f"*/{JOURNAL}"))
+        return any(self._named.fullmatch(path.parent.name) for path in (self.workspace / SESSIONS).glob(f"*/{JOURNAL}"))
+
+    def interrupted(self) -> Interrupted | None:
+        """Return the newest session of this title, if it was interrupted and can be gone on with.
+
+        Raises
+        ------
+        ConfigurationError
+            If it was, and had another configuration or history.
+        StorageError
+            If what it took in is damaged.
+        """
+        found = find_interrupted(self.workspace, self._named)
+        if found is not None:
+            found.check(self.wired.loaded.hash, self.facts)
+        return found
 
     def run(
         self,
@@ -113,6 +133,7 @@ class PaperSession:
         serving: Callable[[str], None] = lambda _url: None,
         stop_asked: Callable[[], str] = lambda: "",
         failed: Callable[[FairleadError], None] | None = None,
+        before: Interrupted | None = None,
     ) -> Result:
         """Run the session to the end of its feed, or until an operator stops it.
 
@@ -133,6 +154,8 @@ class PaperSession:
             Told the address.
         stop_asked : callable
             Asked between events why this process is to end, a signal's name say, and the session with it; empty if it is not.
+        before : Interrupted, optional
+            The session of this name that is gone on with; `now` is when that one began.
         failed : callable, optional
             Told what ended the feed before its time, once there is a result; without it that is raised, and the result is lost.
 
@@ -143,7 +166,9 @@ class PaperSession:
         FairleadError
             If it was stopped before it had any data.
         StorageError
-            If journal or latch cannot be opened.
+            If journal, tape or latch cannot be opened.
+        Diverged
+            If the session that is gone on with does something else than it did.
         DataError
             If the feed fails before its time.
         """
@@ -166,9 +191,12 @@ class PaperSession:
             gauges = SessionGauges(self.wired.loaded.secrets) if metrics_port is not None else None
             if gauges is not None and metrics_port is not None:
                 serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
-            book = SessionBook(journal, None if gauges is None else gauges.heard)
-            mailbox = Mailbox(lambda record: book.command(now_ns(), record))
-            held = ConductorSettings(began_ns=now_ns(), now_ns=None if self.is_replay else now_ns)
+            inputs = self._inputs(run_id, now, now_ns, latch, journal, before)
+            stack.callback(inputs.close)
+            kept = journal if before is None else before.retraced(journal)
+            book = SessionBook(kept, None if gauges is None else gauges.heard, inputs)
+            mailbox = Mailbox(inputs.noting(book.command))
+            held = ConductorSettings(began_ns=inputs.began_ns, now_ns=None if self.is_replay else inputs.acting_ns)
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)
@@ -181,7 +209,9 @@ class PaperSession:
                         mailbox.leave(Command(name=CommandName.STOP, who=_SYSTEM, why=why))
                 return conductor.idle()
 
-            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed))
+            past = inputs.again(conductor)
+            after_ns = 0 if before is None else before.last_instant_ns
+            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, past, after_ns))
             plan = replace(self.wired.plan(run_id), source=source)
             return run_backtest(
                 plan,
@@ -194,6 +224,31 @@ class PaperSession:
                 progress=progress,
                 attendant=conductor,
             )
+
+    def finish(self, run_id: str, now_ns: int) -> None:
+        """Say that what a session has to show is kept, so that nobody goes on with it.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        finish_inputs(self.folder(run_id), now_ns)
+
+    def _inputs(
+        self,
+        run_id: str,
+        now: dt.datetime,
+        now_ns: Callable[[], int],
+        latch: KillLatch,
+        journal: Journal,
+        before: Interrupted | None,
+    ) -> SessionInputs:
+        if before is None:
+            hashed = self.wired.loaded.hash
+            return begin_inputs(self.folder(run_id), now_ns, now, latch.state, journal, hashed, self.facts)
+        latch.go_back(before.latch)
+        return resume_inputs(before, now_ns)
 
     def _take_place(self, stack: ExitStack, run_id: str) -> None:
         """Refuse a second session beside the same latch: each would overwrite what the other has halted."""
@@ -212,9 +267,11 @@ class PaperSession:
         log: Log,
         now_ns: Callable[[], int],
         failed: Callable[[FairleadError], None] | None,
+        past: Iterator[Instant],
+        after_ns: int,
     ) -> Iterator[FeedSource]:
         queue = self._queue()
-        thread = FeedThread([(self.feed(), self.facts.symbols)], queue)
+        thread = FeedThread([(self.feed(after_ns), self.facts.symbols)], queue)
         with self._keeping(folder / RECORDING, log, now_ns) as keeper:
 
             def between() -> bool:
@@ -231,6 +288,8 @@ class PaperSession:
                 idle=between,
                 told=conductor.told,
                 seen=None if keeper is None else keeper.take,
+                past=past,
+                taken=conductor.taken,
             )
             thread.start()
             try:
@@ -238,6 +297,7 @@ class PaperSession:
             except DataError:
                 # A session without a bar says so; why there was none is what the feed or an operator says.
                 thread.stop()
+                conductor.gave_up()
                 if thread.error is not None:
                     raise thread.error from None
                 if conductor.stopped_before_data:
@@ -319,16 +379,20 @@ def wire_paper(
         symbols = tuple(sorted(data.symbols))
         facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar)
         wired = wire_on(loaded, FeedSource(facts, EventQueue()), folder)
-        return PaperSession(wired, facts, lambda: open_feed(data, now_ns=now_ns), is_replay=False)
+        return PaperSession(wired, facts, lambda _after_ns: open_feed(data, now_ns=now_ns), is_replay=False)
     if not (isinstance(data, ReplayDataSettings) and isinstance(clock, ClockSettings)):
         raise loaded.problem(("data", "type"), ConfigurationError.of("data.type", "be replay or live", data.type))
     if data.recording is not None:
         raise loaded.problem(("data", "recording"), ConfigurationError("recorded sessions cannot be replayed on paper yet."))
     source = opened(loaded, as_history(data), clock, folder)
     return PaperSession(
-        wire_on(loaded, source, folder), FeedFacts.of(source), lambda: _replay(source, data, clock), is_replay=True
+        wire_on(loaded, source, folder),
+        FeedFacts.of(source),
+        lambda after_ns: _replay(source, data, clock, after_ns),
+        is_replay=True,
     )
 
 
-def _replay(source: DataSource, data: ReplayDataSettings, clock: ClockSettings) -> LiveFeed:
-    return ReplayFeed.of_source(source, speed=clock.speed, jitter_s=data.jitter_s, seed=data.jitter_seed)
+def _replay(source: DataSource, data: ReplayDataSettings, clock: ClockSettings, after_ns: int) -> LiveFeed:
+    speed, seed = clock.speed, data.jitter_seed
+    return ReplayFeed.of_source(source, speed=speed, jitter_s=data.jitter_s, seed=seed, after_ns=after_ns)

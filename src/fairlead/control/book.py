@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fairlead.control.inputs import SessionInputs
 from fairlead.core.fills import Fill
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.orders import Order, OrderUpdate
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.recorder import told_in_order
 from fairlead.journal import Entry, Journal, Kind, entries
+from fairlead.journal.retrace import Retraced, RetracedJournal
 
 
 class SessionBook:
@@ -21,11 +23,20 @@ class SessionBook:
     journal : Journal
     heard : callable, optional
         Told of everything that is new, in the order in which it is written down.
+    inputs : SessionInputs, optional
+        What the session takes in, which is on the disk before anything that follows from it is written down. Without, it cannot
+        be gone on with after a crash.
     """
 
-    def __init__(self, journal: Journal, heard: Callable[[Order | OrderUpdate | Fill], None] | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal | RetracedJournal,
+        heard: Callable[[Order | OrderUpdate | Fill], None] | None = None,
+        inputs: SessionInputs | None = None,
+    ) -> None:
         self._journal = journal
         self._heard = heard
+        self.inputs = inputs
         self._desk: OrderDesk | None = None
         self._orders = self._updates = self._fills = 0
         self._known: dict[str, Order] = {}
@@ -39,6 +50,27 @@ class SessionBook:
         """Take the desk whose lists are read."""
         self._desk = desk
 
+    def caught_up(self) -> Retraced | None:
+        """Write down everything from now on, and return what came of going through the journal once more, if that was done.
+
+        Raises
+        ------
+        Diverged
+            If the journal holds more than has come again.
+        """
+        return self._journal.finish() if isinstance(self._journal, RetracedJournal) else None
+
+    def secure(self) -> None:
+        """Return when what the session has taken in is on the disk.
+
+        Raises
+        ------
+        StorageError
+            If the disk refuses.
+        """
+        if self.inputs is not None:
+            self.inputs.secure()
+
     def wishes(self, ts_ns: int, strategy: str, intents: Sequence[OrderIntent | CancelIntent | ReplaceIntent]) -> None:
         """Write down what a strategy wants; it is on the disk when this returns.
 
@@ -47,6 +79,7 @@ class SessionBook:
         StorageError
             If the disk refuses.
         """
+        self.secure()
         for intent in intents:
             self._journal.append(entries.intent(ts_ns, strategy, intent))
         self._journal.flush()
@@ -62,6 +95,9 @@ class SessionBook:
         desk = self._desk
         if desk is None:
             return
+        if (len(desk.orders), len(desk.updates), len(desk.fills)) == (self._orders, self._updates, self._fills):
+            return
+        self.secure()
         for order in desk.orders[self._orders :]:
             self._known[order.order_id] = order
             self._tell(order)
@@ -99,5 +135,6 @@ class SessionBook:
         StorageError
             If the disk refuses.
         """
+        self.secure()
         self._journal.append(entry)
         self._journal.flush()

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from fairlead.contracts.files import canonical_json
 from fairlead.core.errors import ContractError, FairleadError, UnknownName
@@ -69,6 +69,11 @@ class Command:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data, for a journal."""
         return {**asdict(self), "name": self.name.value, "args": dict(self.args)}
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any]) -> Self:
+        """Return the command that `to_dict` gave."""
+        return cls(**{**held, "name": CommandName(held["name"])})
 
 
 class Operated(Protocol):

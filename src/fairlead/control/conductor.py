@@ -11,12 +11,14 @@ from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.feedword import FeedWord
 from fairlead.control.gauges import SessionGauges
+from fairlead.control.inputs import RESUME, SessionInputs
 from fairlead.control.mailbox import OVER, Mailbox
 from fairlead.control.standing import Standing, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.time import NS_PER_DAY
 from fairlead.data.live import FeedNotice
+from fairlead.data.live.source import Instant
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries
@@ -32,7 +34,7 @@ from fairlead.risk.monitors import (
     critical,
     evaluate,
 )
-from fairlead.telemetry.logs import Log
+from fairlead.telemetry.logs import SILENT, Log
 
 _FLATTEN: Final = HaltAction.HALT_AND_FLATTEN
 Wishes = Sequence[OrderIntent | CancelIntent | ReplaceIntent]
@@ -88,8 +90,8 @@ class Conductor:
         gauges: SessionGauges | None = None,
     ) -> None:
         self.run_id, self.mode = run_id, mode
-        self._gauges = gauges
-        self._book, self._latch, self._mailbox, self._log = book, latch, mailbox, log
+        self._gauges, self._inputs = gauges, book.inputs
+        self._book, self._latch, self._mailbox, self._said = book, latch, mailbox, log
         self._settings = settings
         self._parts: SessionParts | None = None
         self._watches: dict[str, EquityWatch] = {}
@@ -133,7 +135,7 @@ class Conductor:
         try:
             self._book.wishes(self._now, runner.name, intents)
         except StorageError as exc:
-            self._break(exc)
+            self.broke(exc)
         except ContractError as exc:
             # What cannot be written down cannot be durable, so none of it leaves.
             runner.halt(exc)
@@ -159,6 +161,7 @@ class Conductor:
 
     def end(self) -> None:
         """Journal how the session ended."""
+        self._take(SessionInputs.over)
         self._collect()
         self._tell_failures()
         self._write(entries.session(self._now, "stop", {"equity": equity_of(self._session)}))
@@ -170,6 +173,11 @@ class Conductor:
         self._mailbox.end(self)
         self._latch.save()
 
+    def gave_up(self) -> None:
+        """Hear that no data comes: without any, there is nothing to be gone on with."""
+        if self._parts is None:
+            self._take(SessionInputs.finish)
+
     @property
     def stopped_before_data(self) -> bool:
         """Whether an operator ended it before it had any."""
@@ -177,8 +185,8 @@ class Conductor:
 
     def idle(self) -> bool:
         """Do what is due between two events, and return whether the session is to end."""
-        if self._parts is not None:
-            self._collect()
+        self.settle()
+        self._take(SessionInputs.idle)
         self._latch.save()
         self._mailbox.serve(self)
         if self._gauges is not None:
@@ -188,8 +196,44 @@ class Conductor:
             self._gauges.readiness.report("state_loaded", None if self._parts is not None else "no data yet")
         return self._stopping
 
+    def settle(self) -> None:
+        """Journal what has happened since the last input."""
+        if self._parts is not None:
+            self._collect()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is taken in."""
+        return self._stopping
+
+    def carry_out(self, command: Command) -> None:
+        """Do again what an operator asked."""
+        self._mailbox.redo(command, self)
+
+    def ended(self) -> None:
+        """Take in nothing more."""
+        self._stopping = True
+
+    def resumed(self) -> None:
+        """Forget what a restart mends: the feed's troubles and the journal's."""
+        self._feed, self._broken = FeedWord(), ""
+
+    def caught_up(self, ts_ns: int) -> None:
+        """Go on with what comes now."""
+        self.resumed()
+        retraced = self._book.caught_up()
+        self._latch.catch_up()
+        facts = {} if retraced is None else retraced.to_dict()
+        self._write(entries.session(ts_ns, RESUME, facts))
+        self._log.info("session_resumed", message="all that was decided before has come again", **facts)
+
+    def taken(self, instant: Instant) -> None:
+        """Put the bars of an instant on the tape, before anything follows from them."""
+        self._take(lambda inputs: inputs.instant(instant))
+
     def told(self, notice: FeedNotice) -> None:
         """Hear what the feed says of itself: while its data is stale or gone, nothing takes on more risk."""
+        self._take(lambda inputs: inputs.notice(notice))
         level = self._log.info if self._feed.hear(notice) else self._log.warning
         level("feed_notice", message=notice.text or notice.kind.value, kind=notice.kind.value)
         if self._parts is not None:
@@ -247,6 +291,7 @@ class Conductor:
         """Lift a halt; at a simulated venue the books are the broker's."""
         name = command.strategy
         now_ns = self._acting_ns
+        self._secure()
         self._latch.rearm(
             who=command.who, reason=command.why, now_ns=now_ns, session=self._day, is_reconciled=True, strategy=name
         )
@@ -263,6 +308,11 @@ class Conductor:
         raise RefusedCommand("refused", f"the capital of {command.strategy} cannot be changed while this session runs.")
 
     # What follows from both.
+
+    @property
+    def _log(self) -> Log:
+        # What comes again has been told once.
+        return SILENT if self._inputs is not None and self._inputs.is_past else self._said
 
     @property
     def _session(self) -> SessionParts:
@@ -339,6 +389,7 @@ class Conductor:
 
     def _trip(self, reading: Reading, session: int, reason: str = "") -> None:
         now_ns = self._acting_ns
+        self._secure()
         trip = self._latch.trip(reading, now_ns=now_ns, session=max(session, self._day), reason=reason)
         if trip is None:
             return
@@ -382,15 +433,32 @@ class Conductor:
         try:
             self._book.collect(self._now)
         except StorageError as exc:
-            self._break(exc)
+            self.broke(exc)
 
     def _write(self, entry: Any) -> None:
         try:
             self._book.write(entry)
         except StorageError as exc:
-            self._break(exc)
+            self.broke(exc)
 
-    def _break(self, exc: StorageError) -> None:
+    def _take(self, put: Callable[[SessionInputs], None]) -> None:
+        if self._inputs is None or self._inputs.failure:
+            return
+        try:
+            put(self._inputs)
+        except StorageError as exc:
+            self.broke(exc)
+
+    def _secure(self) -> None:
+        try:
+            self._book.secure()
+        except StorageError as exc:
+            self.broke(exc)
+
+    def broke(self, exc: StorageError) -> None:
+        """Take on no more risk: nothing can be written down any more."""
         if not self._broken:
             self._broken = str(exc)
+            if self._inputs is not None:
+                self._inputs.give_up(self._broken)
             self._log.critical("journal_failed", message=self._broken)

@@ -106,6 +106,10 @@ class Mailbox:
                 count += 1
             ticket.done.set()
 
+    def redo(self, command: Command, session: Operated) -> None:
+        """Carry out once more what was carried out before a restart; nobody waits for an answer."""
+        self._carry_out(_Ticket(command), session)
+
     def _give_up(self, ticket: _Ticket, timeout_s: float) -> None:
         name = ticket.command.name
         with ticket.lock:

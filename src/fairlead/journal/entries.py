@@ -82,8 +82,10 @@ def config_change(
     return Entry(ts_ns, Kind.CONFIG_CHANGE, payload, strategy)
 
 
-def session(ts_ns: int, event: Literal["start", "stop", "checkpoint"], payload: Mapping[str, Any] | None = None) -> Entry:
-    """Return the start, the stop or a checkpoint of a session."""
+def session(
+    ts_ns: int, event: Literal["start", "stop", "checkpoint", "resume"], payload: Mapping[str, Any] | None = None
+) -> Entry:
+    """Return the start, the stop or a checkpoint of a session, or that it goes on after an interruption."""
     return Entry(ts_ns, Kind.SESSION, {**(payload or {}), "event": event})
 
 

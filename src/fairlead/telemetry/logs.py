@@ -123,6 +123,16 @@ class Log(BoundLoggerBase):
             self._logger.failed(level, event, exc)
 
 
+class _Deaf:
+    """Takes nothing: no level reaches it."""
+
+    least: Final = sys.maxsize
+
+
+SILENT: Final = Log(_Deaf(), (), {})
+"""Says nothing: for what has been told before."""
+
+
 class Logs:
     """The logs of one session.
 

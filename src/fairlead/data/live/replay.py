@@ -79,10 +79,11 @@ class ReplayFeed:
         jitter_s: float = 0.0,
         seed: int = 42,
         now_ns: NowNs | None = None,
+        after_ns: int = 0,
     ) -> ReplayFeed:
-        """Return the feed of a stored dataset, and of the quotes and trades between its bars."""
+        """Return the feed of a stored dataset, and of the quotes and trades between its bars, from after an instant on."""
         return cls(
-            lambda: session_events(source, ticks),
+            lambda: (event for event in session_events(source, ticks) if event.known_ns > after_ns),
             source.symbols,
             speed=speed,
             jitter_s=jitter_s,

@@ -5,9 +5,9 @@ The loop that walks history walks these blocks, and nothing in it knows the diff
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from fairlead.data.live.queue import EventQueue
 from fairlead.data.source import DataSource
 
 GRACE_S: Final = 2.0
+Instant: TypeAlias = dict[int, Bar]
+"""The bars that are known at one instant, by the column of their symbol."""
 _ROOM: Final = 4096
 """Rows after which what is carried moves to the front of new memory."""
 _FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -91,6 +93,10 @@ class FeedSource:
         Told what a feed says of itself, and of late bars.
     seen : callable, optional
         Given everything that is taken, before it is used.
+    past : iterable of Instant
+        Instants of before a restart; the feed goes on after them.
+    taken : callable
+        Given every instant that comes after them, before it is used.
     """
 
     def __init__(
@@ -104,6 +110,8 @@ class FeedSource:
         idle: Callable[[], bool] = lambda: False,
         told: Callable[[FeedNotice], None] = lambda _notice: None,
         seen: Callable[[Received], None] | None = None,
+        past: Iterable[Instant] = (),
+        taken: Callable[[Instant], None] = lambda _instant: None,
     ) -> None:
         self.name = facts.name
         self.symbols = facts.symbols
@@ -118,6 +126,8 @@ class FeedSource:
         self._history = history
         self._grace_s, self._poll_s = grace_s, poll_s
         self._idle, self._told, self._seen = idle, told, seen
+        self._past, self._taken = past, taken
+        self._past_ns = 0
         self._columns = {symbol: i for i, symbol in enumerate(self.symbols)}
         self._foreign: set[str] = set()
         self._exchange = ExchangeCalendar.get(facts.calendar)
@@ -134,9 +144,17 @@ class FeedSource:
             _, session = self._exchange.closing_instants(np.array([label_ns], np.int64), self.bar_size)
             yield rows.block(label_ns, int(session[0]), instant, self.actions)
 
-    def _instants(self) -> Iterator[dict[int, Bar]]:
-        """Yield the bars of each instant by column."""
+    def _instants(self) -> Iterator[Instant]:
+        """Yield the instants that were, and then each as it comes."""
         gathering = _Gathering(len(self.symbols))
+        for instant in self._past:
+            gathering.over_ns = self._past_ns = _stamp(instant)
+            yield instant
+        for instant in self._coming(gathering):
+            self._taken(instant)
+            yield instant
+
+    def _coming(self, gathering: _Gathering) -> Iterator[Instant]:
         while True:
             if self._idle():
                 return  # an operator has ended it: nobody decides any more
@@ -158,7 +176,7 @@ class FeedSource:
                 break
         yield from gathering.rest()
 
-    def _gather(self, gathering: _Gathering, received: Received) -> list[dict[int, Bar]]:
+    def _gather(self, gathering: _Gathering, received: Received) -> list[Instant]:
         bar = received.event
         column = self._column(bar) if isinstance(bar, Bar) else None
         if not isinstance(bar, Bar) or column is None:
@@ -167,6 +185,8 @@ class FeedSource:
             return gathering.rest() if is_over else []
         gathering.waited_s, gathering.newest_ns = 0.0, received.received_ns
         complete = gathering.add(column, bar)
+        if complete is None and bar.known_ns <= self._past_ns:
+            return []  # a feed that begins anew may tell what it told before
         if complete is None:
             self.late += 1
             delay_s = (received.received_ns - bar.known_ns) / NS_PER_SECOND
@@ -192,28 +212,29 @@ class _Gathering:
         self.newest_ns = 0
         """When the newest bar was received."""
         self._width = width
-        self._pending: dict[int, Bar] = {}
-        self._over_ns = 0
+        self._pending: Instant = {}
+        self.over_ns = 0
+        """The last instant that is complete; nothing happens before it any more."""
 
-    def add(self, column: int, bar: Bar) -> list[dict[int, Bar]] | None:
+    def add(self, column: int, bar: Bar) -> list[Instant] | None:
         """Take in a bar, and return the instants that are complete now; None if its own was over before."""
-        current_ns = _stamp(self._pending) if self._pending else self._over_ns + 1
+        current_ns = _stamp(self._pending) if self._pending else self.over_ns + 1
         if bar.known_ns < current_ns:
             return None
         complete = self.rest() if self._pending and bar.known_ns > current_ns else []
         self._pending[column] = bar
         return complete + self.rest() if len(self._pending) == self._width else complete
 
-    def rest(self) -> list[dict[int, Bar]]:
+    def rest(self) -> list[Instant]:
         """Return what there is of the current instant, which is over then."""
         if not self._pending:
             return []
         pending, self._pending = self._pending, {}
-        self._over_ns = _stamp(pending)
+        self.over_ns = _stamp(pending)
         return [pending]
 
 
-def _stamp(pending: dict[int, Bar]) -> int:
+def _stamp(pending: Instant) -> int:
     return next(iter(pending.values())).known_ns
 
 
@@ -235,7 +256,7 @@ class _Rows:
         self._session = np.empty(size, np.int32)
         self._values = np.full((len(_FIELDS) + 1, size, len(self._symbols)), np.nan)
 
-    def block(self, label_ns: int, session: int, bars: dict[int, Bar], actions: tuple[CorporateAction, ...]) -> BarBlock:
+    def block(self, label_ns: int, session: int, bars: Instant, actions: tuple[CorporateAction, ...]) -> BarBlock:
         """Return the block that ends with a new row."""
         if self._count == len(self._session):
             self._move()

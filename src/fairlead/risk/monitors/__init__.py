@@ -14,7 +14,7 @@ from fairlead.risk.monitors.haltsteps import (
     SubmitFlatten,
 )
 from fairlead.risk.monitors.latch import LATCH_FILE, KillLatch
-from fairlead.risk.monitors.latchfile import Rearm, Trip
+from fairlead.risk.monitors.latchfile import LatchState, Rearm, Trip
 from fairlead.risk.monitors.settings import HaltAction, KillSwitchSettings, SwitchId
 from fairlead.risk.monitors.switches import (
     DrawdownGrade,
@@ -43,6 +43,7 @@ __all__ = [
     "HaltStep",
     "KillLatch",
     "KillSwitchSettings",
+    "LatchState",
     "Level",
     "MonitorView",
     "OpenOrder",

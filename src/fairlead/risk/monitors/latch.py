@@ -46,6 +46,8 @@ class KillLatch:
         """Why the state is not on the disk, if it is not: halting goes on, and `save` tries again."""
         self._settings = settings
         self._state = LatchState()
+        self._left: LatchState | None = None
+        self._seen: set[Trip] = set()
         if self.path.exists() or self.path.is_symlink():
             try:
                 self._state = read_state(self.path)
@@ -171,9 +173,29 @@ class KillLatch:
         rearm = Rearm(who=who.strip(), reason=reason.strip(), ts_ns=now_ns, strategy=strategy)
         kept = tuple(trip for trip in self._state.trips if trip.strategy != strategy)
         lifted = LatchState(kept, {**self._state.rearms, strategy: rearm})
-        write_state(self.path, lifted)
+        if self._left is None:
+            write_state(self.path, lifted)
         self._state, self.unsaved = lifted, None
         return rearm
+
+    @property
+    def state(self) -> LatchState:
+        """Everything that it holds."""
+        return self._state
+
+    def go_back(self, state: LatchState) -> None:
+        """Hold what it held when a session began that goes through everything once more; the file stays till `catch_up`."""
+        self._left, self._state = self._state, state
+        self._seen = set(state.trips)
+
+    def catch_up(self) -> None:
+        """Add what the file holds and nobody has come by on the way, and write it down: what is not known halts."""
+        if self._left is None:
+            return
+        foreign = tuple(trip for trip in self._left.trips if trip not in self._seen)
+        self._left = None
+        self._state = LatchState((*self._state.trips, *foreign), self._state.rearms)
+        self._save()
 
     def save(self) -> bool:
         """Write what the disk refused before; return whether everything is on the disk."""
@@ -183,9 +205,12 @@ class KillLatch:
 
     def _add(self, trip: Trip) -> None:
         self._state = LatchState((*self._state.trips, trip), self._state.rearms)
+        self._seen.add(trip)
         self._save()
 
     def _save(self) -> None:
+        if self._left is not None:
+            return
         try:
             write_state(self.path, self._state)
         except StorageError as exc:

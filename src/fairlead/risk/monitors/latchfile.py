@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from fairlead.contracts.files import atomic_write_bytes, canonical_json, sha256_bytes, write_json
 from fairlead.core.errors import ContractError, StorageError
@@ -56,6 +57,19 @@ class LatchState:
     trips: tuple[Trip, ...] = ()
     rearms: dict[str, Rearm] = field(default_factory=dict)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        rearms = {name: asdict(rearm) for name, rearm in self.rearms.items()}
+        return {"trips": [asdict(trip) for trip in self.trips], "rearms": rearms}
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any]) -> Self:
+        """Return the state that `to_dict` gave."""
+        return cls(
+            tuple(_trip(values) for values in held["trips"]),
+            {name: Rearm(**values) for name, values in held["rearms"].items()},
+        )
+
 
 def write_state(path: Path, state: LatchState) -> None:
     """Write the state so that the file holds the old or the new, on the disk when this returns.
@@ -65,11 +79,7 @@ def write_state(path: Path, state: LatchState) -> None:
     StorageError
         If the disk refuses.
     """
-    plain = {
-        "version": _VERSION,
-        "trips": [asdict(trip) for trip in state.trips],
-        "rearms": {name: asdict(rearm) for name, rearm in state.rearms.items()},
-    }
+    plain = {"version": _VERSION, **state.to_dict()}
     write_json(path, {**plain, "checksum": _checksum(plain)})
 
 
@@ -92,10 +102,7 @@ def read_state(path: Path) -> LatchState:
         checksum = held.pop("checksum")
         if held["version"] != _VERSION or checksum != _checksum(held):
             raise ContractError.of(str(path), f"be of version {_VERSION} with its own checksum", checksum)
-        return LatchState(
-            tuple(_trip(values) for values in held["trips"]),
-            {name: Rearm(**values) for name, values in held["rearms"].items()},
-        )
+        return LatchState.of(held)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as exc:
         raise ContractError(f"{path} is damaged and does not say whether trading is halted: {exc}") from exc
 
