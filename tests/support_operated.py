@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import queue
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 from fairlead.backtest.result import Result
 from fairlead.config.papering import JOURNAL, LATCH, wire_paper
 from fairlead.control import ControlClient
+from fairlead.control.inputs import INSTANT
 from fairlead.core.errors import FairleadError
 from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
@@ -40,6 +42,7 @@ risk:
 report: {{html: false, plots: false}}
 strategies:
 """
+PLANNED = "  - {{name: {name}, capital: 100_000, strategy: 'support_operated:Planned'}}\n"
 ENTRY = "  - {{name: {name}, capital: 100_000, strategy: 'support_operated:Told', params: {{key: {name}}}}}\n"
 
 
@@ -51,6 +54,19 @@ class Told(Strategy):
 
     def generate_orders(self, context):
         wanted = self.wishes.pop(self.key, [])
+        return wanted(context) if callable(wanted) else wanted
+
+
+class Planned(Strategy):
+    """Wants what is planned for a minute, in every life of a session."""
+
+    plan: ClassVar[dict[int, Any]] = {}
+
+    def on_market_event(self, event, context):
+        self.minute = (event.label_ns - OPEN_NS) // NS_PER_MINUTE
+
+    def generate_orders(self, context):
+        wanted = self.plan.get(self.minute, [])
         return wanted(context) if callable(wanted) else wanted
 
 
@@ -96,13 +112,15 @@ class HandFeed:
 class Operated:
     """One running session."""
 
-    def __init__(self, workspace: Path, config: Path, run_id: str = RUN, **changes: Any) -> None:
+    def __init__(self, workspace: Path, config: Path, run_id: str = RUN, *, goes_on: bool = False, **changes: Any) -> None:
         self.feed, self.now = HandFeed(), OPEN_NS
         self.clock_ns = OPEN_NS
+        self.after_ns: int | None = None
+        self._goes_on = goes_on
         self.stop_asked = ""
         self.failures: list[FairleadError] = []
         session = wire_paper(loaded(config), {}, self._now_ns, workspace)
-        self._session = dataclasses.replace(session, feed=lambda _after_ns: self.feed, **changes)
+        self._session = dataclasses.replace(session, feed=self._feed, **changes)
         self.folder = self._session.folder(run_id)
         self.client = ControlClient(self.folder, WAIT_S)
         self._run_id = run_id
@@ -116,9 +134,20 @@ class Operated:
             self._thread.join(WAIT_S)
             raise self.error
 
+    def _feed(self, after_ns: int) -> HandFeed:
+        self.after_ns = after_ns
+        return self.feed
+
     def _run(self) -> None:
+        try:
+            self.before = self._session.interrupted() if self._goes_on else None
+        except FairleadError as exc:
+            self.error = exc
+            self.feed.connected.set()
+            return
+        self._instants = 0 if self.before is None else sum(taken.kind == INSTANT for taken in self.before.past())
         given = {"now": NOW, "now_ns": self._now_ns, "command": "", "progress": self._done.put}
-        given |= {"stop_asked": lambda: self.stop_asked, "failed": self.failures.append}
+        given |= {"stop_asked": lambda: self.stop_asked, "failed": self.failures.append, "before": self.before}
         try:
             self.result = self._session.run(self._run_id, **given)
         except BaseException as exc:  # noqa: BLE001  told to the test's thread
@@ -144,7 +173,10 @@ class Operated:
         label, self.now = self.now, self.now + NS_PER_MINUTE
         self.clock_ns = max(self.clock_ns, self.now)
         self.feed.put(Bar("A", label, self.now, price, price, low or price, price, 1e6))
-        assert self._done.get(timeout=WAIT_S) is not None, self.error
+        self._instants += 1
+        while (done := self._done.get(timeout=WAIT_S)) is not None and done < self._instants:
+            pass  # of before a crash
+        assert done is not None, self.error
 
     def night(self) -> None:
         """Let the rest of the day pass, and the night."""
@@ -177,6 +209,11 @@ class Operated:
         """Where that is kept: one place for all sessions of the title."""
         return self.folder.parent / f"operated.{LATCH}"
 
+    def left_by_a_crash(self, folder: Path) -> Path:
+        """Return a copy of what is on the disk now: what is left if the process dies at this instant."""
+        assert self.status["run_id"]  # whatever it did last is over
+        return shutil.copytree(self.folder.parent.parent, folder, ignore=shutil.ignore_patterns("control.*"))
+
     def end(self) -> Result:
         """Let the feed end, and return what the session did."""
         with contextlib.suppress(RuntimeError):  # it has ended already
@@ -207,11 +244,12 @@ def operated(
     guards: str = GUARDS,
     record: str = "false",
     run_id: str = RUN,
+    strategy: str = "Told",
     **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
-    entries = [ENTRY.format(name=name) for name in names or ("alpha",)]
+    entries = [(ENTRY if strategy == "Told" else PLANNED).format(name=name) for name in names or ("alpha",)]
     config.write_text(CONFIG.format(switches=switches, guards=guards, record=record) + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)

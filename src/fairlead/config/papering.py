@@ -24,7 +24,7 @@ from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
 from fairlead.control.gauges import SessionGauges
 from fairlead.control.inputs import SessionInputs
-from fairlead.core.errors import ConfigurationError, DataError, FairleadError
+from fairlead.core.errors import ConfigurationError, DataError, FairleadError, StorageError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
 from fairlead.data.live import (
@@ -166,7 +166,7 @@ class PaperSession:
         FairleadError
             If it was stopped before it had any data.
         StorageError
-            If journal, tape or latch cannot be opened.
+            If journal, tape or latch cannot be opened, or took nothing from some point on: what was done then is on no record.
         Diverged
             If the session that is gone on with does something else than it did.
         DataError
@@ -213,7 +213,7 @@ class PaperSession:
             after_ns = 0 if before is None else before.last_instant_ns
             source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, past, after_ns))
             plan = replace(self.wired.plan(run_id), source=source)
-            return run_backtest(
+            result = run_backtest(
                 plan,
                 title=self.wired.title,
                 config=self.wired.loaded.effective,
@@ -224,6 +224,10 @@ class PaperSession:
                 progress=progress,
                 attendant=conductor,
             )
+            if inputs.failure:
+                remedy = "Mend that and give the same command again: it goes on from where its record ends."
+                raise StorageError(f"the session could not be written down to its end: {inputs.failure} {remedy}")
+            return result
 
     def finish(self, run_id: str, now_ns: int) -> None:
         """Say that what a session has to show is kept, so that nobody goes on with it.

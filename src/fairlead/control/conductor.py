@@ -165,6 +165,7 @@ class Conductor:
         self._collect()
         self._tell_failures()
         self._write(entries.session(self._now, "stop", {"equity": equity_of(self._session)}))
+        self._take(lambda inputs: inputs.go_on(self))
         self._log.info("session_ended", message="the session is over")
 
     def over(self) -> None:

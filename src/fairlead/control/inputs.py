@@ -164,6 +164,13 @@ class SessionInputs:
             elif taken.kind == RESUMED:
                 session.resumed()
         session.settle()
+        if not session.is_ending:  # of one that was over, the end itself is to come again
+            self.go_on(session)
+
+    def go_on(self, session: Retold) -> None:
+        """Take in what comes now, if that has not begun yet."""
+        if not self.is_past:
+            return
         self._past, self.is_past = None, False
         self._append(RESUMED, {})
         session.caught_up(self._stamp_ns)
