@@ -146,6 +146,54 @@ def test_a_signal_ends_it_with_run_directory_and_recording(tmp_path, number):
     assert list(RecordedSession(tmp_path / SESSIONS / run_id / "recording").events())
 
 
+def test_after_a_kill_the_same_command_goes_on(tmp_path):
+    write_desk(tmp_path)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with market_server(tmp_path, "--symbols", "ACME", "--from-now", "--speed", "300x") as (facts, _):
+        (tmp_path / "live.yaml").write_text(LIVE.format(url=facts["url"]))
+        for end in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM):
+            live = command("paper", "live.yaml")
+            with subprocess.Popen(live, cwd=tmp_path, env=environ_of(tmp_path), **pipes) as session:
+                try:
+                    wait_for_a_fill(session, tmp_path)
+                    session.send_signal(end)
+                    out, err = session.communicate(timeout=30)
+                finally:
+                    session.kill()
+            assert session.returncode == (0 if end == signal.SIGTERM else -end), err
+    assert "goes on where it was interrupted" in err
+    (run,) = (tmp_path / "runs").iterdir()
+    assert f"paper {run.name}" in out
+    records = journal_of(tmp_path / SESSIONS / run.name)
+    assert [data["event"] for data in of_kind(records, "session")] == ["start", "resume", "resume", "stop"]
+    assert len(of_kind(records, "intent")) == len(of_kind(records, "fill")) == 1
+    again = process(tmp_path, "paper", "live.yaml", "--json")
+    assert again.returncode != 0  # the market is gone, and this is another session
+    assert run.name not in again.stderr
+
+
+def test_an_interrupted_session_with_other_settings(tmp_path):
+    write_desk(tmp_path)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with market_server(tmp_path, "--symbols", "ACME", "--from-now", "--speed", "300x") as (facts, _):
+        (tmp_path / "live.yaml").write_text(LIVE.format(url=facts["url"]))
+        with subprocess.Popen(command("paper", "live.yaml"), cwd=tmp_path, env=environ_of(tmp_path), **pipes) as session:
+            wait_for_a_fill(session, tmp_path)
+            session.kill()
+        (tmp_path / "live.yaml").write_text(LIVE.format(url=facts["url"]).replace("shares: 10", "shares: 20"))
+        refused = process(tmp_path, "paper", "live.yaml")
+        anew = command("paper", "live.yaml", "--anew", "--json")
+        pipes = {"stdout": subprocess.PIPE, "text": True}
+        with subprocess.Popen(anew, cwd=tmp_path, env=environ_of(tmp_path), **pipes) as session:
+            wait_for_a_fill(session, tmp_path)
+            session.terminate()
+            out, _ = session.communicate(timeout=30)
+    assert refused.returncode == 2
+    assert "was interrupted at" in refused.stderr
+    assert "start another session: --anew" in " ".join(refused.stderr.split())
+    assert (session.returncode, json.loads(out)["metrics"]["num_fills"]) == (0, 1)
+
+
 def test_nobody_listens(tmp_path):
     write_desk(tmp_path)
     (tmp_path / "live.yaml").write_text(LIVE.format(url="ws://127.0.0.1:9"))

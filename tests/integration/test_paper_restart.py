@@ -221,3 +221,17 @@ def test_one_that_is_finished_or_never_had_data_is_left(tmp_path, plan):
         assert session.before is None
         session.minute(100.0)
         session.end()
+
+
+def test_what_a_strategy_remembers_must_come_again(tmp_path, plan, monkeypatch):
+    monkeypatch.setattr("fairlead.control.conductor.CHECKPOINT_EVERY", 2)
+    home = crashed(tmp_path, 100.0, 101.0, 102.0)
+    (checkpoint,) = [d for d in of_kind(journal_of(home / "sessions" / RUN), "session") if d["event"] == "checkpoint"]
+    assert (checkpoint["instants"], checkpoint["working"]) == (2, [])
+    assert checkpoint["strategies"]["alpha"] | {"state": ""} == {"cash": 100_000.0, "positions": {}, "state": ""}
+    monkeypatch.setattr(Planned, "save_state", lambda self: {"other": True})
+    with (
+        pytest.raises(Diverged, match=r"the journal does not come again.*It says session .*checkpoint"),
+        going_on(home) as session,
+    ):
+        session.ended()

@@ -98,3 +98,12 @@ def test_a_number_that_json_has_not_is_what_it_was_written_as(tmp_path):
         found = RetracedJournal(opened, 1, lambda record: False)
         found.append(entry(1, value=float("nan")))
         assert found.finish().found == 1
+
+
+def test_a_checkpoint_must_come_again(tmp_path):
+    with Journal.open(JournalSettings(), "run", tmp_path) as opened:
+        opened.append(entry(1, Kind.SESSION, event="checkpoint", state="a"))
+        opened.flush()
+        found = RetracedJournal(opened, 1, lambda record: False)
+        with pytest.raises(Diverged, match=r'"state": "a".*now came session .*"state": "b"'):
+            found.append(entry(1, Kind.SESSION, event="checkpoint", state="b"))

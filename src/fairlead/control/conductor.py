@@ -13,7 +13,7 @@ from fairlead.control.feedword import FeedWord
 from fairlead.control.gauges import SessionGauges
 from fairlead.control.inputs import RESUME, SessionInputs
 from fairlead.control.mailbox import OVER, Mailbox
-from fairlead.control.standing import Standing, equity_of, held_by, measures_of
+from fairlead.control.standing import Standing, checkpoint_of, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.time import NS_PER_DAY
@@ -36,6 +36,8 @@ from fairlead.risk.monitors import (
 )
 from fairlead.telemetry.logs import SILENT, Log
 
+CHECKPOINT_EVERY: Final = 1_000
+"""Instants from one checkpoint to the next."""
 _FLATTEN: Final = HaltAction.HALT_AND_FLATTEN
 Wishes = Sequence[OrderIntent | CancelIntent | ReplaceIntent]
 
@@ -104,6 +106,7 @@ class Conductor:
         self._broken = ""
         self._stopping = self._stops_when_flat = self._is_over = False
         self._last_ns = settings.began_ns
+        self._instants = 0
 
     # What the session tells.
 
@@ -125,6 +128,9 @@ class Conductor:
         """Journal what the market did to the orders, look at the kill switches, and go on with what is being closed."""
         parts = self._session
         self._collect()
+        self._instants += 1
+        if self._instants % CHECKPOINT_EVERY == 0:
+            self._write(entries.session(self._now, "checkpoint", checkpoint_of(parts, self._instants)))
         session = int(parts.cursor.block.session[row])
         self._mark(session)
         self._judge(session)

@@ -7,6 +7,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from fairlead.contracts.files import canonical_json, sha256_bytes
+from fairlead.core.orders import Order
 from fairlead.core.time import format_utc
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner
@@ -73,6 +75,31 @@ class Standing:
             "equity": runner.ledger.equity,
             "positions": held_by(runner),
         }
+
+
+def checkpoint_of(parts: SessionParts, instants: int) -> dict[str, Any]:
+    """Return the state of a session as a checkpoint tells it: what is held, what works, and what the strategies remember."""
+    return {
+        "instants": instants,
+        "working": [_work_of(order) for order in parts.desk.execution.working.values()],
+        "strategies": {
+            runner.name: {"cash": runner.ledger.cash, "positions": held_by(runner), "state": _memory_of(runner)}
+            for runner in parts.runners
+        },
+    }
+
+
+def _work_of(order: Order) -> list[Any]:
+    return [order.order_id, order.status.value, order.remaining, order.limit_price, order.stop_price]
+
+
+def _memory_of(runner: StrategyRunner) -> str:
+    """Return a hash of what a strategy remembers; empty if it cannot say."""
+    try:
+        remembered = {"state": runner.strategy.save_state(), "metadata": dict(runner.context.metadata)}
+        return sha256_bytes(canonical_json(remembered).encode())
+    except Exception:  # noqa: BLE001  the boundary of the strategy: a state that cannot be told ends nothing
+        return ""
 
 
 def equity_of(parts: SessionParts) -> float:

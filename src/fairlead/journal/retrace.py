@@ -17,6 +17,7 @@ from fairlead.core.errors import FairleadError
 from fairlead.journal.journal import Journal
 from fairlead.journal.records import Entry, Kind, Record
 
+CHECKPOINT: Final = "checkpoint"
 _TOLD: Final = frozenset({Kind.NOTE, Kind.SESSION})
 """Kinds that tell and decide nothing: one that does not come again as it was is no reason to stop."""
 _SHOWN: Final = 300
@@ -97,7 +98,7 @@ class RetracedJournal:
         if hash(key) == known:
             expected.popleft()
             self._found += 1
-        elif entry.kind in _TOLD:
+        elif entry.kind in _TOLD and entry.payload.get("event") != CHECKPOINT:
             self._journal.append(entry)
             self._added += 1
         else:
