@@ -13,6 +13,7 @@ from typing import Final
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
+from fairlead.config.feeding import live_source, queue_of
 from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.wire import WiredSession, opened, wire_on
@@ -25,20 +26,11 @@ from fairlead.control.gauges import SessionGauges
 from fairlead.core.errors import ConfigurationError, DataError, FairleadError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
-from fairlead.data.live import (
-    EventQueue,
-    FeedThread,
-    LiveDataSettings,
-    LiveFeed,
-    Received,
-    ReplayDataSettings,
-    ReplayFeed,
-    SessionRecorder,
-    open_feed,
-)
-from fairlead.data.live.opening import as_history
-from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource
-from fairlead.data.source import DataSource
+from fairlead.data.live import FeedThread, LiveDataSettings, LiveFeed, ReplayDataSettings, SessionRecorder, open_feed
+from fairlead.data.live.gathering import GRACE_S
+from fairlead.data.live.opening import as_history, replay_of
+from fairlead.data.live.recorded import RECORDING
+from fairlead.data.live.source import FeedFacts, FeedSource
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Progress
 from fairlead.journal import Journal, JournalSettings
@@ -48,7 +40,6 @@ from fairlead.telemetry.logs import Log, Logs, LogSettings
 JOURNAL: Final = "journal.db"
 LATCH: Final = "latch.json"
 LOG: Final = "session.log"
-RECORDING: Final = "recording"
 _MODE: Final = "paper"
 _SYSTEM: Final = "the system"
 
@@ -113,6 +104,7 @@ class PaperSession:
         serving: Callable[[str], None] = lambda _url: None,
         stop_asked: Callable[[], str] = lambda: "",
         failed: Callable[[FairleadError], None] | None = None,
+        since_ns: int | None = None,
     ) -> Result:
         """Run the session to the end of its feed, or until an operator stops it.
 
@@ -135,6 +127,8 @@ class PaperSession:
             Asked between events why this process is to end, a signal's name say, and the session with it; empty if it is not.
         failed : callable, optional
             Told what ended the feed before its time, once there is a result; without it that is raised, and the result is lost.
+        since_ns : int, optional
+            An instant of the exchange: what the feed brought after it is asked for too. None: what happens from now on.
 
         Raises
         ------
@@ -181,7 +175,7 @@ class PaperSession:
                         mailbox.leave(Command(name=CommandName.STOP, who=_SYSTEM, why=why))
                 return conductor.idle()
 
-            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed))
+            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, since_ns))
             plan = replace(self.wired.plan(run_id), source=source)
             return run_backtest(
                 plan,
@@ -212,9 +206,10 @@ class PaperSession:
         log: Log,
         now_ns: Callable[[], int],
         failed: Callable[[FairleadError], None] | None,
+        since_ns: int | None,
     ) -> Iterator[FeedSource]:
-        queue = self._queue()
-        thread = FeedThread([(self.feed(), self.facts.symbols)], queue)
+        queue = queue_of(self.wired.loaded.settings.data)
+        thread = FeedThread([(self.feed(), self.facts.symbols)], queue, since_ns)
         with self._keeping(folder / RECORDING, log, now_ns) as keeper:
 
             def between() -> bool:
@@ -252,19 +247,16 @@ class PaperSession:
                 raise error
             failed(error)
 
-    def _queue(self) -> EventQueue[Received]:
-        data = self.wired.loaded.settings.data
-        if isinstance(data, LiveDataSettings):
-            return EventQueue(data.queue_size, conflate=data.conflate_quotes)
-        return EventQueue(conflate=False)
-
     @contextmanager
     def _keeping(self, folder: Path, log: Log, now_ns: Callable[[], int]) -> Iterator[Keeper | None]:
         data = self.wired.loaded.settings.data
         if not (isinstance(data, LiveDataSettings) and data.record):
             yield None
             return
-        recorder = SessionRecorder(folder, bar_size=self.facts.bar_size, calendar=self.facts.calendar)
+        facts = self.facts
+        recorder = SessionRecorder(
+            folder, bar_size=facts.bar_size, calendar=facts.calendar, symbols=facts.symbols, aggregate=facts.aggregate
+        )
         keeper = Keeper(recorder, log, now_ns)
         try:
             yield keeper
@@ -313,22 +305,15 @@ def wire_paper(
         text = "limits are not scaled on paper yet, so graded_drawdown would halve nothing. Leave it out."
         raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
     if isinstance(data, LiveDataSettings):
-        if data.aggregate is not None:
-            text = "bars cannot be made of what a feed brings on paper yet. Leave it out, and ask the feed for bars."
-            raise loaded.problem(("data", "aggregate"), ConfigurationError(text))
-        symbols = tuple(sorted(data.symbols))
-        facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar)
-        wired = wire_on(loaded, FeedSource(facts, EventQueue()), folder)
+        facts, unfed = live_source(loaded, data)
+        wired = wire_on(loaded, unfed, folder)
         return PaperSession(wired, facts, lambda: open_feed(data, now_ns=now_ns), is_replay=False)
     if not (isinstance(data, ReplayDataSettings) and isinstance(clock, ClockSettings)):
         raise loaded.problem(("data", "type"), ConfigurationError.of("data.type", "be replay or live", data.type))
-    if data.recording is not None:
-        raise loaded.problem(("data", "recording"), ConfigurationError("recorded sessions cannot be replayed on paper yet."))
     source = opened(loaded, as_history(data), clock, folder)
     return PaperSession(
-        wire_on(loaded, source, folder), FeedFacts.of(source), lambda: _replay(source, data, clock), is_replay=True
+        wire_on(loaded, source, folder),
+        FeedFacts.of(source),
+        lambda: replay_of(data, source, speed=clock.speed),
+        is_replay=True,
     )
-
-
-def _replay(source: DataSource, data: ReplayDataSettings, clock: ClockSettings) -> LiveFeed:
-    return ReplayFeed.of_source(source, speed=clock.speed, jitter_s=data.jitter_s, seed=data.jitter_seed)
