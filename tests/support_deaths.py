@@ -144,10 +144,10 @@ def session_of(workspace: Path, seed: int, trouble: random.Random | None) -> Pap
     session = wire_paper(loaded, {}, lambda: to_ns(NOW), workspace)
     source = session.wired.source
 
-    def feed(after_ns: int) -> ReplayFeed:
+    def feed() -> ReplayFeed:
         def events() -> Iterator[Any]:
             course = session_events(source)
-            return (e for e in (course if trouble is None else troubled(course, trouble)) if e.known_ns > after_ns)
+            return course if trouble is None else troubled(course, trouble)
 
         return ReplayFeed(events, source.symbols)
 

@@ -87,8 +87,8 @@ class HandFeed:
         self._loop = asyncio.get_running_loop()
         self.connected.set()
 
-    async def subscribe(self, symbols: Sequence[str]) -> None:
-        pass
+    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:
+        self.since_ns = since_ns
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         while (received := await self._waiting.get()) is not None:
@@ -115,12 +115,11 @@ class Operated:
     def __init__(self, workspace: Path, config: Path, run_id: str = RUN, *, goes_on: bool = False, **changes: Any) -> None:
         self.feed, self.now = HandFeed(), OPEN_NS
         self.clock_ns = OPEN_NS
-        self.after_ns: int | None = None
         self._goes_on = goes_on
         self.stop_asked = ""
         self.failures: list[FairleadError] = []
         session = wire_paper(loaded(config), {}, self._now_ns, workspace)
-        self._session = dataclasses.replace(session, feed=self._feed, **changes)
+        self._session = dataclasses.replace(session, feed=lambda: self.feed, **changes)
         self.folder = self._session.folder(run_id)
         self.client = ControlClient(self.folder, WAIT_S)
         self._run_id = run_id
@@ -133,10 +132,6 @@ class Operated:
         if self.error is not None:
             self._thread.join(WAIT_S)
             raise self.error
-
-    def _feed(self, after_ns: int) -> HandFeed:
-        self.after_ns = after_ns
-        return self.feed
 
     def _run(self) -> None:
         try:

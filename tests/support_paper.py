@@ -15,8 +15,8 @@ from fairlead.config.papering import PaperSession, wire_paper
 from fairlead.config.wire import wire
 from fairlead.core.orders import Order
 from fairlead.core.time import to_ns
-from fairlead.data.calendars import ExchangeCalendar
-from fairlead.data.live import ReplayFeed, session_events
+from fairlead.data.live import ReplayDataSettings, ReplayFeed
+from fairlead.data.live.opening import replay_of
 
 NOW = dt.datetime(2024, 6, 3, 12, tzinfo=dt.UTC)
 PAPER = ("mode=paper", "data.type=replay", "clock.speed=max")
@@ -53,27 +53,30 @@ def run_paper(session: PaperSession, run_id: str = "paper_parity", now: dt.datet
 
 def jittered(session: PaperSession, *, speed: float, jitter_s: float, waits: list[float]) -> PaperSession:
     """Let a replayed session arrive late and at a finite speed, by a counter that jumps over every wait."""
-    source = session.wired.source
     elapsed = [0.0]
+    given = session.wired.loaded.settings.data
+    assert isinstance(given, ReplayDataSettings)
+    data = given.model_copy(update={"jitter_s": jitter_s, "jitter_seed": 7})
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
         elapsed[0] += seconds
         await asyncio.sleep(0)
 
-    def feed(_after_ns: int) -> ReplayFeed:
-        return ReplayFeed(
-            lambda: session_events(source),
-            source.symbols,
-            speed=speed,
-            jitter_s=jitter_s,
-            seed=7,
-            calendar=ExchangeCalendar.get(source.calendar),
-            sleep=sleep,
-            elapsed=lambda: elapsed[0],
-        )
+    def feed() -> ReplayFeed:
+        return replay_of(data, session.wired.source, speed=speed, sleep=sleep, elapsed=lambda: elapsed[0])
 
     return dataclasses.replace(session, feed=feed)
+
+
+def same(one: Result, other: Result) -> None:
+    """Hold two runs against each other: what was decided, what came of it, and what it was decided on."""
+    assert one.record.digest == other.record.digest
+    assert facts_of(one) == facts_of(other)
+    assert one.record.applied_actions == other.record.applied_actions
+    assert one.record.market_actions == other.record.market_actions
+    assert one.record.bars == other.record.bars
+    assert one.record.account.equity.tolist() == other.record.account.equity.tolist()
 
 
 def facts_of(result: Result, strategy: str | None = None) -> dict[str, list[Any]]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fairlead.control import SESSIONS, ControlClient, find_session
 from fairlead.core.errors import FairleadError
-from fairlead.data.live import RecordedSession
+from fairlead.core.time import BarSize
+from fairlead.data.live import Received, RecordedSession, SessionRecorder
 from support_cli import fairlead, write_desk
+from support_feeds import minute_bar, quote
 from support_operated import journal_of, of_kind
 from support_paper import CONFIGS
 
@@ -100,6 +105,17 @@ def test_a_market_over_a_websocket_to_its_end(tmp_path):
         assert served.wait(20) == 0
     told = json.loads(found.stdout)
     folder = tmp_path / SESSIONS / told["run_id"]
+    for verb, data in (
+        ("backtest", f"data={{recording: '{folder / 'recording'}'}}"),
+        ("backtest", f"data={{path: '{folder / 'recording'}'}}"),
+        ("paper", f"data={{type: replay, recording: '{folder / 'recording'}', jitter_s: 20}}"),
+    ):
+        once_more = ("-o", f"mode={verb}", "-o", "clock={type: historical, speed: 100000x}", "-o", data)
+        again = fairlead(verb, "live.yaml", *once_more, "--json", cwd=tmp_path, FAIRLEAD_HOME=str(tmp_path))
+        assert (again.code, again.json["digest"]) == (0, told["digest"])
+        manifest = json.loads((tmp_path / "runs" / again.json["run_id"] / "manifest.json").read_text())
+        assert manifest["data"]["paths"] == [told["run_id"]]
+        assert len(manifest["data"]["sha256"]) == 64
     saved = json.loads((tmp_path / "runs" / told["run_id"] / "manifest.json").read_text())
     assert (saved["mode"], saved["data"]["paths"]) == ("paper", ["websocket"])
     assert told["metrics"]["num_orders"] == told["metrics"]["num_fills"] == 1
@@ -213,10 +229,30 @@ def test_nobody_listens(tmp_path):
         (("run.yaml", *PAPER, "-o", "data.jitter_s=-1"), "jitter_s"),
         (
             ("run.yaml", *PAPER, "-o", "data.recording=x", "-o", "data.path=null"),
-            "recorded sessions cannot be replayed on paper",
+            "x holds no recorded session: session.json is missing. Check the path.",
+        ),
+        (
+            ("run.yaml", *PAPER, "-o", "data.recording=x"),
+            "'data.recording' must be the only origin, was 'x'. Leave out 'ACME.csv'.",
         ),
         (("live.yaml", "-o", "data.feed=nothing"), "no feed named 'nothing'"),
-        (("live.yaml", "-o", "data.aggregate.source=trades"), "bars cannot be made of what a feed brings"),
+        (
+            ("live.yaml", "-o", "data.aggregate.source=trades", "-o", "data.bar_size=1d"),
+            "'data.bar_size' must be intraday to be made of ticks, was '1d'",
+        ),
+        (
+            ("live.yaml", "-o", "data.aggregate.late=amend"),
+            "'data.aggregate.late' must be 'drop' in a session: a bar that was decided on stays what it was, was 'amend'.",
+        ),
+        (
+            ("live.yaml", "-o", "data.aggregate.source=quotes"),
+            "'data.aggregate.volume' must be 'displayed' for bars of quotes in a session, where nothing fills in a bar without",
+        ),
+        (
+            ("live.yaml", "-o", "data.aggregate.volume=displayed"),
+            "'data.aggregate.volume' must be 'none' for source: trades, which brings its own, was 'displayed'. Leave it out",
+        ),
+        (("live.yaml", "-o", "data.calendar=XXXX"), "no exchange calendar named 'XXXX'"),
         (
             ("live.yaml", "-o", "mode=live", "-o", "execution={type: broker, broker: toy}"),
             "'mode' must be paper here, was 'live'",
@@ -235,3 +271,74 @@ def test_a_wrong_configuration_is_one_error(tmp_path, args, text):
     assert (found.code, found.out) == (2, "")
     assert text in " ".join(found.err.split())
     assert "Traceback" not in found.err
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Nine bars and nine quotes in chunks of six."""
+    folder = tmp_path_factory.mktemp("kept") / "recording"
+    with SessionRecorder(folder, bar_size=BarSize.M1, calendar="XNYS", symbols=("A",), chunk=6) as recorder:
+        for minute in range(9):
+            for event in (quote(60 * minute + 1), minute_bar(minute)):
+                recorder.append(Received(event, event.known_ns))
+    return folder
+
+
+def _without(name):
+    return lambda folder: (folder / name).unlink()
+
+
+def _with(name, data):
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+def _emptied(folder):
+    for path in folder.glob("events-*"):
+        path.unlink()
+
+
+def _another_schema(folder):
+    pq.write_table(pa.table({"kind": ["bar"]}), folder / "events-000001.parquet")
+
+
+def _head(**changes):
+    return _with("session.json", json.dumps(HEAD | changes).encode())
+
+
+HEAD = {"schema_version": "1.1", "bar_size": "1min", "calendar": "XNYS", "symbols": ["A"], "grace_s": 2.0, "aggregate": None}
+
+
+@pytest.mark.parametrize("verb", ["backtest", "paper"])
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (_without("session.json"), "holds no recorded session: session.json is missing"),
+        (_with("session.json", b"{}"), "session.json is not the head of a recorded session of version 1.1: 'bar_size'"),
+        (_with("session.json", b"\x00"), "session.json is not the head of a recorded session of version 1.1"),
+        (
+            _with("session.json", json.dumps({**HEAD, "schema_version": "2.0"}).encode()),
+            "is of version 2.0, and 1.1 can be read",
+        ),
+        (_with("session.json", json.dumps({**HEAD, "calendar": "XXXX"}).encode()), "no exchange calendar named 'XXXX'"),
+        (_with("session.json", json.dumps({**HEAD, "bar_size": "7min"}).encode()), "session.json is not the head"),
+        (_with("session.json", json.dumps({**HEAD, "bar_size": "1d"}).encode()), "calendar"),
+        (_with("session.json", json.dumps({**HEAD, "symbols": ["B"]}).encode()), "holds no bars: none of its 18 events"),
+        (_with("events-000001.parquet", b"PAR1 is what it begins with"), "events-000001.parquet cannot be read"),
+        (_with("events-000002.parquet", b""), "events-000002.parquet cannot be read"),
+        (_another_schema, "events-000001.parquet is no chunk of a recorded session"),
+        (_without("events-000001.parquet"), "events-000001.parquet is missing: "),
+        (_emptied, "holds no bars: it is empty"),
+    ],
+)
+def test_a_recording_that_is_damaged_or_empty_is_one_error(tmp_path, recording, verb, damage, text):
+    write_desk(tmp_path)
+    copy = shutil.copytree(recording, tmp_path / "recording")
+    damage(copy)
+    kind = "replay" if verb == "paper" else "historical"
+    given = ("-o", f"mode={verb}", "-o", f"data={{type: {kind}, recording: recording}}", "--json")
+    found = fairlead(verb, "run.yaml", *given, cwd=tmp_path, FAIRLEAD_HOME=str(tmp_path))
+    assert (found.code, found.out) == (2, "")
+    assert text in " ".join(found.err.split())
+    assert found.err.count("error:") == 1
+    assert "Traceback" not in found.err
+    assert not (tmp_path / SESSIONS).exists()

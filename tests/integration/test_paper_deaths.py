@@ -110,7 +110,7 @@ def test_it_goes_on_where_it_was(nursery, tmp_path, seed):
     mortal = nursery.home(tmp_path / "mortal")
     for _ in range(rng.randint(1, MOST_DEATHS)):
         way = rng.choice(WAYS)
-        most = {"calls": calls * 1.1, "database": 300_000, "full": 60_000}[way]
+        most = {"calls": calls * 1.1, "database": 20_000, "full": 60_000}[way]
         end = nursery.live(mortal, seed, way, rng.randint(1, int(most)))
         ends[way, end] += 1
         ENDS[way, end] += 1

@@ -8,7 +8,7 @@ import pytest
 
 from fairlead.sdk.registry import known_strategies
 from support_cli import fairlead
-from support_paper import CONFIGS, backtest, facts_of, jittered, paper_session, run_paper
+from support_paper import CONFIGS, backtest, facts_of, jittered, paper_session, run_paper, same
 
 DAILY = ("buy_and_hold", "fixed_weights", "mean_reversion", "momentum", "rsi", "sma_crossover")
 SHORT = ("clock.start_date=2004-05-03", "clock.end_date=2005-04-29")
@@ -53,15 +53,6 @@ def several(folder: Path, *names: str) -> Path:
     lines = [ENTRY.format(name=name, strategy=folder / "raiser.py" if name == "raiser" else name) for name in names]
     config.write_text(SEVERAL + "".join(lines))
     return config
-
-
-def same(one, other) -> None:
-    assert one.record.digest == other.record.digest
-    assert facts_of(one) == facts_of(other)
-    assert one.record.applied_actions == other.record.applied_actions
-    assert one.record.market_actions == other.record.market_actions
-    assert one.record.bars == other.record.bars
-    assert one.record.account.equity.tolist() == other.record.account.equity.tolist()
 
 
 def test_every_shipped_strategy_is_here():

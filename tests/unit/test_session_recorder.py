@@ -54,17 +54,20 @@ def test_numbers_and_stamps_come_back_to_the_bit(tmp_path_factory, rows):
     assert list(session.received()) == events
 
 
-def test_bars_become_history_in_their_last_form(tmp_path):
-    amended = minute_bar(0)._replace(high=99.0)
-    bars = [minute_bar(0, "B"), minute_bar(0), minute_bar(1), amended]
+def test_what_the_session_used_becomes_history(tmp_path):
+    """A bar that comes again takes the place of the first while its instant is not over; later it is late, as it was then."""
+    again, amended = minute_bar(0)._replace(high=50.0), minute_bar(0)._replace(high=99.0)
+    bars = [minute_bar(0), again, minute_bar(0, "B"), minute_bar(1), amended, minute_bar(2), minute_bar(1, "B")]
     source = record(tmp_path / "live", [Received(bar, bar.known_ns) for bar in bars]).source()
     (block,) = source.blocks(carry=0)
-    assert source.name == "live"
+    assert (source.name, source.symbols) == ("live", ("A", "B"))
     assert block.known_ns.tolist() == [OPEN_NS + NS_PER_MINUTE, OPEN_NS + 2 * NS_PER_MINUTE]
-    assert block.high[:, 0].tolist() == [99.0, minute_bar(1).high]
+    assert block.high[:, 0].tolist() == [50.0, minute_bar(1).high]
     assert np.isnan(block.close[1, 1])
-    with pytest.raises(DataNotFound, match="holds no bars"):
+    with pytest.raises(DataNotFound, match=r"holds no bars: none of its 1 events is one that was used \(it is of bars\)"):
         record(tmp_path / "quotes", [Received(quote(1), 0)]).source()
+    with pytest.raises(DataNotFound, match="holds no bars: it is empty"):
+        record(tmp_path / "empty", []).source()
 
 
 def test_a_recorder_goes_on_with_a_session_and_refuses_another(tmp_path):

@@ -175,7 +175,7 @@ def _session(
     from fairlead.core.errors import ConfigurationError
     from fairlead.data.calendars import ExchangeCalendar
     from fairlead.data.live.events import session_events
-    from fairlead.data.live.recording import RecordedSession
+    from fairlead.data.live.recorded import RecordedSession
     from fairlead.data.live.serving import synthetic_session
     from fairlead.data.opening import store_of
     from fairlead.data.selection import choose_symbols

@@ -13,6 +13,7 @@ from typing import Final
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
+from fairlead.config.feeding import live_source, queue_of
 from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import Interrupted, begin_inputs, find_interrupted, finish_inputs, resume_inputs
@@ -27,20 +28,11 @@ from fairlead.control.inputs import SessionInputs
 from fairlead.core.errors import ConfigurationError, DataError, FairleadError, StorageError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
-from fairlead.data.live import (
-    EventQueue,
-    FeedThread,
-    LiveDataSettings,
-    LiveFeed,
-    Received,
-    ReplayDataSettings,
-    ReplayFeed,
-    SessionRecorder,
-    open_feed,
-)
-from fairlead.data.live.opening import as_history
-from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource, Instant
-from fairlead.data.source import DataSource
+from fairlead.data.live import FeedThread, LiveDataSettings, LiveFeed, ReplayDataSettings, SessionRecorder, open_feed
+from fairlead.data.live.gathering import GRACE_S, Instant
+from fairlead.data.live.opening import as_history, replay_of
+from fairlead.data.live.recorded import RECORDING
+from fairlead.data.live.source import FeedFacts, FeedSource
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.session import Progress
 from fairlead.journal import Journal, JournalSettings
@@ -50,7 +42,6 @@ from fairlead.telemetry.logs import Log, Logs, LogSettings
 JOURNAL: Final = "journal.db"
 LATCH: Final = "latch.json"
 LOG: Final = "session.log"
-RECORDING: Final = "recording"
 _MODE: Final = "paper"
 _SYSTEM: Final = "the system"
 
@@ -65,14 +56,14 @@ class PaperSession:
         Its source has the feed's facts; what comes through the feed replaces it.
     facts : FeedFacts
     feed : callable
-        Opens the feed: what comes after an instant, 0 for all of it.
+        Opens the feed.
     is_replay : bool
         Whether history is played again.
     """
 
     wired: WiredSession
     facts: FeedFacts
-    feed: Callable[[int], LiveFeed]
+    feed: Callable[[], LiveFeed]
     is_replay: bool
 
     @property
@@ -210,8 +201,8 @@ class PaperSession:
                 return conductor.idle()
 
             past = inputs.again(conductor)
-            after_ns = 0 if before is None else before.last_instant_ns
-            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, past, after_ns))
+            since_ns = (before.last_instant_ns or None) if before is not None else None
+            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, past, since_ns))
             plan = replace(self.wired.plan(run_id), source=source)
             result = run_backtest(
                 plan,
@@ -272,10 +263,10 @@ class PaperSession:
         now_ns: Callable[[], int],
         failed: Callable[[FairleadError], None] | None,
         past: Iterator[Instant],
-        after_ns: int,
+        since_ns: int | None,
     ) -> Iterator[FeedSource]:
-        queue = self._queue()
-        thread = FeedThread([(self.feed(after_ns), self.facts.symbols)], queue)
+        queue = queue_of(self.wired.loaded.settings.data)
+        thread = FeedThread([(self.feed(), self.facts.symbols)], queue, since_ns)
         with self._keeping(folder / RECORDING, log, now_ns) as keeper:
 
             def between() -> bool:
@@ -316,19 +307,16 @@ class PaperSession:
                 raise error
             failed(error)
 
-    def _queue(self) -> EventQueue[Received]:
-        data = self.wired.loaded.settings.data
-        if isinstance(data, LiveDataSettings):
-            return EventQueue(data.queue_size, conflate=data.conflate_quotes)
-        return EventQueue(conflate=False)
-
     @contextmanager
     def _keeping(self, folder: Path, log: Log, now_ns: Callable[[], int]) -> Iterator[Keeper | None]:
         data = self.wired.loaded.settings.data
         if not (isinstance(data, LiveDataSettings) and data.record):
             yield None
             return
-        recorder = SessionRecorder(folder, bar_size=self.facts.bar_size, calendar=self.facts.calendar)
+        facts = self.facts
+        recorder = SessionRecorder(
+            folder, bar_size=facts.bar_size, calendar=facts.calendar, symbols=facts.symbols, aggregate=facts.aggregate
+        )
         keeper = Keeper(recorder, log, now_ns)
         try:
             yield keeper
@@ -377,26 +365,15 @@ def wire_paper(
         text = "limits are not scaled on paper yet, so graded_drawdown would halve nothing. Leave it out."
         raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
     if isinstance(data, LiveDataSettings):
-        if data.aggregate is not None:
-            text = "bars cannot be made of what a feed brings on paper yet. Leave it out, and ask the feed for bars."
-            raise loaded.problem(("data", "aggregate"), ConfigurationError(text))
-        symbols = tuple(sorted(data.symbols))
-        facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar)
-        wired = wire_on(loaded, FeedSource(facts, EventQueue()), folder)
-        return PaperSession(wired, facts, lambda _after_ns: open_feed(data, now_ns=now_ns), is_replay=False)
+        facts, unfed = live_source(loaded, data)
+        wired = wire_on(loaded, unfed, folder)
+        return PaperSession(wired, facts, lambda: open_feed(data, now_ns=now_ns), is_replay=False)
     if not (isinstance(data, ReplayDataSettings) and isinstance(clock, ClockSettings)):
         raise loaded.problem(("data", "type"), ConfigurationError.of("data.type", "be replay or live", data.type))
-    if data.recording is not None:
-        raise loaded.problem(("data", "recording"), ConfigurationError("recorded sessions cannot be replayed on paper yet."))
     source = opened(loaded, as_history(data), clock, folder)
     return PaperSession(
         wire_on(loaded, source, folder),
         FeedFacts.of(source),
-        lambda after_ns: _replay(source, data, clock, after_ns),
+        lambda: replay_of(data, source, speed=clock.speed),
         is_replay=True,
     )
-
-
-def _replay(source: DataSource, data: ReplayDataSettings, clock: ClockSettings, after_ns: int) -> LiveFeed:
-    speed, seed = clock.speed, data.jitter_seed
-    return ReplayFeed.of_source(source, speed=speed, jitter_s=data.jitter_s, seed=seed, after_ns=after_ns)

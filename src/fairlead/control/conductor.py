@@ -18,7 +18,7 @@ from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.time import NS_PER_DAY
 from fairlead.data.live import FeedNotice
-from fairlead.data.live.source import Instant
+from fairlead.data.live.gathering import Instant
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries

@@ -9,7 +9,7 @@ from fairlead.control.commands import Command, CommandName
 from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind
-from fairlead.data.live.source import Instant
+from fairlead.data.live.gathering import Instant
 from fairlead.journal.tape import Input, Tape
 
 INSTANT: Final = "instant"

@@ -12,6 +12,7 @@ from fairlead.data.action_files import read_actions
 from fairlead.data.bundled import BUNDLED_DATASET, ensure_bundled
 from fairlead.data.dataset import MANIFEST_FILE, Dataset
 from fairlead.data.ingest import import_bars
+from fairlead.data.live.recorded import RecordedSession, is_recording
 from fairlead.data.memory import MemorySource
 from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
@@ -38,8 +39,9 @@ def open_source(
     Parameters
     ----------
     settings : DataSettings
-        ``path`` to a dataset's folder, to a file or to a folder of files; or ``dataset``, the name of one in the workspace's
-        store, or in the store at ``path`` if both are given; or neither with ``source: bundled``.
+        ``path`` to a dataset's folder, to that of a recorded session, to a file or to a folder of files; or ``recording``, such
+        a session; or ``dataset``, the name of one in the workspace's store, or in the store at ``path`` if both are given; or
+        none of them with ``source: bundled``.
     start, end : date or aware datetime, optional
         Both included. A date bounds sessions, a datetime bounds bar labels.
     workspace : Path
@@ -57,10 +59,19 @@ def open_source(
     """
     if settings.type != "historical":
         raise ConfigurationError.of("data.type", "be 'historical' in this release", settings.type)
-    opened = _open(settings, workspace)
+    recording = recording_of(settings)
+    opened = _open(settings, workspace) if recording is None else _from_recording(RecordedSession(recording), settings)
     if isinstance(opened, Dataset):
         _check_dataset(opened, settings)
     return opened.select(settings.symbols, start, end)
+
+
+def recording_of(settings: DataSettings) -> Path | None:
+    """Return the folder of the recorded session that `settings` name; None if they name something else."""
+    if settings.recording is not None:
+        return Path(settings.recording)
+    path = None if settings.path is None or settings.dataset is not None else Path(settings.path)
+    return path if path is not None and is_recording(path) else None
 
 
 def _open(settings: DataSettings, workspace: Path) -> Dataset | MemorySource:
@@ -99,9 +110,18 @@ def _from_files(path: Path, settings: DataSettings) -> MemorySource:
     return MemorySource(result.table, bar_size=BarSize.parse(size), calendar=calendar, actions=actions, name=name)
 
 
+def _from_recording(session: RecordedSession, settings: DataSettings) -> MemorySource:
+    _check_bar_size(settings, session.bar_size, session.folder)
+    return session.source(() if settings.actions is None else read_actions(settings.actions))
+
+
+def _check_bar_size(settings: DataSettings, found: BarSize, folder: Path) -> None:
+    if settings.bar_size is not None and BarSize.parse(settings.bar_size) is not found:
+        raise ConfigurationError.of("data.bar_size", f"be {found.value!r} as in {folder}", settings.bar_size)
+
+
 def _check_dataset(dataset: Dataset, settings: DataSettings) -> None:
-    if settings.bar_size is not None and BarSize.parse(settings.bar_size) is not dataset.bar_size:
-        raise ConfigurationError.of("data.bar_size", f"be {dataset.bar_size.value!r} as in {dataset.folder}", settings.bar_size)
+    _check_bar_size(settings, dataset.bar_size, dataset.folder)
     if settings.actions is not None:
         remedy = "Import them with it: fairlead data import ... --actions FILE."
         raise ConfigurationError.of(

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from fairlead.data.live.feed import FeedNotice, FeedState, LiveFeed, MarketEvent, NoticeKind, Received
     from fairlead.data.live.opening import open_feed, open_replay
     from fairlead.data.live.queue import EventQueue, QueueCounts
-    from fairlead.data.live.recording import RecordedSession, SessionRecorder
+    from fairlead.data.live.recorded import RecordedSession
+    from fairlead.data.live.recording import SessionRecorder
     from fairlead.data.live.replay import ReplayFeed
     from fairlead.data.live.sequencing import Sequencer
     from fairlead.data.live.server import MarketServer
@@ -70,7 +71,8 @@ _ROOMS: Final = {
     "feed": ("FeedNotice", "FeedState", "LiveFeed", "MarketEvent", "NoticeKind", "Received"),
     "opening": ("open_feed", "open_replay"),
     "queue": ("EventQueue", "QueueCounts"),
-    "recording": ("RecordedSession", "SessionRecorder"),
+    "recorded": ("RecordedSession",),
+    "recording": ("SessionRecorder",),
     "replay": ("ReplayFeed",),
     "sequencing": ("Sequencer",),
     "server": ("MarketServer",),

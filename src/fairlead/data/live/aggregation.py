@@ -24,7 +24,7 @@ _KEPT: Final = 8  # bars of a symbol that can still be amended
 class _Growing:
     """A bar that is not over."""
 
-    __slots__ = ("close", "first_ns", "high", "known_ns", "label_ns", "last_ns", "low", "open", "volume")
+    __slots__ = ("close", "count", "first_ns", "high", "known_ns", "label_ns", "last_ns", "low", "open", "volume")
 
     def __init__(self, label_ns: int, known_ns: int) -> None:
         self.label_ns = label_ns
@@ -33,9 +33,11 @@ class _Growing:
         self.last_ns = label_ns
         self.open = self.high = self.low = self.close = float("nan")
         self.volume = 0.0
+        self.count = 0
 
-    def bar(self, symbol: str) -> Bar:
-        return Bar(symbol, self.label_ns, self.known_ns, self.open, self.high, self.low, self.close, self.volume)
+    def bar(self, symbol: str, *, is_mean: bool) -> Bar:
+        volume = self.volume / self.count if is_mean else self.volume
+        return Bar(symbol, self.label_ns, self.known_ns, self.open, self.high, self.low, self.close, volume)
 
     def add(self, at_ns: int, values: _Values) -> None:
         """Take in what was traded from `at_ns` on; the first by its stamp opens the bar and the last closes it."""
@@ -50,6 +52,7 @@ class _Growing:
                 self.close = close
         self.first_ns, self.last_ns = min(self.first_ns, at_ns), max(self.last_ns, at_ns)
         self.volume += volume
+        self.count += 1
 
 
 class BarBuilder:
@@ -64,7 +67,7 @@ class BarBuilder:
         An intraday size.
     calendar : SessionCalendar
     settings : AggregationSettings
-        Of trades, volume is the sum of their sizes; quotes have none.
+        Of trades, volume is the sum of their sizes; quotes have none, or what they display.
 
     Attributes
     ----------
@@ -74,6 +77,10 @@ class BarBuilder:
         Events of bars that were out already.
     amended : int
         Bars that came out again.
+    grace_ns : int
+        How long a bar waits after its end.
+    passed_ns : int
+        Whatever ends at or before this is out.
 
     Raises
     ------
@@ -89,16 +96,22 @@ class BarBuilder:
         self._calendar = calendar
         self._counted = _KINDS[settings.source]
         self._amends = settings.late == "amend"
-        self._grace_ns = round(settings.grace_s * NS_PER_SECOND)
+        self._shows = settings.volume == "displayed"
+        self.grace_ns: Final = round(settings.grace_s * NS_PER_SECOND)
         self._growing: dict[tuple[int, str], _Growing] = {}
         self._out: dict[str, OrderedDict[int, _Growing]] = {}
         self._last_out: dict[str, int] = {}
-        self._passed_ns = _BEFORE_ALL
+        self.passed_ns = _BEFORE_ALL
         self._due_ns = _AFTER_ALL
         self._segment: tuple[int, int, bool] = (0, 0, False)
         self.outside = 0
         self.late = 0
         self.amended = 0
+
+    @property
+    def due_ns(self) -> int | None:
+        """The time to advance to, for the next bar to be out; None if none is growing."""
+        return min(known_ns for known_ns, _ in self._growing) + self.grace_ns if self._growing else None
 
     def add(self, event: MarketEvent) -> list[Bar]:
         """Take in an event and return the bars that are out now, ordered by closing instant and symbol.
@@ -117,7 +130,10 @@ class BarBuilder:
         ready = self._advance(known_ns)
         if not isinstance(event, self._counted):
             return ready
-        price, size = (event.mid, 0.0) if isinstance(event, Quote) else (event.price, event.size)
+        if isinstance(event, Quote):
+            price, size = event.mid, min(event.bid_size, event.ask_size) if self._shows else 0.0
+        else:
+            price, size = event.price, event.size
         return ready + self._count(event.symbol, known_ns, (price, price, price, price, size), until_ns=known_ns)
 
     def advance(self, now_ns: int) -> list[Bar]:
@@ -128,10 +144,10 @@ class BarBuilder:
         return self._advance(now_ns)
 
     def _advance(self, until_ns: int) -> list[Bar]:
-        self._passed_ns = max(self._passed_ns, until_ns - self._grace_ns)
-        if self._passed_ns < self._due_ns:
+        self.passed_ns = max(self.passed_ns, until_ns - self.grace_ns)
+        if self.passed_ns < self._due_ns:
             return []
-        over = sorted(key for key in self._growing if key[0] <= self._passed_ns)
+        over = sorted(key for key in self._growing if key[0] <= self.passed_ns)
         bars = [self._finish(key) for key in over]
         self._due_ns = min((known_ns for known_ns, _ in self._growing), default=_AFTER_ALL)
         return bars
@@ -145,13 +161,13 @@ class BarBuilder:
         key = min(label_ns + self._length_ns, close_ns), symbol
         growing = self._growing.get(key)
         if growing is None:
-            if key[0] <= max(self._passed_ns, self._last_out.get(symbol, _BEFORE_ALL)):
+            if key[0] <= max(self.passed_ns, self._last_out.get(symbol, _BEFORE_ALL)):
                 return self._count_late(key, label_ns, at_ns, values)
             growing = self._growing[key] = _Growing(label_ns, key[0])
             self._due_ns = min(self._due_ns, key[0])
         growing.add(at_ns, values)
         # The last of the shorter bars: nothing more can come into this one.
-        return [self._finish(key)] if at_ns < until_ns == key[0] and not self._grace_ns else []
+        return [self._finish(key)] if at_ns < until_ns == key[0] and not self.grace_ns else []
 
     def _count_late(self, key: tuple[int, str], label_ns: int, at_ns: int, values: _Values) -> list[Bar]:
         self.late += 1
@@ -163,7 +179,7 @@ class BarBuilder:
         bar = out.setdefault(key[0], _Growing(label_ns, key[0]))
         bar.add(at_ns, values)
         self.amended += 1
-        return [bar.bar(key[1])]
+        return [bar.bar(key[1], is_mean=self._shows)]
 
     def _finish(self, key: tuple[int, str]) -> Bar:
         known_ns, symbol = key
@@ -174,7 +190,7 @@ class BarBuilder:
             out[known_ns] = growing
             if len(out) > _KEPT:
                 out.popitem(last=False)
-        return growing.bar(symbol)
+        return growing.bar(symbol, is_mean=self._shows)
 
     def _find(self, at_ns: int) -> tuple[int, int, bool]:
         """Return the bounds of the segment that holds an instant, or of the break that does, and whether it is a segment."""

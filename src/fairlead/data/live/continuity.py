@@ -46,10 +46,18 @@ class Continuity:
         """Whether nothing that is known to exist is missing."""
         return self.sequencer.missing is None
 
-    def begin(self, producer_id: str, symbols: Sequence[str], following: int) -> list[Item]:
+    def begin(self, producer_id: str, symbols: Sequence[str], following: int, first: int | None = None) -> list[Item]:
         """Learn that a subscription begins, or goes on, at number `following`; what is behind it was missed if it goes on.
 
         One that goes on behind what has come already is another session, whatever its producer calls itself.
+
+        Parameters
+        ----------
+        producer_id : str
+        symbols : sequence of str
+        following : int
+        first : int, optional
+            The number from which on events are wanted of one that begins; None for `following`.
         """
         numbered = producer_id, frozenset(symbols)
         before, self._numbered = self._numbered, numbered
@@ -58,7 +66,8 @@ class Continuity:
             return []
         self._asked = None
         lost = self.sequencer.lost
-        items: list[Item] = list(self.sequencer.restart(following))
+        items: list[Item] = list(self.sequencer.restart(following if first is None else first))
+        self.sequencer.announce(following)
         if before is not None and (before[0] != producer_id or numbered == before):
             items.append(f"{producer_id} began another session")
         elif self.sequencer.lost > lost:
@@ -108,11 +117,14 @@ class Continuity:
             items += self._give_up(request, "left out of the answer")
         return items
 
-    def refused(self, request_id: int | None, why: str) -> list[Item]:
-        """Learn that a request was refused."""
+    def refused(self, request_id: int | None, why: str, oldest: int | None = None) -> list[Item]:
+        """Learn that a request was refused; from number `oldest` on events can be had, and are asked for again."""
         if self._asked is None or request_id != self._asked.request.request_id:
             return []
-        return self._give_up(self._asked.request, why)
+        request = self._asked.request
+        if oldest is not None and request.first < oldest <= request.last:
+            request = request.model_copy(update={"last": oldest - 1})
+        return self._give_up(request, why)
 
     def request(self, *, at_once: bool) -> BackfillRequest | None:
         """Return what is to be asked for now, if anything: what was overtaken by too many, or whatever is missing."""

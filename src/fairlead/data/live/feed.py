@@ -27,6 +27,8 @@ class NoticeKind(StrEnum):
     """Events are missing for good: what could be fetched after a gap came without a notice."""
     ENDED = "ended"
     """There is nothing more to come."""
+    QUIET = "quiet"
+    """No feed says this: whoever waits for one notes with it, in the order of events, that all until `known_ns` is over."""
 
 
 class FeedNotice(NamedTuple):
@@ -100,8 +102,15 @@ class LiveFeed(Protocol):
             If it cannot be opened at all.
         """
 
-    async def subscribe(self, symbols: Sequence[str]) -> None:
+    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:
         """Ask for the events of `symbols`, instead of those that were asked for before.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+        since_ns : int, optional
+            What is stamped after this instant of the exchange comes, and nothing before it: first what has happened
+            already, as far as it can still be had. None: what happens from now on.
 
         Raises
         ------

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
 from fairlead.contracts.settings import Settings
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.data.live.feed import LiveFeed, NowNs
+from fairlead.data.live.events import session_events
+from fairlead.data.live.feed import LiveFeed, NowNs, Sleep
 from fairlead.data.live.pacing import MAX_SPEED
-from fairlead.data.live.recording import RecordedSession
+from fairlead.data.live.recorded import RecordedSession
 from fairlead.data.live.replay import ReplayFeed
 from fairlead.data.live.settings import WEBSOCKET, LiveDataSettings, ReplayDataSettings
 from fairlead.data.live.websocket import WebSocketFeed
-from fairlead.data.opening import open_source
-from fairlead.data.selection import choose_symbols
+from fairlead.data.opening import open_source, recording_of
 from fairlead.data.settings import DataSettings
+from fairlead.data.source import DataSource
 
 GROUP: Final = "fairlead.feeds"
 
@@ -78,7 +83,7 @@ def open_replay(
     ----------
     settings : ReplayDataSettings
     start, end, workspace
-        See `fairlead.data.opening.open_source`; a recorded session is played whole.
+        See `fairlead.data.opening.open_source`.
     speed : float
         Multiple of real time; 0 for as fast as possible.
     now_ns : callable, optional
@@ -89,19 +94,42 @@ def open_replay(
     DataError, UnknownName, ConfigurationError, ContractError
         If there is no such history or session, or it cannot be read.
     """
-    if settings.recording is None:
-        source = open_source(as_history(settings), start=start, end=end, workspace=workspace)
-        return ReplayFeed.of_source(source, speed=speed, jitter_s=settings.jitter_s, seed=settings.jitter_seed, now_ns=now_ns)
-    session = RecordedSession(settings.recording)
-    chosen = choose_symbols(settings.symbols, session.symbols, session.folder.name)
+    source = open_source(as_history(settings), start=start, end=end, workspace=workspace)
+    return replay_of(settings, source, speed=speed, now_ns=now_ns)
+
+
+def replay_of(
+    settings: ReplayDataSettings,
+    source: DataSource,
+    *,
+    speed: float = MAX_SPEED,
+    now_ns: NowNs | None = None,
+    sleep: Sleep = asyncio.sleep,
+    elapsed: Callable[[], float] = time.monotonic,
+) -> ReplayFeed:
+    """Return the feed that plays a source that was opened already.
+
+    Parameters
+    ----------
+    settings : ReplayDataSettings
+    source : DataSource
+        What they name; of a recorded session, what came between its bars is played too.
+    speed : float
+        Multiple of real time; 0 for as fast as possible.
+    now_ns, sleep, elapsed
+        See `ReplayFeed`.
+    """
+    folder = recording_of(settings)
     return ReplayFeed(
-        session.course,
-        chosen,
+        partial(session_events, source) if folder is None else partial(RecordedSession(folder).played, source),
+        source.symbols,
         speed=speed,
         jitter_s=settings.jitter_s,
         seed=settings.jitter_seed,
-        calendar=ExchangeCalendar.get(session.calendar),
+        calendar=ExchangeCalendar.get(source.calendar),
         now_ns=now_ns,
+        sleep=sleep,
+        elapsed=elapsed,
     )
 
 

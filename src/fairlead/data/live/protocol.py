@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from fairlead.contracts.market_messages import BarMessage, Symbol, TickMessage
+from fairlead.contracts.market_messages import BarMessage, Symbol, TickMessage, Utc
 from fairlead.contracts.settings import Settings, problem_texts
 from fairlead.core.errors import ContractError
 from fairlead.core.time import BarSize
@@ -40,11 +40,16 @@ class Welcome(Settings):
 
 
 class Subscribed(Settings):
-    """Server: the answer to `Subscribe`; events follow from number `next_number` on."""
+    """Server: the answer to `Subscribe`; events follow from number `next_number` on.
+
+    If it was asked for those since an instant, `first_number` is that of the first of them: up to `next_number` they can be
+    asked for like what was missed.
+    """
 
     type: Literal["subscribed"] = "subscribed"
     symbols: tuple[Symbol, ...]
     next_number: Number
+    first_number: Number | None = None
 
 
 class Heartbeat(Settings):
@@ -72,19 +77,24 @@ class Backfill(Settings):
 
 
 class ErrorMessage(Settings):
-    """Server: a request was refused."""
+    """Server: a request was refused; `oldest_number` is that of the oldest event that can be had, if it was too old a one."""
 
     type: Literal["error"] = "error"
     code: Literal["bad_message", "unknown_symbol", "not_subscribed", "unavailable", "forbidden"]
     message: str
     request_id: Number | None = None
+    oldest_number: Number | None = None
 
 
 class Subscribe(Settings):
-    """Client: send the events of these symbols, instead of those of an earlier subscription."""
+    """Client: send the events of these symbols, instead of those of an earlier subscription.
+
+    With `since`, the answer says which was the first that is stamped after it.
+    """
 
     type: Literal["subscribe"] = "subscribe"
     symbols: tuple[Symbol, ...] = Field(min_length=1, max_length=10_000)
+    since: Utc | None = None
 
 
 class BackfillRequest(Settings):
@@ -156,7 +166,7 @@ def read_client(text: str | bytes) -> ClientMessage:
 
 def text_of(message: Settings | Mapping[str, Any]) -> str:
     """Return a message as one line of JSON."""
-    data = message.model_dump(mode="json") if isinstance(message, Settings) else message
+    data = message.model_dump(mode="json", exclude_none=True) if isinstance(message, Settings) else message
     return json.dumps(data, separators=(",", ":"), allow_nan=False)
 
 

@@ -61,6 +61,7 @@ class ReplayFeed:
         self._events = events
         self._known = tuple(sorted(symbols))
         self._chosen: frozenset[str] = frozenset()
+        self._since_ns: int | None = None
         self._pace = Pace(speed, elapsed, calendar)
         self._jitter_ns = jitter_s * NS_PER_SECOND
         self._random = random.Random(seed)  # noqa: S311  delays of a test, not a secret
@@ -79,11 +80,10 @@ class ReplayFeed:
         jitter_s: float = 0.0,
         seed: int = 42,
         now_ns: NowNs | None = None,
-        after_ns: int = 0,
     ) -> ReplayFeed:
-        """Return the feed of a stored dataset, and of the quotes and trades between its bars, from after an instant on."""
+        """Return the feed of a stored dataset, and of the quotes and trades between its bars."""
         return cls(
-            lambda: (event for event in session_events(source, ticks) if event.known_ns > after_ns),
+            lambda: session_events(source, ticks),
             source.symbols,
             speed=speed,
             jitter_s=jitter_s,
@@ -102,8 +102,8 @@ class ReplayFeed:
         self._closed = False
         self._book.connected = True
 
-    async def subscribe(self, symbols: Sequence[str]) -> None:
-        """Choose the symbols to deliver.
+    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:
+        """Choose the symbols to deliver, and after which instant; None for all that there is.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class ReplayFeed:
         for symbol in symbols:
             if symbol not in self._known:
                 raise UnknownName.among("symbol in this replay", symbol, self._known)
-        self._chosen = frozenset(symbols)
+        self._chosen, self._since_ns = frozenset(symbols), since_ns
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         """Yield the session's events, and a notice at its end."""
@@ -155,7 +155,8 @@ class ReplayFeed:
         """Yield the events of each instant and how late each is: ordered, and before the next instant."""
         waiting: list[MarketEvent | FeedNotice] = []
         chosen = (e for e in self._events() if isinstance(e, FeedNotice) or e.symbol in self._chosen)
-        for together in slices(chosen):
+        since_ns = self._since_ns
+        for together in slices(chosen if since_ns is None else (e for e in chosen if e.known_ns > since_ns)):
             if waiting:
                 yield waiting, self._delays(len(waiting), together[0].known_ns - waiting[0].known_ns)
             waiting = together

@@ -12,29 +12,15 @@ from typing import Final, Self
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from fairlead.contracts.market_messages import market_message
-from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError, ContractError, DataError
 from fairlead.core.time import BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.faults import Fault, FaultPlan, FaultSettings
 from fairlead.data.live.feed import MarketEvent, Sleep
 from fairlead.data.live.pacing import MAX_SPEED, Pace
-from fairlead.data.live.protocol import (
-    BACKFILL_MOST,
-    Backfill,
-    BackfillRequest,
-    Control,
-    End,
-    ErrorMessage,
-    Heartbeat,
-    Subscribe,
-    Subscribed,
-    Welcome,
-    read_client,
-    text_of,
-)
+from fairlead.data.live.protocol import BackfillRequest, Control, ErrorMessage, Subscribe, Welcome, read_client
 from fairlead.data.live.settings import check_url
+from fairlead.data.live.subscriber import Subscriber
 
 _LOG: Final = logging.getLogger(__name__)
 _LARGEST: Final = 1 << 20
@@ -113,7 +99,7 @@ class MarketServer:
         self._sleep = sleep
         self._server: Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._clients: list[_Client] = []
+        self._clients: list[Subscriber] = []
         self._wanted = asyncio.Event()
         self._finished = asyncio.Event()
         self._left = asyncio.Event()
@@ -207,7 +193,7 @@ class MarketServer:
                     await client.beat()
 
     async def _serve(self, socket: ServerConnection) -> None:
-        client = _Client(self, socket)
+        client = Subscriber(self, socket)
         self._clients.append(client)
         try:
             await client.send(
@@ -227,7 +213,7 @@ class MarketServer:
             if client.knows_end and not self._clients:
                 self._left.set()
 
-    async def _answer(self, client: _Client, text: str | bytes) -> None:
+    async def _answer(self, client: Subscriber, text: str | bytes) -> None:
         try:
             message = read_client(text)
         except ContractError as exc:
@@ -244,107 +230,3 @@ class MarketServer:
                 self.order(message.fault, message.count)
             case Control():
                 await client.send(ErrorMessage(code="forbidden", message="this server was not started with --allow-control"))
-
-
-class _Client:
-    """One connection: what it subscribed to, and how its events are numbered."""
-
-    def __init__(self, server: MarketServer, socket: ServerConnection) -> None:
-        self._server = server
-        self._socket = socket
-        self._positions: list[int] = []
-        self._late: list[str] = []
-        # An answer that names a number must leave before the event that has it.
-        self._lock = asyncio.Lock()
-        self.symbols: frozenset[str] = frozenset()
-        self.knows_end = False
-
-    async def send(self, message: Settings | str) -> None:
-        """Send a message; a connection that is gone is noticed by whoever reads from it."""
-        try:
-            await self._socket.send(message if isinstance(message, str) else text_of(message))
-        except ConnectionClosed:
-            return
-
-    async def subscribe(self, message: Subscribe) -> None:
-        """Count the events of these symbols from the beginning of the session and go on from here."""
-        server = self._server
-        unknown = sorted(set(message.symbols) - set(server.symbols))
-        if unknown:
-            await self.send(ErrorMessage(code="unknown_symbol", message=f"no symbol named {', '.join(unknown)}"))
-            return
-        async with self._lock:
-            self.symbols = frozenset(message.symbols)
-            self._positions = [i for i in range(server.published) if server.events[i].symbol in self.symbols]
-            self._late.clear()
-            await self.send(Subscribed(symbols=tuple(sorted(self.symbols)), next_number=len(self._positions)))
-            if server.is_over:
-                await self._tell_end()
-
-    async def publish(self, index: int, event: MarketEvent, faults: frozenset[Fault]) -> None:
-        """Send an event, if it is subscribed to, or what a fault makes of it."""
-        if event.symbol not in self.symbols:
-            return
-        async with self._lock:
-            if self._positions and self._positions[-1] >= index:  # subscribed while the event was under way
-                return
-            self._positions.append(index)
-            text = self._text(len(self._positions) - 1)
-            if Fault.MALFORMED in faults:
-                text = self._server.plan.garbage()
-            if not faults & {Fault.SILENCE, Fault.GAP}:
-                if Fault.REORDER in faults:
-                    self._late.append(text)
-                else:
-                    await self._send_all(text, *([text] if Fault.DUPLICATE in faults else []))
-            if Fault.DROP in faults:
-                self._late.clear()
-                self._socket.transport.abort()
-
-    async def beat(self) -> None:
-        """Say how far the numbers go."""
-        if self.symbols:
-            async with self._lock:
-                await self._send_all()
-                await self.send(Heartbeat(next_number=len(self._positions)))
-
-    async def end(self) -> None:
-        """Say that the session is over."""
-        if self.symbols:
-            async with self._lock:
-                await self._send_all()
-                await self._tell_end()
-
-    async def backfill(self, request: BackfillRequest) -> None:
-        """Answer with what has been published of the events asked for, or refuse."""
-        count = len(self._positions)
-        if not self.symbols:
-            error = ErrorMessage(code="not_subscribed", message="subscribe first", request_id=request.request_id)
-            await self.send(error)
-            return
-        history = self._server.history
-        oldest = 0 if history is None else max(0, count - history)
-        if not oldest <= request.first <= request.last < count:
-            told = f"events {oldest} to {count - 1} can be had, {request.first} to {request.last} were asked for"
-            await self.send(ErrorMessage(code="unavailable", message=told, request_id=request.request_id))
-            return
-        last = min(request.last, request.first + BACKFILL_MOST - 1)
-        events = ",".join(self._text(number) for number in range(request.first, last + 1))
-        head = text_of(Backfill(request_id=request.request_id, first=request.first, last=last, events=()))
-        await self.send(head.replace('"events":[]', f'"events":[{events}]'))
-
-    def _text(self, number: int) -> str:
-        server = self._server
-        event = server.events[self._positions[number]]
-        message = market_message(event, number, producer_id=server.producer_id, bar_size=server.bar_size, source=server.source)
-        return text_of(message)
-
-    async def _tell_end(self) -> None:
-        await self.send(End(next_number=len(self._positions)))
-        self.knows_end = True
-
-    async def _send_all(self, *texts: str) -> None:
-        """Send messages, then those that were held back."""
-        late, self._late = self._late, []
-        for text in (*texts, *late):
-            await self.send(text)

@@ -62,11 +62,22 @@ class AggregationSettings(Settings):
         What happens to a trade of a bar that is out already: it is counted and left out, or the bar comes again with it.
     grace_s : float
         Seconds a bar waits for such trades after its end.
+    volume : {'none', 'displayed'}
+        What stands for the volume of bars of quotes: nothing, or what was offered on the thinner side, in the mean of the bar's
+        quotes. In a bar without volume nothing fills.
     """
 
     source: Literal["trades", "quotes", "bars"] = "trades"
     late: Literal["drop", "amend"] = "drop"
     grace_s: float = Field(default=0.0, ge=0, le=60)
+    volume: Literal["none", "displayed"] = "none"
+
+    @model_validator(mode="after")
+    def _of_quotes_alone(self) -> Self:
+        if self.volume != "none" and self.source != "quotes":
+            rule = f"be 'none' for source: {self.source}, which brings its own"
+            raise ConfigurationError.of("volume", rule, self.volume, "Leave it out.")
+        return self
 
 
 class WebSocketSettings(Settings):
@@ -164,8 +175,6 @@ class ReplayDataSettings(DataSettings):
 
     Parameters
     ----------
-    recording : str, optional
-        Folder of a recorded session, instead of what `path` or `dataset` name.
     jitter_s : float
         Each event is delivered up to so many seconds after it was known, and before the next instant. In seconds of the
         session, whatever its speed.
@@ -173,13 +182,5 @@ class ReplayDataSettings(DataSettings):
     """
 
     type: Literal["replay"]
-    recording: str | None = None
     jitter_s: float = Field(default=0.0, ge=0, le=3600)
     jitter_seed: int = Field(default=42, ge=0, lt=2**63)
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        named = self.path if self.path is not None else self.dataset
-        if self.recording is not None and named is not None:
-            raise ConfigurationError.of("recording", "be the only origin", self.recording, f"Leave out {named!r}.")
-        return self

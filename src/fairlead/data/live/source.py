@@ -7,21 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 
 from fairlead.core.bars import BarBlock, EffectiveAction, effective_actions
-from fairlead.core.events import Bar, CorporateAction
-from fairlead.core.time import NS_PER_SECOND, BarSize
+from fairlead.core.events import CorporateAction
+from fairlead.core.time import BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.feed import FeedNotice, NoticeKind, Received
+from fairlead.data.live.gathering import GRACE_S, Gathering, GatheringRule, Instant
 from fairlead.data.live.queue import EventQueue
+from fairlead.data.live.settings import AggregationSettings
 from fairlead.data.source import DataSource
 
-GRACE_S: Final = 2.0
-Instant: TypeAlias = dict[int, Bar]
-"""The bars that are known at one instant, by the column of their symbol."""
 _ROOM: Final = 4096
 """Rows after which what is carried moves to the front of new memory."""
 _FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -45,6 +44,8 @@ class FeedFacts:
         Known beforehand.
     expected_rows : int
         Instants, if it is known how many there will be.
+    aggregate : AggregationSettings, optional
+        Bars are made of what it brings.
     """
 
     name: str
@@ -55,6 +56,7 @@ class FeedFacts:
     content_hash: str = ""
     actions: tuple[CorporateAction, ...] = ()
     expected_rows: int = 0
+    aggregate: AggregationSettings | None = None
 
     @classmethod
     def of(cls, source: DataSource) -> FeedFacts:
@@ -75,7 +77,8 @@ class FeedSource:
     """A `DataSource` over a queue that a feed fills.
 
     An instant is complete when every symbol has its bar, when a bar of a later one arrives, or when no bar has come for
-    `grace_s`. What comes after that is late: it is counted and told, and not used, as nothing happens in the past.
+    `grace_s`; see `Gathering`. What comes after that is late: it is counted and told, and not used, as nothing happens in the
+    past.
 
     Parameters
     ----------
@@ -92,11 +95,16 @@ class FeedSource:
     told : callable
         Told what a feed says of itself, and of late bars.
     seen : callable, optional
-        Given everything that is taken, before it is used.
+        Given everything that is taken, before it is used, and each mark of a silence that ended something.
     past : iterable of Instant
         Instants of before a restart; the feed goes on after them.
     taken : callable
         Given every instant that comes after them, before it is used.
+
+    Raises
+    ------
+    ConfigurationError, UnknownName
+        As `Gathering`.
     """
 
     def __init__(
@@ -121,16 +129,26 @@ class FeedSource:
         self.content_hash = facts.content_hash
         self.actions = facts.actions
         self.expected_rows = facts.expected_rows
-        self.late = 0
+        self.gathering: Final = Gathering(
+            GatheringRule(
+                bar_size=facts.bar_size,
+                calendar=facts.calendar,
+                symbols=facts.symbols,
+                grace_s=grace_s,
+                aggregate=facts.aggregate,
+            )
+        )
         self._queue = queue
         self._history = history
-        self._grace_s, self._poll_s = grace_s, poll_s
+        self._poll_s = poll_s
         self._idle, self._told, self._seen = idle, told, seen
         self._past, self._taken = past, taken
-        self._past_ns = 0
-        self._columns = {symbol: i for i, symbol in enumerate(self.symbols)}
-        self._foreign: set[str] = set()
         self._exchange = ExchangeCalendar.get(facts.calendar)
+
+    @property
+    def late(self) -> int:
+        """How many bars came when their instant was over."""
+        return self.gathering.late
 
     def whole(self) -> DataSource:
         """Return the history before the session; itself if there is none."""
@@ -140,102 +158,40 @@ class FeedSource:
         """Yield a block of one new row for every instant, each when it is complete."""
         rows = _Rows(self.symbols, carry)
         for instant in self._instants():
-            label_ns = min(bar.label_ns for bar in instant.values())
+            label_ns, known_ns = min((bar.label_ns, bar.known_ns) for bar in instant.values())
             _, session = self._exchange.closing_instants(np.array([label_ns], np.int64), self.bar_size)
-            yield rows.block(label_ns, int(session[0]), instant, self.actions)
+            yield rows.block(label_ns, known_ns, int(session[0]), instant, self.actions)
 
     def _instants(self) -> Iterator[Instant]:
         """Yield the instants that were, and then each as it comes."""
-        gathering = _Gathering(len(self.symbols))
         for instant in self._past:
-            gathering.over_ns = self._past_ns = _stamp(instant)
+            self.gathering.go_on_after(instant)
             yield instant
-        for instant in self._coming(gathering):
-            self._taken(instant)
-            yield instant
-
-    def _coming(self, gathering: _Gathering) -> Iterator[Instant]:
-        while True:
-            if self._idle():
-                return  # an operator has ended it: nobody decides any more
-            received = self._queue.take(self._poll_s)
-            if received is None:
-                gathering.waited_s += self._poll_s
-                if gathering.waited_s >= self._grace_s:
-                    yield from gathering.rest()
-                if self._queue.is_closed and not len(self._queue):
-                    break
-                continue
+        for received in self._received():
             if self._seen is not None:
                 self._seen(received)
-            if not isinstance(received.event, FeedNotice):
-                yield from self._gather(gathering, received)
-                continue
-            self._told(received.event)
-            if received.event.kind is NoticeKind.ENDED:
-                break
-        yield from gathering.rest()
+            for found in self.gathering.take(received):
+                if isinstance(found, FeedNotice):
+                    self._told(found)
+                else:
+                    self._taken(found)
+                    yield found
+            if isinstance(received.event, FeedNotice) and received.event.kind is not NoticeKind.QUIET:
+                self._told(received.event)
+                if received.event.kind is NoticeKind.ENDED:
+                    return
 
-    def _gather(self, gathering: _Gathering, received: Received) -> list[Instant]:
-        bar = received.event
-        column = self._column(bar) if isinstance(bar, Bar) else None
-        if not isinstance(bar, Bar) or column is None:
-            # Quotes that never pause leave no silence in which to wait.
-            is_over = received.received_ns - gathering.newest_ns >= self._grace_s * NS_PER_SECOND
-            return gathering.rest() if is_over else []
-        gathering.waited_s, gathering.newest_ns = 0.0, received.received_ns
-        complete = gathering.add(column, bar)
-        if complete is None and bar.known_ns <= self._past_ns:
-            return []  # a feed that begins anew may tell what it told before
-        if complete is None:
-            self.late += 1
-            delay_s = (received.received_ns - bar.known_ns) / NS_PER_SECOND
-            text = f"{bar.symbol}: a bar came {delay_s:.1f} s after its end, when its instant was over; it is not used"
-            self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
-        return complete or []
-
-    def _column(self, bar: Bar) -> int | None:
-        column = self._columns.get(bar.symbol)
-        if column is None and bar.symbol not in self._foreign:
-            self._foreign.add(bar.symbol)
-            text = f"{bar.symbol}: a bar came, and it is not one of the session's {len(self.symbols)} symbols; none is used"
-            self._told(FeedNotice(NoticeKind.GAP, bar.known_ns, text))
-        return column
-
-
-class _Gathering:
-    """Bars that come one by one, put together by instant."""
-
-    def __init__(self, width: int) -> None:
-        self.waited_s = 0.0
-        """How long nothing has come since the newest bar."""
-        self.newest_ns = 0
-        """When the newest bar was received."""
-        self._width = width
-        self._pending: Instant = {}
-        self.over_ns = 0
-        """The last instant that is complete; nothing happens before it any more."""
-
-    def add(self, column: int, bar: Bar) -> list[Instant] | None:
-        """Take in a bar, and return the instants that are complete now; None if its own was over before."""
-        current_ns = _stamp(self._pending) if self._pending else self.over_ns + 1
-        if bar.known_ns < current_ns:
-            return None
-        complete = self.rest() if self._pending and bar.known_ns > current_ns else []
-        self._pending[column] = bar
-        return complete + self.rest() if len(self._pending) == self._width else complete
-
-    def rest(self) -> list[Instant]:
-        """Return what there is of the current instant, which is over then."""
-        if not self._pending:
-            return []
-        pending, self._pending = self._pending, {}
-        self.over_ns = _stamp(pending)
-        return [pending]
-
-
-def _stamp(pending: Instant) -> int:
-    return next(iter(pending.values())).known_ns
+    def _received(self) -> Iterator[Received]:
+        """Yield what comes, and the marks of silences that end something, until an operator or the end of the feed ends it."""
+        while not self._idle():
+            received = self._queue.take(self._poll_s)
+            is_over = received is None and self._queue.is_closed and not len(self._queue)
+            if received is None:
+                received = self.gathering.closed() if is_over else self.gathering.silence(self._poll_s)
+            if received is not None:
+                yield received
+            elif is_over:
+                return
 
 
 class _Rows:
@@ -256,13 +212,15 @@ class _Rows:
         self._session = np.empty(size, np.int32)
         self._values = np.full((len(_FIELDS) + 1, size, len(self._symbols)), np.nan)
 
-    def block(self, label_ns: int, session: int, bars: Instant, actions: tuple[CorporateAction, ...]) -> BarBlock:
+    def block(
+        self, label_ns: int, known_ns: int, session: int, bars: Instant, actions: tuple[CorporateAction, ...]
+    ) -> BarBlock:
         """Return the block that ends with a new row."""
         if self._count == len(self._session):
             self._move()
         row = self._count
         self._count += 1
-        self._stamps[0, row], self._stamps[1, row], self._session[row] = label_ns, _stamp(bars), session
+        self._stamps[0, row], self._stamps[1, row], self._session[row] = label_ns, known_ns, session
         values = self._values
         if row:
             values[5, row] = values[5, row - 1]

@@ -16,8 +16,16 @@ from fairlead.data.live.queue import EventQueue
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def pump(feed: LiveFeed, symbols: Sequence[str], queue: EventQueue[Received]) -> None:
+async def pump(feed: LiveFeed, symbols: Sequence[str], queue: EventQueue[Received], since_ns: int | None = None) -> None:
     """Connect `feed`, subscribe, and put what arrives into `queue` until the feed ends; it is closed then, whatever happens.
+
+    Parameters
+    ----------
+    feed : LiveFeed
+    symbols : sequence of str
+    queue : EventQueue
+    since_ns : int, optional
+        See `LiveFeed.subscribe`; a feed that knows no such thing works as long as nobody asks.
 
     Raises
     ------
@@ -26,7 +34,7 @@ async def pump(feed: LiveFeed, symbols: Sequence[str], queue: EventQueue[Receive
     """
     try:
         await feed.connect()
-        await feed.subscribe(symbols)
+        await (feed.subscribe(symbols) if since_ns is None else feed.subscribe(symbols, since_ns))
         async for received in feed:
             await queue.put_async(received)
     finally:
@@ -42,10 +50,18 @@ class FeedThread:
     ----------
     feeds : sequence of (LiveFeed, symbols)
     queue : EventQueue
+    since_ns : int, optional
+        An instant: what happened after it is asked for too. A session that goes on where another was says so.
     """
 
-    def __init__(self, feeds: Sequence[tuple[LiveFeed, Sequence[str]]], queue: EventQueue[Received]) -> None:
+    def __init__(
+        self,
+        feeds: Sequence[tuple[LiveFeed, Sequence[str]]],
+        queue: EventQueue[Received],
+        since_ns: int | None = None,
+    ) -> None:
         self._feeds = tuple(feeds)
+        self._since_ns = since_ns
         self._queue = queue
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
@@ -102,7 +118,7 @@ class FeedThread:
         self._task = asyncio.current_task()
         if self._queue.is_closed:
             return
-        pumps = [asyncio.ensure_future(pump(feed, symbols, self._queue)) for feed, symbols in self._feeds]
+        pumps = [asyncio.ensure_future(pump(feed, symbols, self._queue, self._since_ns)) for feed, symbols in self._feeds]
         try:
             await asyncio.gather(*pumps)
         finally:

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from fairlead.contracts.market_messages import BarMessage, TickMessage
 from fairlead.core.errors import ContractError, DataError, UnknownName
-from fairlead.core.time import NS_PER_SECOND, BarSize
+from fairlead.core.time import NS_PER_SECOND, BarSize, to_datetime
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.age import DataAge
 from fairlead.data.live.backoff import Backoff
@@ -84,6 +84,8 @@ class WebSocketFeed:
         self._socket: ClientConnection | None = None
         self._welcome: Welcome | None = None
         self._symbols: tuple[str, ...] = ()
+        self._after_ns: int | None = None
+        self._is_begun = False
         self._since_ns = 0
         self._ending = False
         self._closed = False
@@ -123,8 +125,8 @@ class WebSocketFeed:
             else:
                 return
 
-    async def subscribe(self, symbols: Sequence[str]) -> None:
-        """Ask for the events of `symbols`, instead of those that were asked for before.
+    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:
+        """Ask for the events of `symbols`, instead of those that were asked for before; see `LiveFeed.subscribe`.
 
         Raises
         ------
@@ -139,6 +141,7 @@ class WebSocketFeed:
             if symbol not in self._welcome.symbols:
                 raise UnknownName.among(f"symbol at {self._settings.url}", symbol, self._welcome.symbols)
         self._symbols = tuple(sorted(set(symbols)))
+        self._after_ns, self._is_begun = since_ns, False
         await self._send_subscription()
 
     async def __aiter__(self) -> AsyncIterator[Received]:
@@ -247,7 +250,9 @@ class WebSocketFeed:
     async def _send_subscription(self) -> None:
         if self._socket is not None and self._symbols:
             with contextlib.suppress(ConnectionClosed):  # whoever reads notices, and subscribes again
-                await self._socket.send(text_of(Subscribe(symbols=self._symbols)))
+                # Once it has begun, what was missed is known by its number.
+                since = None if self._after_ns is None or self._is_begun else to_datetime(self._after_ns)
+                await self._socket.send(text_of(Subscribe(symbols=self._symbols, since=since)))
 
     def _failed(self, exc: BaseException) -> float:
         self._book.failures += 1
@@ -283,12 +288,13 @@ class WebSocketFeed:
             case Subscribed():
                 if self._welcome is None or set(message.symbols) != set(self._symbols):
                     return []  # the answer to a subscription that was replaced meanwhile
-                return self._stream.begin(self._welcome.producer_id, message.symbols, message.next_number)
+                self._is_begun = True
+                return self._stream.begin(self._welcome.producer_id, message.symbols, message.next_number, message.first_number)
             case Backfill():
                 return self._stream.answer(message)
             case ErrorMessage():
                 _LOG.warning("%s refused: %s", self._settings.url, message.message)
-                return self._stream.refused(message.request_id, message.message)
+                return self._stream.refused(message.request_id, message.message, message.oldest_number)
             case End():
                 self._stream.sequencer.announce(message.next_number)
                 self._ending = True
@@ -314,7 +320,7 @@ class WebSocketFeed:
             except ContractError as exc:
                 self._skip(exc)
                 continue
-            if event is None:
+            if event is None or (self._after_ns is not None and event.known_ns <= self._after_ns):
                 continue
             now_ns = self._now_ns()
             await self._out.put(self._book.note(event, now_ns))
