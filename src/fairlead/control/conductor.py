@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fairlead.control.book import SessionBook
+from fairlead.control.capital import change_capital
 from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.feedword import FeedWord
@@ -259,8 +260,18 @@ class Conductor:
         return {"state": self._standing.state}
 
     def set_capital(self, command: Command) -> Mapping[str, Any]:
-        """Refuse: what a strategy has is what its run began with."""
-        raise RefusedCommand("refused", f"the capital of {command.strategy} cannot be changed while this session runs.")
+        """Pay in, or take out, what leads to another capital of a strategy."""
+        parts, chosen = self._session, self._chosen(command)
+        (runner,) = [runner for runner in parts.runners if runner.name in chosen]
+        change = change_capital(parts.funding, self._latch, runner, command.args["amount"])
+        if change.paid:
+            for name in {"", runner.name} & self._watches.keys():
+                self._watches[name].cash_flow(change.paid)
+            if self._gauges is not None:
+                self._gauges.cash_flow(change.paid)
+            self._write(change.entry(self._acting_ns, command))
+            self._log.info("capital_changed", message=f"{change.before:g} to {change.after:g}", strategy=runner.name)
+        return change.to_dict()
 
     # What follows from both.
 
@@ -314,8 +325,7 @@ class Conductor:
             books = [r.ledger for r in self._session.runners if name in {"", r.name}]
             watch.mark(session, sum(book.equity for book in books))
         if self._gauges is not None:
-            start = self._watches[""].view(self._now).session_start_equity
-            self._gauges.marked(self._session.runners, start)
+            self._gauges.marked(self._session.runners, self._watches[""].session_start)
 
     def _judge(self, session: int) -> None:
         switches = self._settings.switches

@@ -70,6 +70,7 @@ class Standing:
         return {
             "name": runner.name,
             "state": "halted" if halted else state,
+            "capital": runner.ledger.capital,
             "equity": runner.ledger.equity,
             "positions": held_by(runner),
         }

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from fairlead.core.bars import Cursor
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.engine.desk import OrderDesk
+from fairlead.engine.funding import Funding
 from fairlead.engine.runner import StrategyRunner, Submit
 
 
@@ -17,6 +18,7 @@ class SessionParts(NamedTuple):
     cursor: Cursor
     desk: OrderDesk
     runners: Sequence[StrategyRunner]
+    funding: Funding
 
 
 class Attendant(Protocol):

@@ -212,8 +212,8 @@ class PortfolioView:
         working : iterable of Order
             What is not final.
         counters : Counters, optional
-            By default the ledger's session began with its initial cash, its peak so far is that or what it is worth now, and
-            nothing else has happened.
+            By default the ledger's session began with its capital, its peak so far is that or what it is worth now, and nothing
+            else has happened.
         market : MarketView, optional
             Of the order's symbol.
         """
@@ -223,8 +223,7 @@ class PortfolioView:
         except DataError:
             own, is_priced = ProjectedExposure(_without_unknown(ledger), working), False
         if counters is None:
-            initial = ledger.initial_cash
-            counters = Counters(session_start_equity=initial, peak_equity=max(initial, own.equity))
+            counters = Counters(session_start_equity=ledger.capital, peak_equity=max(ledger.capital, own.equity))
         return cls(own=own, counters=counters, is_priced=is_priced, market=market)
 
     @property
