@@ -207,13 +207,15 @@ def operated(
     guards: str = GUARDS,
     account: str = "{}",
     record: str = "false",
+    more: str = "",
     run_id: str = RUN,
     **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
     entries = [ENTRY.format(name=name) for name in names or ("alpha",)]
-    config.write_text(CONFIG.format(switches=switches, guards=guards, account=account, record=record) + "".join(entries))
+    text = CONFIG.format(switches=switches, guards=guards, account=account, record=record)
+    config.write_text(more + text + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:

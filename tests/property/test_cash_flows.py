@@ -20,6 +20,7 @@ from fairlead.engine.record import CashFlow, EquityCurve
 from fairlead.engine.session import run_session
 from fairlead.execution.margin import AccountSettings, Holding, refusal, withdrawable
 from fairlead.execution.settings import ExecutionSettings
+from fairlead.risk.guards import FULL
 from support_records import info_for
 from support_sessions import Scripted, allocate, days, free, minutes, plan, random_bars
 
@@ -49,6 +50,9 @@ class Paymaster:
 
     def veto(self, strategy, *, only_reduces):
         return None
+
+    def scale(self, strategy):
+        return FULL
 
     def end(self):
         pass

@@ -16,6 +16,7 @@ from fairlead.backtest.run import run_backtest
 from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.wire import WiredSession, opened, wire_on
+from fairlead.contracts.enforcement import Enforcement
 from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mailbox, RefusedCommand
@@ -310,8 +311,10 @@ def wire_paper(
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
     if settings.armed is not None and settings.armed.kill_switches.graded_drawdown.enabled:
-        text = "limits are not scaled on paper yet, so graded_drawdown would halve nothing. Leave it out."
-        raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
+        guards, level = settings.armed.guards, settings.enforcement.guards
+        if "G1" in guards.disabled or level is not Enforcement.ENFORCE:
+            text = "graded_drawdown halves the limit of guard G1, which holds nothing back here. Enforce it, or leave this out."
+            raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
     if isinstance(data, LiveDataSettings):
         if data.aggregate is not None:
             text = "bars cannot be made of what a feed brings on paper yet. Leave it out, and ask the feed for bars."

@@ -12,6 +12,7 @@ from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.feedword import FeedWord
 from fairlead.control.gauges import SessionGauges
+from fairlead.control.limits import SessionLimits
 from fairlead.control.mailbox import OVER, Mailbox
 from fairlead.control.standing import Standing, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
@@ -21,6 +22,7 @@ from fairlead.data.live import FeedNotice
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries
+from fairlead.risk.guards import LimitScale
 from fairlead.risk.monitors import (
     EquityWatch,
     HaltAction,
@@ -95,6 +97,7 @@ class Conductor:
         self._parts: SessionParts | None = None
         self._watches: dict[str, EquityWatch] = {}
         self._levels: dict[tuple[SwitchId, str], Level] = {}
+        self._limits = SessionLimits(latch, settings.switches)
         self._paused: set[str] = set()
         self._failed: set[str] = set()
         self._closings: list[Closing] = []
@@ -156,7 +159,12 @@ class Conductor:
         ]
         if unknown:
             return f"kill switches cannot be measured: {', '.join(unknown)}"
-        return self._latch.refusal(only_reduces=False, now_ns=self._acting_ns, strategy=strategy)
+        is_scaled = self._parts is not None and self._parts.desk.scales_limits
+        return self._latch.refusal(only_reduces=False, now_ns=self._acting_ns, strategy=strategy, is_scaled=is_scaled)
+
+    def scale(self, strategy: str) -> LimitScale:
+        """Return what limits are multiplied with: they grow back after a re-arm, and a drawdown halves one of them."""
+        return self._limits.scale(strategy, self._acting_ns)
 
     def end(self) -> None:
         """Journal how the session ended."""
@@ -203,6 +211,7 @@ class Conductor:
         told = {"run_id": self.run_id, "mode": self.mode, **self._standing.to_dict()}
         if self._parts is not None:
             told |= {"feed": self._feed.problem or "ok", "journal": self._broken or "ok"}
+            told |= self._limits.describe([runner.name for runner in self._session.runners], self._acting_ns)
         return told
 
     def pause(self, command: Command) -> Mapping[str, Any]:
@@ -331,7 +340,10 @@ class Conductor:
         switches = self._settings.switches
         if switches is None:
             return
-        readings = [r for watch in self._watches.values() for r in evaluate(watch.view(self._now), switches)]
+        views = [watch.view(self._now) for watch in self._watches.values()]
+        for entry in self._limits.judge(views, self._now):
+            self._write(entry)
+        readings = [reading for view in views for reading in evaluate(view, switches)]
         for reading in readings:
             self._note_level(reading)
             if self._gauges is not None:

@@ -151,6 +151,11 @@ class OrderDesk:
         if self._gate is not None:
             self._gate.rearm()
 
+    @property
+    def scales_limits(self) -> bool:
+        """Whether limits that an attendant scales hold an order back."""
+        return self._gate is not None and self._gate.scales
+
     def working(self, name: str) -> list[Order]:
         """Return the working orders of one strategy, oldest first."""
         return [order for order in self.execution.working.values() if order.strategy == name]

@@ -265,6 +265,8 @@ class _Session:
         self._funding = Funding(cursor, self._desk, self._curves, self._accounts, self._gate)
         if attendant is not None:
             self._desk.veto = attendant.veto
+            if self._gate is not None:
+                self._gate.scale = attendant.scale
             attendant.begin(SessionParts(cursor, self._desk, self._runners, self._funding))
 
     def _submit(self) -> Submit:
