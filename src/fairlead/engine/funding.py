@@ -13,7 +13,6 @@ from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.gate import OrderGate
 from fairlead.engine.record import CashFlow
 from fairlead.engine.runner import StrategyRunner
-from fairlead.risk.pretrade import ProjectedExposure
 
 # A limit is not breached by the last bit of a sum of floats.
 _ROUNDING: Final = 1e-9
@@ -82,11 +81,11 @@ class Funding:
         return paid
 
     def _check_spare(self, runner: StrategyRunner, wanted: float, amount: float) -> None:
-        working, leverage = self._desk.working(runner.name), runner.limits.max_leverage
+        leverage = runner.limits.max_leverage
         # What is held and works must stay within the limits of the strategy and of its account, as if it were ordered now.
-        spare = ProjectedExposure(runner.ledger, working).buying_power(leverage) / leverage
+        spare = self._desk.exposure(runner).buying_power(leverage) / leverage
         if self._accounts is not None:
-            spare = min(spare, self._accounts.withdrawable(runner, working))
+            spare = min(spare, self._accounts.withdrawable(runner, self._desk.working(runner.name)))
         if wanted <= spare + _ROUNDING * max(1.0, abs(runner.ledger.capital)):
             return
         # To whole cents, upwards: what the text says must be accepted.
