@@ -35,7 +35,7 @@ mode: paper
 name: operated
 clock: {{type: realtime}}
 data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, calendar: 24/7, record: {record}}}
-execution: {{type: simulated, slippage: {{model: none}}, commission: {{model: none}}, latency: {{mean_ms: 0, std_ms: 0}}}}
+execution: {{slippage: {{model: none}}, commission: {{model: none}}, latency: {{mean_ms: 0, std_ms: 0}}, account: {account}}}
 risk:
   guards: {{{guards}}}
   kill_switches: {switches}
@@ -237,7 +237,9 @@ def operated(
     *names: str,
     switches: str = "{}",
     guards: str = GUARDS,
+    account: str = "{}",
     record: str = "false",
+    more: str = "",
     run_id: str = RUN,
     strategy: str = "Told",
     **changes: Any,
@@ -245,7 +247,8 @@ def operated(
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
     entries = [(ENTRY if strategy == "Told" else PLANNED).format(name=name) for name in names or ("alpha",)]
-    config.write_text(CONFIG.format(switches=switches, guards=guards, record=record) + "".join(entries))
+    text = CONFIG.format(switches=switches, guards=guards, account=account, record=record)
+    config.write_text(more + text + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:

@@ -258,8 +258,12 @@ def test_nobody_listens(tmp_path):
             "'mode' must be paper here, was 'live'",
         ),
         (
-            ("live.yaml", "-o", "risk.kill_switches.graded_drawdown.enabled=true"),
-            "limits are not scaled on paper yet, so graded_drawdown would halve nothing",
+            ("live.yaml", "-o", "risk.kill_switches.graded_drawdown.enabled=true", "-o", "risk.guards.disabled=[G1]"),
+            "graded_drawdown halves the limit of guard G1, which holds nothing back here. Enforce it, or leave this out.",
+        ),
+        (
+            ("live.yaml", "-o", "risk.kill_switches.graded_drawdown.enabled=true", "-o", "enforcement.guards=warn"),
+            "graded_drawdown halves the limit of guard G1",
         ),
         (("nowhere.yaml",), "nowhere.yaml"),
     ],

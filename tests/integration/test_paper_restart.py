@@ -233,3 +233,15 @@ def test_what_a_strategy_remembers_must_come_again(tmp_path, plan, monkeypatch):
         going_on(home) as session,
     ):
         session.ended()
+
+
+def test_capital_that_was_changed_is_what_it_was_changed_to(tmp_path, plan):
+    plan[0] = buy(100)
+    home = crashed(tmp_path, 100.0, 100.0, asked=[("set_capital", {"strategy": "alpha", "amount": 150_000.0})])
+    with going_on(home) as session:
+        go_on(session, 2)
+        session.minute(110.0)
+        (alpha,) = session.status["strategies"]
+        assert (alpha["capital"], alpha["equity"]) == (150_000.0, 151_000.0)
+        found = session.end()
+    assert [(flow.strategy, flow.amount) for flow in found.record.cash_flows] == [("alpha", 50_000.0)]

@@ -34,7 +34,9 @@ def test_status_from_the_first_moment_on(tmp_path):
             "running",
             "2024-01-02T14:32:00.000000Z",
         )
-        assert told["strategies"] == [{"name": "alpha", "state": "running", "equity": 100_000.0, "positions": {"A": 100.0}}]
+        assert told["strategies"] == [
+            {"name": "alpha", "state": "running", "capital": 100_000.0, "equity": 100_000.0, "positions": {"A": 100.0}}
+        ]
         assert (told["equity"], told["working_orders"], told["halted_by"]) == (100_000.0, 0, [])
         assert (told["feed"], told["journal"]) == ("ok", "ok")
         session.end()
@@ -238,8 +240,8 @@ def test_every_command_is_in_the_journal_with_who_and_why(tmp_path):
         session.ask("halt", why="three")
         with pytest.raises(RefusedCommand):
             session.ask("rearm", why="four")
-        with pytest.raises(RefusedCommand, match="cannot be changed while this session runs"):
-            session.ask("set_capital", why="five", strategy="alpha", amount=5)
+        with pytest.raises(RefusedCommand, match=r"not grow beyond 100,000.00 while trading is halted"):
+            session.ask("set_capital", why="five", strategy="alpha", amount=100_001)
         session.ask("stop", why="six")
         session.ended()
     told = of_kind(journal_of(session.folder), Kind.COMMAND)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from fairlead.core.orders import OrderType
 from fairlead.core.portfolio import Portfolio
 from fairlead.risk import OrderValidator, create_default_guards
-from fairlead.risk.guards import Counters, MarketView, PortfolioView
+from fairlead.risk.guards import FULL, Counters, LimitScale, MarketView, PortfolioView
 from fairlead.risk.pretrade import ProjectedExposure
 from support_risk import a_ledger, account, asked, market, working
 
@@ -53,6 +54,34 @@ def test_an_order_that_only_reduces_is_never_held_up_by_a_limit(data):
     order = asked(-held * share, **data.draw(st.sampled_from([{}, {"limit_price": 100.0}, {"stop_price": 90.0}])))
     sees = data.draw(st.sampled_from([None, market(), market(last=float("nan"))]))
     assert [r.guard for r in tight(data).only(*SPARED).check_all_detailed(order, view, sees) if r.reason] == []
+
+
+@RUNS
+@given(
+    st.floats(0.01, 1.0),
+    st.sampled_from([0.5, 1.0]),
+    st.sampled_from([20_000.0, 50_000.0]),
+    st.sampled_from([50.0, 100.0]),
+    UNITS,
+    st.integers(-300, 300).map(float),
+)
+def test_scaled_limits_are_smaller_limits(size, gross, money, units, ordered, held):
+    """A guard with a scale finds what one with limits so much smaller finds; the others find the same with any."""
+    # In percent points a position needs at least 1 of equity.
+    share = max(size, 1 / 20)
+    limits = {"max_gross_exposure": money, "max_symbol_qty": units, "max_pos_pct": 20}
+    smaller = {"max_gross_exposure": money * share * gross, "max_symbol_qty": units * share, "max_pos_pct": 20 * share}
+    view = account(a_ledger(100_000.0, **({"A": held} if held else {})))
+    order = asked(ordered)
+    scaled = create_default_guards(**limits).check_all_detailed(
+        order, dataclasses.replace(view, scale=LimitScale(share, gross)), market()
+    )
+    other = create_default_guards(**smaller).check_all_detailed(order, view, market())
+    for one, two in zip(scaled, other, strict=True):
+        assert (one.guard, one.reason, one.is_exempt) == (two.guard, two.reason, two.is_exempt)
+        assert one.limit == two.limit or abs(one.limit - two.limit) <= 1e-9 * abs(two.limit) or one.limit != one.limit
+    whole = create_default_guards(**limits).check_all_detailed(order, dataclasses.replace(view, scale=FULL), market())
+    assert repr(whole) == repr(create_default_guards(**limits).check_all_detailed(order, view, market()))
 
 
 @RUNS

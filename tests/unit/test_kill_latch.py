@@ -245,6 +245,9 @@ def test_limits_grow_after_a_cool_off(tmp_path, minutes, factor):
     assert opened(tmp_path).limit_factor(now) == pytest.approx(factor, abs=1e-12)
     assert (latch.refusal(only_reduces=False, now_ns=now) == "cooling off after a re-arm") == (factor < 1)
     assert latch.refusal(only_reduces=True, now_ns=now) is None
+    # Where limits are multiplied with the factor, nothing is refused for it as soon as there is any.
+    scaled = latch.refusal(only_reduces=False, now_ns=now, is_scaled=True)
+    assert scaled == ("cooling off after a re-arm" if factor == 0 else None)
 
 
 @settings(max_examples=25)

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 
 from fairlead.backtest.execution_quality import Cost, OrderExecution
-from fairlead.backtest.metrics import Metric, drawdowns
+from fairlead.backtest.flows import falls, paid_at
+from fairlead.backtest.metrics import Metric
 from fairlead.backtest.trades import RoundTrip
 from fairlead.core.arrays import FloatArray, IntArray
 from fairlead.core.fills import Fill
 from fairlead.core.orders import Order
-from fairlead.engine.record import EquityCurve
+from fairlead.engine.record import CashFlow, EquityCurve
 
 _TRADE_FIELDS = (
     "trade_id",
@@ -82,11 +83,14 @@ def stats_series(metrics: Mapping[str, Metric], curve: EquityCurve, name: str) -
     return pd.Series(values, dtype=object, name=name)
 
 
-def equity_frame(curve: EquityCurve, initial_cash: float) -> pd.DataFrame:
-    """Return equity, cash, exposures and drawdown at every instant."""
-    below, percent = drawdowns(curve.equity, initial_cash)
+def equity_frame(curve: EquityCurve, initial_cash: float, flows: Sequence[CashFlow] = ()) -> pd.DataFrame:
+    """Return equity, cash, exposures and drawdown at every instant; where there were any, what was paid in besides."""
+    below, percent = falls(curve, flows, initial_cash)
     columns = {"equity": curve.equity, "cash": curve.cash, "gross": curve.gross, "net": curve.net}
-    return pd.DataFrame({**columns, "drawdown": below, "drawdown_pct": percent}, index=instants(curve.ts_ns, "ts"))
+    columns |= {"drawdown": below, "drawdown_pct": percent}
+    if flows:
+        columns["cash_flow"] = paid_at(curve.ts_ns, flows)
+    return pd.DataFrame(columns, index=instants(curve.ts_ns, "ts"))
 
 
 def trades_frame(trades: Sequence[RoundTrip]) -> pd.DataFrame:

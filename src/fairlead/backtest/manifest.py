@@ -84,6 +84,7 @@ def diagnostics(result: Result) -> dict[str, Any]:
             "fills": len(record.fills),
             "actions_applied": len(record.applied_actions),
             "actions_in_data": len(record.market_actions),
+            **({"cash_flows": len(record.cash_flows)} if record.cash_flows else {}),
         },
         "checks": {
             "ledger": {

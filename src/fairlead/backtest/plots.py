@@ -28,15 +28,18 @@ def equity_figure(
     equity: FloatArray,
     benchmark_ns: IntArray | None = None,
     benchmark: FloatArray | None = None,
+    net: FloatArray | None = None,
     *,
     title: str,
     note: str = "",
 ) -> Figure:
-    """Return equity over time, with the benchmark behind it if there is one."""
+    """Return equity over time, with the benchmark behind it if there is one, and what it is net of cash flows."""
     figure, axes = _figure(title, note)
     if benchmark_ns is not None and benchmark is not None:
         behind = curve_points(benchmark_ns, benchmark)
         axes.plot(*behind, color=MUTED, linewidth=1.0, linestyle=(0, (4, 2)), label="Buy and hold")
+    if net is not None:
+        axes.plot(*curve_points(ts_ns, net), color=ACCENT, linewidth=1.0, linestyle=(0, (1, 1.5)), label="Net of cash flows")
     axes.plot(*curve_points(ts_ns, equity), color=ACCENT, linewidth=1.5, label="Strategy")
     if len(axes.lines) > 1:  # one alone is told by the title
         axes.legend(loc="upper left", frameon=False, labelcolor=INK)

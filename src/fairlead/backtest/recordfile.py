@@ -17,6 +17,7 @@ from fairlead.contracts.rows import ORDER_KINDS, fill_of, order_of, update_of
 from fairlead.core.arrays import FloatArray
 from fairlead.core.errors import DataError
 from fairlead.engine.record import (
+    CashFlow,
     EquityCurve,
     ExecutionPrices,
     FinancingCharge,
@@ -65,6 +66,7 @@ def record_facts(record: RunRecord) -> dict[str, Any]:
         "strategies": [asdict(strategy) for strategy in record.strategies],
         "stage_seconds": dict(record.stage_seconds),
         "financing": [list(charge) for charge in record.financing],
+        **({"cash_flows": [list(flow) for flow in record.cash_flows]} if record.cash_flows else {}),
     }
 
 
@@ -104,6 +106,7 @@ def read_record(folder: Path, run_id: str, facts: Mapping[str, Any]) -> RunRecor
         digest=str(facts["digest"]),
         stage_seconds=dict(facts["stage_seconds"]),
         financing=[FinancingCharge(*charge) for charge in facts.get("financing", ())],
+        cash_flows=[CashFlow(*flow) for flow in facts.get("cash_flows", ())],
         order_checks=read_checks(folder),
         execution_prices=_execution_prices(orders, [row for row in events if row["kind"] == "fill"]),
     )

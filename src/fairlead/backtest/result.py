@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from fairlead.backtest.benchmark import buy_and_hold
 from fairlead.backtest.execution_summary import ExecutionQuality, execution_quality
+from fairlead.backtest.flows import growth
 from fairlead.backtest.info import RunInfo, plain
 from fairlead.backtest.metrics import SESSIONS_PER_YEAR, Metric
 from fairlead.backtest.scorecard import SessionReturns, score, session_returns
@@ -31,6 +32,9 @@ FEW_TRADES: Final = 30
 MANY_SYMBOLS: Final = 30
 SURVIVORS_NOTE: Final = (
     "None of the {count} symbols was delisted, merged or renamed, and there is no universe: names that failed may be missing."
+)
+FLOWS_NOTE: Final = (
+    "Capital was paid in or taken out while it ran, {total:+,.2f} in all: returns and drawdowns are net of that."
 )
 SYNTHETIC_NOTE: Final = "The prices are synthetic: nothing here is evidence about a market."
 
@@ -113,6 +117,11 @@ class Result:
         return buy_and_hold(self.record.prices, self.record.market_actions, self.record.initial_cash)
 
     @cached_property
+    def net_equity(self) -> FloatArray:
+        """Equity at every instant, net of money paid in and out: what percentages and ratios are computed from."""
+        return growth(self.record.account, self.record.cash_flows, self.record.initial_cash)
+
+    @cached_property
     def stats(self) -> pd.Series:
         """Every metric in reading order, after the run's first and last instant; NaN where it is not defined."""
         from fairlead.backtest.frames import stats_series  # noqa: PLC0415  pandas loads only for those who look at frames
@@ -121,10 +130,10 @@ class Result:
 
     @cached_property
     def equity(self) -> pd.DataFrame:
-        """Equity, cash, gross, net, drawdown and drawdown_pct at every instant, UTC."""
+        """Equity, cash, gross, net, drawdown and drawdown_pct at every instant, UTC; with cash flows, cash_flow too."""
         from fairlead.backtest.frames import equity_frame  # noqa: PLC0415  as in `stats`
 
-        return equity_frame(self.record.account, self.record.initial_cash)
+        return equity_frame(self.record.account, self.record.initial_cash, self.record.cash_flows)
 
     @cached_property
     def trades(self) -> pd.DataFrame:
@@ -156,10 +165,10 @@ class Result:
 
     @property
     def ledger_error(self) -> float:
-        """Relative difference between final equity and initial cash plus all profit; beyond 1e-9 something is wrong."""
+        """Relative difference between final equity and all that was paid in and earned; beyond 1e-9 something is wrong."""
         equity = self.record.account.equity
         final = float(equity[-1]) if len(equity) else self.record.initial_cash
-        explained = self.record.initial_cash + self.ledger.total_pnl
+        explained = self.record.initial_cash + self.ledger.total_pnl + sum(flow.amount for flow in self.record.cash_flows)
         return abs(final - explained) / max(abs(final), abs(self.record.initial_cash), 1.0)
 
     @property
@@ -170,6 +179,8 @@ class Result:
             notes.append(SYNTHETIC_NOTE)
         if self._may_lack_the_dead:
             notes.append(SURVIVORS_NOTE.format(count=len(self.record.prices.symbols)))
+        if flows := self.record.cash_flows:
+            notes.append(FLOWS_NOTE.format(total=sum(flow.amount for flow in flows)))
         if self.ledger_error > LEDGER_TOLERANCE:
             notes.append(f"Profit and equity differ by {self.ledger_error:.1e} relative: the ledger does not add up.")
         rejected = self.metrics["num_rejections"]
@@ -237,13 +248,14 @@ class Result:
         if kind == "equity":
             title = f"{self.info.title}: equity"
             held = self.benchmark_values
-            return plots.equity_figure(account.ts_ns, account.equity, prices.ts_ns, held, title=title, note=note)
+            net = self.net_equity if self.record.cash_flows else None
+            return plots.equity_figure(account.ts_ns, account.equity, prices.ts_ns, held, net, title=title, note=note)
         if kind == "drawdown":
             title = f"{self.info.title}: drawdown"
-            return plots.drawdown_figure(account.ts_ns, account.equity, initial, title=title, note=note)
+            return plots.drawdown_figure(account.ts_ns, self.net_equity, initial, title=title, note=note)
         if kind == "returns":
             title = f"{self.info.title}: returns per session"
-            return plots.returns_figure(account.session, account.equity, initial, title=title, note=note)
+            return plots.returns_figure(account.session, self.net_equity, initial, title=title, note=note)
         raise UnknownName.among("plot", kind, ("equity", "drawdown", "returns"))
 
     def to_html(self, path: str | Path | None = None) -> str | Path:

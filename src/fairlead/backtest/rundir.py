@@ -11,9 +11,9 @@ import yaml
 
 from fairlead.backtest import recordfile
 from fairlead.backtest.checkrows import ORDER_CHECKS, checks_text
+from fairlead.backtest.flows import falls, paid_at
 from fairlead.backtest.info import RunInfo, plain
 from fairlead.backtest.manifest import MANIFEST, diagnostics, manifest, run_steps
-from fairlead.backtest.metrics import drawdowns
 from fairlead.backtest.plots import to_png
 from fairlead.backtest.report.page import render
 from fairlead.backtest.result import PlotKind, Result
@@ -122,11 +122,13 @@ def _tables(result: Result) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
 
 
 def _equity_csv(result: Result, path: Path) -> None:
-    account = result.record.account
-    below, percent = drawdowns(account.equity, result.record.initial_cash)
+    account, initial, flows = result.record.account, result.record.initial_cash, result.record.cash_flows
+    below, percent = falls(account, flows, initial)
     stamps = pl.Series("ts", account.ts_ns).cast(pl.Datetime("ns")).dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
-    frame = pl.DataFrame({"ts": stamps, "equity": account.equity, "drawdown": below, "drawdown_pct": percent})
-    frame.write_csv(path)
+    columns = {"ts": stamps, "equity": account.equity, "drawdown": below, "drawdown_pct": percent}
+    if flows:
+        columns["cash_flow"] = paid_at(account.ts_ns, flows)
+    pl.DataFrame(columns).write_csv(path)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

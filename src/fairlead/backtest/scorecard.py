@@ -10,6 +10,7 @@ import numpy as np
 
 from fairlead.backtest import metrics as m
 from fairlead.backtest.benchmark import buy_and_hold
+from fairlead.backtest.flows import falls, gains, growth
 from fairlead.backtest.metrics import Metric
 from fairlead.backtest.trades import Ledger, RoundTrip
 from fairlead.core.arrays import DayArray, FloatArray
@@ -30,7 +31,8 @@ class SessionReturns:
     days : int32
         Session dates, in days since the epoch.
     closes, returns : float64
-        Equity at the session's close, and its return; the first return is measured against the initial cash.
+        Equity at the session's close, net of money paid in and out, and its return; the first return is measured against the
+        initial cash.
     benchmark, benchmark_returns : float64
         The same of equal-weight buy-and-hold.
     """
@@ -44,7 +46,7 @@ class SessionReturns:
 
 def session_returns(record: RunRecord) -> SessionReturns:
     """Return equity and benchmark of `record` at every session close."""
-    days, closes = m.session_closes(record.account.session, record.account.equity)
+    days, closes = m.session_closes(record.account.session, growth(record.account, record.cash_flows, record.initial_cash))
     return returns_of(days, closes, record.prices, record.market_actions, record.initial_cash)
 
 
@@ -89,8 +91,9 @@ def score(
     Notes
     -----
     ``net_pnl`` and ``gross_pnl`` are sums over closed trades; ``open_pnl`` is the mark of what is still held, so that
-    final_cash = initial_cash + net_pnl + open_pnl + dividends + financing. ``exposure`` and ``turnover``
-    include positions still open, up to the last instant and with their entry alone.
+    final_cash = initial_cash + net_pnl + open_pnl + dividends + financing, and ``cash_flows`` where money was paid in or
+    taken out: only then is it there, and all else is net of it. ``exposure`` and ``turnover`` include positions still open, up
+    to the last instant and with their entry alone.
     """
     by_session = session_returns(record) if sessions is None else sessions
     return {
@@ -106,7 +109,10 @@ def score(
 
 
 class Span(NamedTuple):
-    """Where an account came from and how far it got: money in currency, instants in nanoseconds, None without any."""
+    """Where an account came from and how far it got: money in currency, instants in nanoseconds, None without any.
+
+    What it got to is net of money paid in and out.
+    """
 
     initial: float
     final: float
@@ -115,28 +121,35 @@ class Span(NamedTuple):
 
 
 class Depth(NamedTuple):
-    """How far an account was below its peak, and how long: in currency, in percent of the peak, in calendar days."""
+    """How far an account was below its peak, and how long: in currency, in percent of the peak, in calendar days.
+
+    `profit` is what it made all in all, in currency.
+    """
 
     largest: float
     largest_pct: float
     longest_days: float
+    profit: float
 
 
 def _span(record: RunRecord) -> Span:
     stamps = record.account.ts_ns
     first, last = (int(stamps[0]), int(stamps[-1])) if len(stamps) else (None, None)
-    return Span(record.initial_cash, _final(record), first, last)
+    initial = record.initial_cash
+    return Span(initial, _last(growth(record.account, record.cash_flows, initial), initial), first, last)
 
 
 def _depth(record: RunRecord) -> Depth:
-    account, initial = record.account, record.initial_cash
-    below, percent = m.drawdowns(account.equity, initial)
-    longest = m.longest_drawdown_days(account.ts_ns, account.equity, initial)
-    return Depth(float(below.max()), float(percent.max()), longest) if len(below) else Depth(0.0, 0.0, longest)
+    account, initial, flows = record.account, record.initial_cash, record.cash_flows
+    below, percent = falls(account, flows, initial)
+    longest = m.longest_drawdown_days(account.ts_ns, growth(account, flows, initial), initial)
+    if not len(below):
+        return Depth(0.0, 0.0, longest, 0.0)
+    return Depth(float(below.max()), float(percent.max()), longest, _last(gains(account, flows, initial), initial) - initial)
 
 
-def _final(record: RunRecord) -> float:
-    return float(record.account.equity[-1]) if len(record.account.equity) else record.initial_cash
+def _last(values: FloatArray, initial: float) -> float:
+    return float(values[-1]) if len(values) else initial
 
 
 def _money(record: RunRecord, ledger: Ledger, sessions: SessionReturns) -> dict[str, Metric]:
@@ -149,7 +162,8 @@ def _money(record: RunRecord, ledger: Ledger, sessions: SessionReturns) -> dict[
         "sessions": len(sessions.days),
         "bars": record.bars,
         "initial_cash": record.initial_cash,
-        "final_cash": _final(record),
+        "final_cash": _last(record.account.equity, record.initial_cash),
+        **({"cash_flows": float(sum(flow.amount for flow in record.cash_flows))} if record.cash_flows else {}),
         "net_pnl": float(sum(trade.net_pnl for trade in ledger.closed)),
         "gross_pnl": float(sum(trade.gross_pnl for trade in ledger.closed)),
         "open_pnl": float(sum(trade.net_pnl for trade in ledger.open)),
@@ -183,7 +197,7 @@ def drawdown(span: Span, sessions: SessionReturns, depth: Depth) -> dict[str, Me
         "max_drawdown_pct": depth.largest_pct,
         "longest_drawdown_days": depth.longest_days,
         "ulcer_index": m.ulcer_index(sessions.closes, span.initial),
-        "recovery_factor": m.finite((span.final - span.initial) / depth.largest) if depth.largest > 0 else None,
+        "recovery_factor": m.finite(depth.profit / depth.largest) if depth.largest > 0 else None,
     }
 
 

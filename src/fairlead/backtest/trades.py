@@ -131,7 +131,7 @@ class Ledger:
 
     @property
     def total_pnl(self) -> float:
-        """Net profit of all trades plus dividends and financing, in currency: final equity minus initial cash."""
+        """Net profit of all trades plus dividends and financing, in currency: final equity minus all that was paid in."""
         trades, dividends = sum(trade.net_pnl for trade in self.trades), sum(dividend.cash for dividend in self.dividends)
         return trades + dividends + self.financing
 

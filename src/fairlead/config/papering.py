@@ -18,6 +18,7 @@ from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import Interrupted, begin_inputs, find_interrupted, finish_inputs, resume_inputs
 from fairlead.config.wire import WiredSession, opened, wire_on
+from fairlead.contracts.enforcement import Enforcement
 from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mailbox, RefusedCommand
@@ -362,8 +363,10 @@ def wire_paper(
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
     if settings.armed is not None and settings.armed.kill_switches.graded_drawdown.enabled:
-        text = "limits are not scaled on paper yet, so graded_drawdown would halve nothing. Leave it out."
-        raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
+        guards, level = settings.armed.guards, settings.enforcement.guards
+        if "G1" in guards.disabled or level is not Enforcement.ENFORCE:
+            text = "graded_drawdown halves the limit of guard G1, which holds nothing back here. Enforce it, or leave this out."
+            raise loaded.problem(("risk", "kill_switches", "graded_drawdown", "enabled"), ConfigurationError(text))
     if isinstance(data, LiveDataSettings):
         facts, unfed = live_source(loaded, data)
         wired = wire_on(loaded, unfed, folder)

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fairlead.control.book import SessionBook
+from fairlead.control.capital import change_capital
 from fairlead.control.closing import Closing
 from fairlead.control.commands import Command, RefusedCommand
 from fairlead.control.feedword import FeedWord
 from fairlead.control.gauges import SessionGauges
 from fairlead.control.inputs import RESUME, SessionInputs
+from fairlead.control.limits import SessionLimits
 from fairlead.control.mailbox import OVER, Mailbox
 from fairlead.control.standing import Standing, checkpoint_of, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
@@ -22,6 +24,7 @@ from fairlead.data.live.gathering import Instant
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.runner import StrategyRunner, describe_failure
 from fairlead.journal import entries
+from fairlead.risk.guards import LimitScale
 from fairlead.risk.monitors import (
     EquityWatch,
     HaltAction,
@@ -98,6 +101,7 @@ class Conductor:
         self._parts: SessionParts | None = None
         self._watches: dict[str, EquityWatch] = {}
         self._levels: dict[tuple[SwitchId, str], Level] = {}
+        self._limits = SessionLimits(latch, settings.switches)
         self._paused: set[str] = set()
         self._failed: set[str] = set()
         self._closings: list[Closing] = []
@@ -163,7 +167,12 @@ class Conductor:
         ]
         if unknown:
             return f"kill switches cannot be measured: {', '.join(unknown)}"
-        return self._latch.refusal(only_reduces=False, now_ns=self._acting_ns, strategy=strategy)
+        is_scaled = self._parts is not None and self._parts.desk.scales_limits
+        return self._latch.refusal(only_reduces=False, now_ns=self._acting_ns, strategy=strategy, is_scaled=is_scaled)
+
+    def scale(self, strategy: str) -> LimitScale:
+        """Return what limits are multiplied with: they grow back after a re-arm, and a drawdown halves one of them."""
+        return self._limits.scale(strategy, self._acting_ns)
 
     def end(self) -> None:
         """Journal how the session ended."""
@@ -253,6 +262,7 @@ class Conductor:
         told = {"run_id": self.run_id, "mode": self.mode, **self._standing.to_dict()}
         if self._parts is not None:
             told |= {"feed": self._feed.problem or "ok", "journal": self._broken or "ok"}
+            told |= self._limits.describe([runner.name for runner in self._session.runners], self._acting_ns)
         return told
 
     def pause(self, command: Command) -> Mapping[str, Any]:
@@ -311,8 +321,18 @@ class Conductor:
         return {"state": self._standing.state}
 
     def set_capital(self, command: Command) -> Mapping[str, Any]:
-        """Refuse: what a strategy has is what its run began with."""
-        raise RefusedCommand("refused", f"the capital of {command.strategy} cannot be changed while this session runs.")
+        """Pay in, or take out, what leads to another capital of a strategy."""
+        parts, chosen = self._session, self._chosen(command)
+        (runner,) = [runner for runner in parts.runners if runner.name in chosen]
+        change = change_capital(parts.funding, self._latch, runner, command.args["amount"])
+        if change.paid:
+            for name in {"", runner.name} & self._watches.keys():
+                self._watches[name].cash_flow(change.paid)
+            if self._gauges is not None:
+                self._gauges.cash_flow(change.paid)
+            self._write(change.entry(self._acting_ns, command))
+            self._log.info("capital_changed", message=f"{change.before:g} to {change.after:g}", strategy=runner.name)
+        return change.to_dict()
 
     # What follows from both.
 
@@ -371,14 +391,16 @@ class Conductor:
             books = [r.ledger for r in self._session.runners if name in {"", r.name}]
             watch.mark(session, sum(book.equity for book in books))
         if self._gauges is not None:
-            start = self._watches[""].view(self._now).session_start_equity
-            self._gauges.marked(self._session.runners, start)
+            self._gauges.marked(self._session.runners, self._watches[""].session_start)
 
     def _judge(self, session: int) -> None:
         switches = self._settings.switches
         if switches is None:
             return
-        readings = [r for watch in self._watches.values() for r in evaluate(watch.view(self._now), switches)]
+        views = [watch.view(self._now) for watch in self._watches.values()]
+        for entry in self._limits.judge(views, self._now):
+            self._write(entry)
+        readings = [reading for view in views for reading in evaluate(view, switches)]
         for reading in readings:
             self._note_level(reading)
             if self._gauges is not None:

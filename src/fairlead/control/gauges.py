@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from fairlead import __version__
 from fairlead.core.fills import Fill
+from fairlead.core.flows import NetOfFlows
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.redaction import Secrets
 from fairlead.engine.runner import StrategyRunner
@@ -45,6 +46,8 @@ class SessionGauges:
         self._metrics = Metrics(CollectorRegistry())
         self._metrics.gauge(families.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
         self._orders: dict[str, Order] = {}
+        self._net = NetOfFlows()
+        self._equity = 0.0
         self._peak = float("-inf")
 
     def endpoints(self, port: int) -> Endpoints:
@@ -77,26 +80,32 @@ class SessionGauges:
         Parameters
         ----------
         session_start : float
-            Equity at the start of the session of trading, in currency.
+            Equity at the start of the session of trading, and what was paid in since, in currency.
         """
         metrics, books = self._metrics, [runner.ledger for runner in runners]
-        equity, capital = sum(book.equity for book in books), sum(book.initial_cash for book in books)
-        self._peak = max(self._peak, equity)
+        equity, initial = sum(book.equity for book in books), sum(book.initial_cash for book in books)
+        self._equity, net = equity, self._net.of(equity)
+        self._peak = max(self._peak, net)
         exposures = [book.exposures() for book in books]
         metrics.counter(families.CYCLES).inc()
         for runner in runners:
-            metrics.gauge(families.STRATEGY_PNL).labels(runner.name).set(runner.ledger.equity - runner.ledger.initial_cash)
+            metrics.gauge(families.STRATEGY_PNL).labels(runner.name).set(runner.ledger.equity - runner.ledger.capital)
         for family, value in (
             (families.PORTFOLIO_VALUE, equity),
             (families.CASH_BALANCE, sum(book.cash for book in books)),
             (families.POSITIONS_COUNT, sum(1 for book in books for p in book.positions.values() if p.quantity)),
-            (families.PNL_CURRENT, equity / capital - 1.0 if capital else 0.0),
+            (families.PNL_CURRENT, net / initial - 1.0 if initial else 0.0),
             (families.DAILY_PNL, equity - session_start),
-            (families.DRAWDOWN_CURRENT, 1.0 - equity / self._peak if self._peak > 0.0 else 0.0),
+            (families.DRAWDOWN_CURRENT, 1.0 - net / self._peak if self._peak > 0.0 else 0.0),
             (families.GROSS_EXPOSURE, sum(gross for _, gross in exposures) / equity if equity else 0.0),
             (families.NET_EXPOSURE, sum(net for net, _ in exposures) / equity if equity else 0.0),
         ):
             metrics.gauge(family).set(value)
+
+    def cash_flow(self, amount: float) -> None:
+        """Count money that was paid in, or (below 0) out, since the books were marked: no profit and no loss."""
+        self._net.paid(self._equity, self._equity + amount)
+        self._equity += amount
 
     def judged(self, reading: Reading) -> None:
         """Show how a kill switch of the session stands."""

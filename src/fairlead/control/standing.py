@@ -72,6 +72,7 @@ class Standing:
         return {
             "name": runner.name,
             "state": "halted" if halted else state,
+            "capital": runner.ledger.capital,
             "equity": runner.ledger.equity,
             "positions": held_by(runner),
         }

@@ -76,11 +76,17 @@ class Portfolio:
 
     Notes
     -----
-    The ledger identity holds at every moment: equity = cash + sum of quantity * mark * multiplier, and equity = initial cash
+    The ledger identity holds at every moment: equity = cash + sum of quantity * mark * multiplier, and equity = capital
     + realised + unrealised + dividends + financing - commissions.
+
+    Attributes
+    ----------
+    capital : float
+        The initial cash, and what was paid in since less what was taken out, in currency.
     """
 
     __slots__ = (
+        "capital",
         "cash",
         "commissions",
         "dividends",
@@ -94,6 +100,7 @@ class Portfolio:
 
     def __init__(self, cash: float, marks: Mapping[str, float], multipliers: Mapping[str, float] | None = None) -> None:
         self.initial_cash = cash
+        self.capital = cash
         self.cash = cash
         self.marks = marks
         self.multipliers = multipliers or {}
@@ -127,6 +134,16 @@ class Portfolio:
         self.realised_pnl += realised
         self.commissions += commission
         return realised
+
+    def set_capital(self, amount: float) -> float:
+        """Pay in, or take out, what leads to a capital of `amount`; return it, in currency: below 0 if it was taken out.
+
+        Cash changes and positions do not: it is no profit and no loss.
+        """
+        paid = amount - self.capital
+        self.cash += paid
+        self.capital = amount
+        return paid
 
     def apply_split(self, symbol: str, ratio: float, ts_ns: int) -> PositionChange | None:
         """Scale a position by a split; None if there is no position."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -14,7 +15,16 @@ from fairlead.core.time import day_to_date
 from fairlead.engine.record import FinancingCharge
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.financing import FinancingSettings, accrue, borrowable
-from fairlead.execution.margin import AccountSettings, Holding, Liquidation, Settlement, liquidations, margin_state, refusal
+from fairlead.execution.margin import (
+    AccountSettings,
+    Holding,
+    Liquidation,
+    Settlement,
+    liquidations,
+    margin_state,
+    refusal,
+    withdrawable,
+)
 
 Charge = Callable[[float], float]
 """Units -> the commission of executing them now, in currency."""
@@ -142,6 +152,19 @@ class Accounts:
                 break
             quantity -= max(1.0, -(-missing // (unit * lot))) * lot
         return max(0.0, quantity)
+
+    def withdrawable(self, runner: StrategyRunner, working: Sequence[Order]) -> float:
+        """Return what can be taken out of a strategy's account now, in currency; infinite where no rule of it says how much.
+
+        Parameters
+        ----------
+        working : sequence of Order
+            The strategy's orders that are not final.
+        """
+        if not self._account.is_watched:
+            return math.inf
+        working_value, unsettled = _opening_value(runner, working), self._unsettled(runner.name)
+        return withdrawable(runner.ledger.cash, _holdings(runner), self._account, working=working_value, unsettled=unsettled)
 
     def book(self, runner: StrategyRunner, fill: Fill) -> None:
         """Count the proceeds of a sale that cannot be spent yet."""

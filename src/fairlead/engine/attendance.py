@@ -8,7 +8,9 @@ from typing import NamedTuple, Protocol
 from fairlead.core.bars import Cursor
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.engine.desk import OrderDesk
+from fairlead.engine.funding import Funding
 from fairlead.engine.runner import StrategyRunner, Submit
+from fairlead.risk.guards import LimitScale
 
 
 class SessionParts(NamedTuple):
@@ -17,6 +19,7 @@ class SessionParts(NamedTuple):
     cursor: Cursor
     desk: OrderDesk
     runners: Sequence[StrategyRunner]
+    funding: Funding
 
 
 class Attendant(Protocol):
@@ -35,6 +38,9 @@ class Attendant(Protocol):
 
     def veto(self, strategy: str, *, only_reduces: bool) -> str | None:
         """Return why no order of a strategy may leave, or None."""
+
+    def scale(self, strategy: str) -> LimitScale:
+        """Return what the guards' limits on how much may be held are multiplied with, for orders of a strategy."""
 
     def end(self) -> None:
         """Write down what the end of the session brought with it."""

@@ -125,7 +125,7 @@ class OrderDesk:
         self._runners = {runner.name: runner for runner in runners}
         self.execution.tell_only(None if any(runner.hears_updates for runner in runners) else self.updates.append)
         if self._gate is not None:
-            self._gate.enlist(runners, self._exposure)
+            self._gate.enlist(runners, self.exposure)
 
     @property
     def veto(self) -> Veto | None:
@@ -150,6 +150,11 @@ class OrderDesk:
         """Let the guards begin anew after an operator has looked."""
         if self._gate is not None:
             self._gate.rearm()
+
+    @property
+    def scales_limits(self) -> bool:
+        """Whether limits that an attendant scales hold an order back."""
+        return self._gate is not None and self._gate.scales
 
     def working(self, name: str) -> list[Order]:
         """Return the working orders of one strategy, oldest first."""
@@ -234,7 +239,8 @@ class OrderDesk:
             if not order.is_terminal:
                 self.execution.cancel(order.order_id, now, "oco_refused")
 
-    def _exposure(self, runner: StrategyRunner) -> ProjectedExposure:
+    def exposure(self, runner: StrategyRunner) -> ProjectedExposure:
+        """Return the exposure of a strategy, with all that works and waits for it at its worst."""
         exposure = ProjectedExposure(runner.ledger, self.working(runner.name) if self.execution.working else ())
         self._count_children(runner, exposure)
         return exposure
@@ -304,7 +310,7 @@ class OrderDesk:
     ) -> list[tuple[Order, Rejection | None]]:
         found: list[tuple[Order, Rejection | None]] = []
         # They come to life when the parent is filled, and are sized and judged by that.
-        exposure = self._exposure(runner)
+        exposure = self.exposure(runner)
         exposure.add(parent.symbol, parent.side.sign * parent.remaining, _MARKET)
         for i, intent in enumerate(followers):
             symbol = intent.symbol
@@ -327,7 +333,7 @@ class OrderDesk:
             return
         if isinstance(intent, CancelIntent):
             self.execution.request_cancel(order.order_id, now)
-        elif refused := self._admission.refuses_change(runner, order, intent, lambda: self._exposure(runner)):
+        elif refused := self._admission.refuses_change(runner, order, intent, lambda: self.exposure(runner)):
             status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
             self.hear(order, order.move_to(status, now, refused), None)
         else:

@@ -78,6 +78,17 @@ class LedgerCurve:
         """Begin a block with the ledger as it stands."""
         self.note(block.start)
 
+    def paid(self, amount: float) -> None:
+        """Let money that comes between two blocks be there from the last instant on."""
+        self.chunks[-1] = partial(_with_cash, self.chunks[-1], amount)
+
+
+def _with_cash(chunk: Chunk, amount: float) -> FloatArray:
+    """Return a chunk at whose last row cash has come in."""
+    values = chunk().copy()
+    values[0, -1] += amount
+    return values
+
 
 def _one_held(segments: Sequence[Segment], end: int, mark: FloatArray | None) -> FloatArray:
     """Return cash, gross and net exposure while one symbol is held, or none: one product over all rows."""
@@ -157,6 +168,10 @@ class CurveRecorder:
         self._sessions.append((session[last_rows], np.diff(last_rows, prepend=-1)))
         ends = last_rows + block.start
         self._ends.append((block.session[ends], block.known_ns[ends], block.mark[ends]))
+
+    def paid(self, name: str, amount: float) -> None:
+        """Note money that was paid into the ledger of strategy `name`, or out of it, since the last block was closed."""
+        self._curves[name].paid(amount)
 
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
         """Return the account's curve and each strategy's; each is put together when it is read."""

@@ -18,7 +18,16 @@ from fairlead.engine.marketviews import MarketViews
 from fairlead.engine.record import OrderChecks
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.pricing import prices_on_tick
-from fairlead.risk.guards import CheckResult, GuardRegistry, OrderView, PortfolioView, RiskTracker, order_view
+from fairlead.risk.guards import (
+    FULL,
+    CheckResult,
+    GuardRegistry,
+    LimitScale,
+    OrderView,
+    PortfolioView,
+    RiskTracker,
+    order_view,
+)
 from fairlead.risk.pretrade import ProjectedExposure
 from fairlead.risk.rejection import Rejection
 from fairlead.risk.settings import RiskSettings
@@ -56,6 +65,10 @@ class OrderGate:
         What was found, in order.
     tracker : RiskTracker
         What the guards must remember.
+    scale : callable
+        Strategy -> what the limits on how much may be held are multiplied with.
+    scales : bool
+        Whether orders are held to a limit on gross exposure, so that to scale it has an effect.
     """
 
     def __init__(
@@ -71,6 +84,7 @@ class OrderGate:
     ) -> None:
         self.checks: list[OrderChecks] = []
         self.tracker = RiskTracker(_UNKNOWN)
+        self.scale: Callable[[str], LimitScale] = _unscaled
         self._level = level
         self._mode = mode
         self._cursor = cursor
@@ -78,6 +92,7 @@ class OrderGate:
         self._keep = keep
         self._validator = OrderValidator(settings.validator)
         self._guards = GuardRegistry.of(settings.guards)
+        self.scales = level is Enforcement.ENFORCE and bool(self._guards.only("G1").guards)
         self._of_additions = self._guards.without(*_NOT_NEW)
         self._of_prices = self._guards.only(*_ABOUT_PRICES)
         self._views = MarketViews(cursor, instruments, bar_ns)
@@ -91,7 +106,7 @@ class OrderGate:
 
     def close(self) -> None:
         """Let go of the strategies after the end of a run."""
-        self._runners, self._exposure_of = (), None
+        self._runners, self._exposure_of, self.scale = (), None, _unscaled
 
     def mark(self, _row: int) -> None:
         """Take in what the account is worth at the cursor."""
@@ -194,11 +209,16 @@ class OrderGate:
             own=exposure,
             others=tuple(exposure_of(other) for other in others) if exposure_of is not None else (),
             counters=self.tracker.counters(order.strategy, order.symbol, self._cursor.known_ns),
+            scale=self.scale(order.strategy),
         )
 
     @property
     def _session(self) -> int:
         return int(self._cursor.block.session[self._cursor.row])
+
+
+def _unscaled(_strategy: str) -> LimitScale:
+    return FULL
 
 
 def _bracket(exits: Sequence[Order]) -> Exits | None:

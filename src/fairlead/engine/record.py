@@ -77,6 +77,22 @@ class FinancingCharge(NamedTuple):
         return self.interest + self.borrow_fees
 
 
+class CashFlow(NamedTuple):
+    """Money that was paid into the book of a strategy, or taken out of it, between two instants: no profit and no loss.
+
+    Parameters
+    ----------
+    ts_ns : int
+        The instant after which it was; the curves have it from that instant on.
+    amount : float
+        In currency; below 0 if it was taken out.
+    """
+
+    ts_ns: int
+    strategy: str
+    amount: float
+
+
 @dataclass(frozen=True, slots=True)
 class AppliedAction:
     """A corporate action as it met one strategy's position.
@@ -208,6 +224,8 @@ class RunRecord:
         What executions are judged against; None if the run was kept by a version that did not note it.
     financing : list of FinancingCharge
         Interest and loan fees, in order.
+    cash_flows : list of CashFlow
+        What was paid in and taken out while it ran, in order.
     order_checks : list of OrderChecks
         Of every order that validator or guards refused; if the run was recorded, of those that they accepted too.
     events : list of LoggedEvent, optional
@@ -232,3 +250,4 @@ class RunRecord:
     events: list[LoggedEvent] | None = None
     financing: list[FinancingCharge] = field(default_factory=list)
     order_checks: list[OrderChecks] = field(default_factory=list)
+    cash_flows: list[CashFlow] = field(default_factory=list)

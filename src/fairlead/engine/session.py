@@ -26,6 +26,7 @@ from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.features import RunFeatures
+from fairlead.engine.funding import Funding
 from fairlead.engine.gate import OrderGate
 from fairlead.engine.loop import EventLoop
 from fairlead.engine.notes import PriceNotes
@@ -261,9 +262,12 @@ class _Session:
         self._runners = [self._runner(a, ledgers[a.name], history, cursor) for a in plan.allocations]
         self._desk.enlist(self._runners)
         self.loop.enlist(self._runners)
+        self._funding = Funding(cursor, self._desk, self._curves, self._accounts, self._gate)
         if attendant is not None:
             self._desk.veto = attendant.veto
-            attendant.begin(SessionParts(cursor, self._desk, self._runners))
+            if self._gate is not None:
+                self._gate.scale = attendant.scale
+            attendant.begin(SessionParts(cursor, self._desk, self._runners, self._funding))
 
     def _submit(self) -> Submit:
         take: Submit = self._desk.take if self._recorder is None else self._recorder.submit(self._desk.take)
@@ -337,6 +341,7 @@ class _Session:
             execution_prices=self._notes.prices(self._desk.execution.mids),
             financing=self._accounts.charges if self._accounts is not None else [],
             order_checks=self._gate.checks if self._gate is not None else [],
+            cash_flows=self._funding.flows,
             events=self._recorder.events if self._recorder is not None and plan.record else None,
         )
 

@@ -188,6 +188,27 @@ def buying_power(
     return max(0.0, state.available / settings.initial_frac - working)
 
 
+def withdrawable(
+    cash: float, holdings: Sequence[Holding], settings: AccountSettings, *, working: float = 0.0, unsettled: float = 0.0
+) -> float:
+    """Return what can be taken out of an account, in currency, 0 or more, so that what is held and works may stay.
+
+    Parameters
+    ----------
+    cash, holdings, settings, working, unsettled
+        As in `buying_power`.
+    """
+    power = buying_power(cash, holdings, settings, working=working, unsettled=unsettled)
+    if settings.type == "cash":
+        return power
+    if settings.type == "simple":
+        return power / settings.multiple
+    state = margin_state(cash, holdings, settings)
+    # With less than the minimum equity nothing may stand on margin.
+    unmargined = max(state.equity - settings.minimum_equity, _free_cash(cash, holdings) - working)
+    return max(0.0, min(state.available - working * settings.initial_frac, unmargined))
+
+
 def refusal(
     trade: Holding,
     cash: float,

@@ -134,7 +134,8 @@ class CompiledPool:
     def _metrics(self, run: CompiledRun, capital: float, sessions: Any) -> dict[str, Metric]:
         counts, money, times = run.counts, run.money, self._loaded.history.arrays.times
         span = Span(capital, float(money[at.LAST_EQUITY]), int(times[0, at.KNOWN]), int(times[-1, at.KNOWN]))
-        depth = Depth(float(money[at.WORST]), float(money[at.WORST_PCT]), float(counts[at.LONGEST_NS] / NS_PER_DAY))
+        longest, profit = float(counts[at.LONGEST_NS] / NS_PER_DAY), span.final - span.initial
+        depth = Depth(float(money[at.WORST]), float(money[at.WORST_PCT]), longest, profit)
         fees, slippage, notional = float(money[at.FEES]), float(money[at.SLIPPAGE]), float(money[at.NOTIONAL])
         return {
             "sessions": len(sessions.days),

@@ -43,14 +43,16 @@ def equity(result: Result) -> Figure:
     account = result.record.account
     if len(account.ts_ns) == 0:
         return {}
-    held = result.benchmark_values
+    held, net = result.benchmark_values, result.net_equity
+    flowed = [_line(account.ts_ns, net, "Net of cash flows", "@warm", width=1.2)] if result.record.cash_flows else []
     return {
         "data": [
             _line(result.record.prices.ts_ns, held, "Buy and hold", "@muted", width=1.2, dash="dot"),
+            *flowed,
             _line(account.ts_ns, account.equity, "Strategy", "@accent", width=1.8),
         ],
         "layout": {"yaxis": {"tickformat": _money_ticks(account.equity)}, "hovermode": "x unified"},
-        "log": bool(np.all(account.equity > 0) and np.all(held > 0)),
+        "log": bool(np.all(account.equity > 0) and np.all(net > 0) and np.all(held > 0)),
     }
 
 
@@ -59,7 +61,7 @@ def drawdown(result: Result) -> Figure:
     record = result.record
     if len(record.account.ts_ns) == 0:
         return {}
-    mine = -drawdowns(record.account.equity, record.initial_cash)[1] / 100
+    mine = -drawdowns(result.net_equity, record.initial_cash)[1] / 100
     theirs = -drawdowns(result.benchmark_values, record.initial_cash)[1] / 100
     own = _line(record.account.ts_ns, mine, "Strategy", "@loss", width=1.2, digits=5)
     axis: Figure = {"tickformat": ".0%", "rangemode": "tozero"}

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from fairlead.backtest import metrics as m
+from fairlead.backtest.flows import flows_of, growth
 from fairlead.backtest.report import wording as w
 from fairlead.backtest.result import SYNTHETIC_NOTE, Result
 from fairlead.backtest.trades import RoundTrip
@@ -25,6 +26,7 @@ METRIC_GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, _Format], ...]], ...
         (
             ("initial_cash", "Initial cash", w.money),
             ("final_cash", "Final equity", w.money),
+            ("cash_flows", "Paid in, less taken out", w.money),
             ("total_return", "Total return", w.percent),
             ("annualised_return", "Annualised, 252 sessions", w.percent),
             ("cagr", "CAGR, calendar", w.percent),
@@ -146,7 +148,8 @@ def metric_tables(result: Result) -> str:
     """Return every metric, in groups."""
     groups = []
     for title, entries in METRIC_GROUPS:
-        rows = "".join(w.row([w.cell(label), w.cell(show(result.metrics[key]), "num")]) for key, label, show in entries)
+        told = [(label, show(result.metrics[key])) for key, label, show in entries if key in result.metrics]
+        rows = "".join(w.row([w.cell(label), w.cell(value, "num")]) for label, value in told)
         groups.append(f'<div class="group"><h3>{escape(title)}</h3><table class="facts">{rows}</table></div>')
     return "".join(groups)
 
@@ -194,12 +197,14 @@ def trade_tables(result: Result) -> str:
 
 
 def strategy_table(result: Result) -> str:
-    """Return how each strategy ended, with its parameters."""
+    """Return how each strategy ended, with its parameters, and what was paid into it and taken out."""
     rows = []
     for s in result.record.strategies:
         curve = result.record.by_strategy.get(s.name)
-        final = float(curve.equity[-1]) if curve is not None and len(curve.equity) else s.capital
-        gain = m.total_return(s.capital, final)
+        final = grown = s.capital
+        if curve is not None and len(curve.equity):
+            final, grown = float(curve.equity[-1]), float(growth(curve, flows_of(result.record, s.name), s.capital)[-1])
+        gain = m.total_return(s.capital, grown)
         shown = ", ".join(f"{key} = {_value(value)}" for key, value in sorted(s.params.items())) or "none"
         outcome = s.status if not s.error else f"{s.status}: {s.error}"
         rows.append(
@@ -216,7 +221,7 @@ def strategy_table(result: Result) -> str:
             )
         )
     names = ("Strategy", "Version", "Parameters", "Capital", "Final equity", "Return", "Outcome")
-    return _table(names, rows, numeric=(3, 4, 5))
+    return _table(names, rows, numeric=(3, 4, 5)) + _flow_table(result)
 
 
 def settings_tables(result: Result) -> str:
@@ -250,6 +255,17 @@ def provenance(result: Result) -> str:
 def notices(result: Result) -> str:
     """Return what a careful reader must know; synthetic prices have a banner of their own."""
     return "".join(f"<li>{escape(text)}</li>" for text in result.warnings if text != SYNTHETIC_NOTE)
+
+
+def _flow_table(result: Result) -> str:
+    flows = result.record.cash_flows
+    if not flows:
+        return ""
+    rows = [
+        w.row([w.cell(w.stamp(f.ts_ns, with_time=True)), w.cell(f.strategy), w.cell(w.money(f.amount, signed=True), "num")])
+        for f in flows
+    ]
+    return f"<h3>Capital paid in and taken out</h3>{_table(('After', 'Strategy', 'Amount'), rows, numeric=(2,))}"
 
 
 def _trades(result: Result, trades: Sequence[RoundTrip], *, brief: bool) -> str:

@@ -55,7 +55,7 @@ class MaxGrossExposure(Guard):
     guard_id, name, spares_exits = "G1", "MaxGrossExposure", True
 
     def _find(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> Finding:
-        limit = float(self._limits.max_gross_exposure)
+        limit = float(self._limits.max_gross_exposure) * portfolio.scale.size * portfolio.scale.gross
         if not (portfolio.is_priced and portfolio.price(order.symbol) > 0):
             return Finding(NO_DATA, limit=limit)
         _, gross = after(order, portfolio, multiplier_of(market), float(self._limits.slip_buffer_bps))
@@ -69,7 +69,7 @@ class PerSymbolMaxQty(Guard):
     guard_id, name, spares_exits = "G2", "PerSymbolMaxQty", True
 
     def _find(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> Finding:  # noqa: ARG002  one signature for all
-        limit = float(self._limits.max_symbol_qty)
+        limit = float(self._limits.max_symbol_qty) * portfolio.scale.size
         if not portfolio.price(order.symbol) > 0:
             return Finding(NO_DATA, limit=limit)
         units = portfolio.own.same_side(order.symbol, portfolio.added(order))
@@ -84,7 +84,7 @@ class PerSymbolMaxNotional(Guard):
     guard_id, name, spares_exits = "G3", "PerSymbolMaxNotional", True
 
     def _find(self, order: OrderView, portfolio: PortfolioView, market: MarketView | None) -> Finding:
-        share = float(self._limits.max_pos_pct) / 100
+        share = float(self._limits.max_pos_pct) / 100 * portfolio.scale.size
         if not (portfolio.is_priced and portfolio.price(order.symbol) > 0):
             return Finding(NO_DATA)
         equity = portfolio.equity

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 from fairlead.contracts.orders.row import CanonicalOrder
 from fairlead.core.errors import DataError
@@ -172,6 +172,24 @@ class Counters:
     keys: Container[str] = frozenset()
 
 
+class LimitScale(NamedTuple):
+    """What limits on how much may be held are multiplied with, 0 to 1; see `fairlead.risk.monitors` for why they should be.
+
+    Parameters
+    ----------
+    size : float
+        G1, G2 and G3.
+    gross : float
+        G1 besides.
+    """
+
+    size: float = 1.0
+    gross: float = 1.0
+
+
+FULL: Final = LimitScale()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortfolioView:
     """The account before an order leaves, working orders at their worst.
@@ -187,6 +205,8 @@ class PortfolioView:
     counters : Counters
     is_priced : bool
         Whether everything that is held has a price; without, equity is not known.
+    scale : LimitScale
+        Of the limits, for the strategy of the order.
     market : MarketView, optional
         Of the order's symbol, for who is asked without one.
     """
@@ -195,6 +215,7 @@ class PortfolioView:
     others: Sequence[ProjectedExposure] = ()
     counters: Counters = field(default_factory=Counters)
     is_priced: bool = True
+    scale: LimitScale = FULL
     market: MarketView | None = None
 
     @classmethod
@@ -212,8 +233,8 @@ class PortfolioView:
         working : iterable of Order
             What is not final.
         counters : Counters, optional
-            By default the ledger's session began with its initial cash, its peak so far is that or what it is worth now, and
-            nothing else has happened.
+            By default the ledger's session began with its capital, its peak so far is that or what it is worth now, and nothing
+            else has happened.
         market : MarketView, optional
             Of the order's symbol.
         """
@@ -223,8 +244,7 @@ class PortfolioView:
         except DataError:
             own, is_priced = ProjectedExposure(_without_unknown(ledger), working), False
         if counters is None:
-            initial = ledger.initial_cash
-            counters = Counters(session_start_equity=initial, peak_equity=max(initial, own.equity))
+            counters = Counters(session_start_equity=ledger.capital, peak_equity=max(ledger.capital, own.equity))
         return cls(own=own, counters=counters, is_priced=is_priced, market=market)
 
     @property

@@ -111,17 +111,22 @@ class KillLatch:
         self._add(tripped)
         return tripped
 
-    def refusal(self, *, only_reduces: bool, now_ns: int, strategy: str = "") -> str | None:
-        """Return why an order may not leave, or None: what only reduces a position always may."""
+    def refusal(self, *, only_reduces: bool, now_ns: int, strategy: str = "", is_scaled: bool = False) -> str | None:
+        """Return why an order may not leave, or None: what only reduces a position always may.
+
+        Parameters
+        ----------
+        is_scaled : bool
+            Whether limits are held to that are multiplied with `limit_factor`. Where none are, there is no new risk before it
+            is 1 again; where they are, none as long as it is 0.
+        """
         if only_reduces:
             return None
         trip = next((t for t in self._state.trips if t.strategy in {"", strategy}), None)
         if trip is not None:
             return f"halted since {format_utc(trip.ts_ns)} by {trip.reason}"
-        # Limits that grow back cannot be held to yet, so there is no new risk until they have.
-        if self.limit_factor(now_ns, strategy) < 1.0:
-            return "cooling off after a re-arm"
-        return None
+        factor = self.limit_factor(now_ns, strategy)
+        return "cooling off after a re-arm" if factor == 0.0 or (factor < 1.0 and not is_scaled) else None
 
     def limit_factor(self, now_ns: int, strategy: str = "") -> float:
         """Return what limits are multiplied with: 0 while halted and cooling off, then growing evenly to 1."""

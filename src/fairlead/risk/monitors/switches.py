@@ -52,9 +52,9 @@ class MonitorView:
     strategy : str
         Whose book it is; empty for the whole session, which alone has connections, positions at a broker, and an operator.
     equity : float
-        Currency.
+        Currency, net of money paid in and out: on the capital that the book began with.
     epoch_equity, peak_equity, session_start_equity : float
-        Currency, corrected for money paid in and out since: at the epoch, the highest since, and at the start of the session.
+        The same at the epoch, the highest since, and at the start of the session.
     daily_returns : sequence of float
         Net returns of the finished sessions since the epoch, as fractions, the oldest first.
     connection_failures : int

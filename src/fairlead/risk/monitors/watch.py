@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fairlead.core.errors import ContractError
+from fairlead.core.flows import NetOfFlows
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.risk.monitors.settings import HaltAction
 from fairlead.risk.monitors.switches import PSR_WINDOW, MonitorView
 
 NS_PER_HOUR: Final = 60 * NS_PER_MINUTE
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class EquityWatch:
     """Keeps epoch, peak, session start, daily net returns and connection failures of one book.
+
+    All of them are net of money paid in and out; see `fairlead.core.flows`.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ class EquityWatch:
 
     def __init__(self, equity: float, strategy: str = "") -> None:
         self.strategy = strategy
+        self._net = NetOfFlows()
+        self._worth = self._began = float(equity)
         self._known = self._equity = float(equity)
         self._epoch = self._peak = self._start = self._return_base = self._equity
         self._session: int | None = None
@@ -46,25 +51,29 @@ class EquityWatch:
         equity : float
             In currency; NaN if something that is held has no price, which the switches then say.
         """
+        net = self._net.of(equity)
         if session != self._session:
             if self._session is not None:
+                self._began = self._worth
                 base = self._return_base
                 self._returns.append(self._known / base - 1.0 if base > 0.0 else math.nan)
                 self._start = self._return_base = self._known
             self._session = session
-        self._equity = equity
+        self._equity = net
         if math.isfinite(equity):
-            self._known = equity
-            self._peak = max(self._peak, equity)
+            self._worth, self._known = equity, net
+            self._peak = max(self._peak, net)
 
     def cash_flow(self, amount: float) -> None:
-        """Count money that was paid in, or (below 0) out: no profit and no loss."""
-        self._epoch += amount
-        self._peak += amount
-        self._start += amount
-        self._return_base += amount
-        self._known += amount
-        self._equity += amount
+        """Count money that was paid in, or (below 0) out, since the last mark: no profit and no loss."""
+        self._net.paid(self._worth, self._worth + amount)
+        self._worth += amount
+        self._began += amount
+
+    @property
+    def session_start(self) -> float:
+        """What the book was worth at the start of the session, and what was paid in since, in currency."""
+        return self._began
 
     def connection_failed(self, now_ns: int) -> None:
         """Count a failure of the broker's connection."""
@@ -107,6 +116,9 @@ class EquityWatch:
         return {
             "version": _VERSION,
             "strategy": self.strategy,
+            "worth": self._worth,
+            "session_start_worth": self._began,
+            "net": [self._net.level, self._net.base, self._net.offset],
             "equity": self._known,
             "epoch_equity": self._epoch,
             "peak_equity": self._peak,
@@ -129,6 +141,8 @@ class EquityWatch:
             raise ContractError.of("version of the watch's state", f"be {_VERSION}", state.get("version"))
         if state["strategy"] != self.strategy:
             raise ContractError.of("strategy of the watch's state", f"be {self.strategy!r}", state["strategy"])
+        self._worth, self._began = float(state["worth"]), float(state["session_start_worth"])
+        self._net = NetOfFlows(*map(float, state["net"]))
         self._known = self._equity = float(state["equity"])
         self._epoch, self._peak = float(state["epoch_equity"]), float(state["peak_equity"])
         self._start, self._return_base = float(state["session_start_equity"]), float(state["return_base"])
