@@ -40,6 +40,7 @@ from fairlead.data.live.opening import as_history
 from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource
 from fairlead.data.source import DataSource
 from fairlead.engine.clock import ClockSettings
+from fairlead.engine.reportline import Channel, StraightChannel
 from fairlead.engine.session import Progress
 from fairlead.journal import Journal, JournalSettings
 from fairlead.risk.monitors import KillLatch, KillSwitchSettings
@@ -66,12 +67,15 @@ class PaperSession:
         Opens the feed.
     is_replay : bool
         Whether history is played again.
+    channel : callable
+        Opens what carries the venue's reports.
     """
 
     wired: WiredSession
     facts: FeedFacts
     feed: Callable[[], LiveFeed]
     is_replay: bool
+    channel: Callable[[], Channel] = StraightChannel
 
     @property
     def workspace(self) -> Path:
@@ -168,7 +172,8 @@ class PaperSession:
                 serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
             book = SessionBook(journal, None if gauges is None else gauges.heard)
             mailbox = Mailbox(lambda record: book.command(now_ns(), record))
-            held = ConductorSettings(began_ns=now_ns(), now_ns=None if self.is_replay else now_ns)
+            held = ConductorSettings(began_ns=now_ns(), now_ns=None if self.is_replay else now_ns, channel=self.channel)
+            held = replace(held, reconciliation=settings.reconciliation)
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)

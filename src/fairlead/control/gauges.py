@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -13,6 +13,7 @@ from fairlead.core.fills import Fill
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.redaction import Secrets
 from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.reconciliation import Difference
 from fairlead.risk.monitors import Level, Reading
 from fairlead.telemetry import families
 from fairlead.telemetry.endpoints import Endpoints, EndpointSettings
@@ -46,6 +47,7 @@ class SessionGauges:
         self._metrics.gauge(families.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
         self._orders: dict[str, Order] = {}
         self._peak = float("-inf")
+        self._duplicates = 0
 
     def endpoints(self, port: int) -> Endpoints:
         """Return the server of ``/metrics``, ``/health`` and ``/ready`` on this machine; it is not started yet."""
@@ -97,6 +99,16 @@ class SessionGauges:
             (families.NET_EXPOSURE, sum(net for net, _ in exposures) / equity if equity else 0.0),
         ):
             metrics.gauge(family).set(value)
+
+    def repeated(self, duplicates: int) -> None:
+        """Show how many reports of orders came again, since the start."""
+        self._metrics.counter(families.ORDER_DUPLICATES).inc(duplicates - self._duplicates)
+        self._duplicates = duplicates
+
+    def differed(self, differences: Iterable[Difference]) -> None:
+        """Count in what the books differed from the broker's."""
+        for difference in differences:
+            self._metrics.counter(families.RECONCILIATION_MISMATCHES).labels(difference.kind.value).inc()
 
     def judged(self, reading: Reading) -> None:
         """Show how a kill switch of the session stands."""
