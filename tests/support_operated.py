@@ -37,6 +37,7 @@ execution: {{type: simulated, slippage: {{model: none}}, commission: {{model: no
 risk:
   guards: {{{guards}}}
   kill_switches: {switches}
+reconciliation: {reconciliation}
 report: {{html: false, plots: false}}
 strategies:
 """
@@ -206,13 +207,15 @@ def operated(
     switches: str = "{}",
     guards: str = GUARDS,
     record: str = "false",
+    reconciliation: str = "{}",
     run_id: str = RUN,
     **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
     entries = [ENTRY.format(name=name) for name in names or ("alpha",)]
-    config.write_text(CONFIG.format(switches=switches, guards=guards, record=record) + "".join(entries))
+    sections = {"switches": switches, "guards": guards, "record": record, "reconciliation": reconciliation}
+    config.write_text(CONFIG.format(**sections) + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:

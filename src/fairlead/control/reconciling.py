@@ -103,7 +103,8 @@ class Reconciler:
     def to_dict(self) -> dict[str, Any]:
         """Return how the books stand, as an operator is told it."""
         looked = format_utc(self.last.ts_ns) if self.last.ts_ns else None
-        return {"mode": self._settings.mode, "at": looked, "differences": self.last.lines()}
+        differences = [difference.text for difference in self.last.differences]
+        return {"mode": self._settings.mode, "at": looked, "differences": differences, "waiting": dict(self.last.waiting)}
 
     def _look(self, desk: OrderDesk, now_ns: int, why: str) -> None:
         before, mode = self.last, self._settings.mode
