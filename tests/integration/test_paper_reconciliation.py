@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from fairlead.data.live import NoticeKind
 from fairlead.journal import Kind
 from fairlead.sdk import OrderIntent
 from support_operated import buy, journal_of, of_kind, operated, orders_of, sell
+from support_paper import paper_session, run_paper
 from support_reports import Losing, Scrambled, same_life
 
 AT_ONCE = "{lock_hours: 0, cool_off_minutes: 0, disabled: [KS_PNL, KS_DD, KS_PSR]}"
@@ -284,6 +286,33 @@ def test_before_its_first_bar_the_books_of_a_session_are_empty_and_agree(tmp_pat
             "waiting": {},
         }
         session.end()
+
+
+SPLIT = """\
+mode: backtest
+name: overtaken
+clock: {type: historical, start_date: 2004-12-01, end_date: 2005-04-29}
+data: {type: historical, source: bundled, symbols: [AAPL]}
+strategies: [{name: buy_and_hold, capital: 100_000}]
+risk: {kill_switches: {disabled: [KS_PNL, KS_DD, KS_PSR]}}
+enforcement: {guards: warn}
+"""
+
+
+@pytest.mark.parametrize(("every", "booked"), [(40, 1), (80, 0)], ids=["before the split", "after it"])
+def test_a_fill_that_a_split_has_overtaken_is_not_booked_as_it_was(tmp_path, every, booked):
+    """Of 100 shares that nobody heard of there are 200 now: to book 100 would be to lose the others for good."""
+    config = tmp_path / "overtaken.yaml"
+    config.write_text(SPLIT + f"reconciliation: {{mode: auto_sync, every: {every}}}\n")
+    channel = Losing(lambda report: report.update.status is S.FILLED)
+    session = dataclasses.replace(paper_session(config, tmp_path), channel=lambda: channel)
+    result = run_paper(session, "paper_overtaken")
+    assert len(result.record.market_actions) == 1
+    assert len(channel.lost) == 1
+    assert len(result.record.fills) == len(result.record.applied_actions) == booked
+    folder = session.folder("paper_overtaken")
+    tripped = [d["switch"] for d in of_kind(journal_of(folder), Kind.SWITCH) if d["state"] == "tripped"]
+    assert tripped == ([] if booked else ["KS_RECON"])
 
 
 def trades(session):

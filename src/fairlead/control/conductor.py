@@ -141,7 +141,7 @@ class Conductor:
     def instant(self, row: int) -> None:
         """Journal what the market did to the orders, look at the kill switches, and go on with what is being closed."""
         parts = self._session
-        self._reconciler.instant(parts.desk, self._now)
+        self._reconciler.instant(parts, self._now)
         self._collect()
         session = int(parts.cursor.block.session[row])
         self._mark(session)

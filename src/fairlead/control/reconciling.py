@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from fairlead.control.gauges import SessionGauges
+from fairlead.core.bars import Cursor
 from fairlead.core.orders import Order
 from fairlead.core.time import format_utc
+from fairlead.engine.attendance import SessionParts
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.reportline import ReportLine
 from fairlead.execution.reconciliation import (
@@ -59,6 +61,7 @@ class Reconciler:
         self._made = self._updates = self._fills = 0
         self._instants = 0
         self._is_due = False
+        self._overtaken: set[str] = set()
 
     @property
     def mismatches(self) -> int:
@@ -79,14 +82,15 @@ class Reconciler:
         """Look at the next instant, before anything is decided: while the feed was gone, anything may have happened."""
         self._is_due = True
 
-    def instant(self, desk: OrderDesk, now_ns: int) -> None:
+    def instant(self, parts: SessionParts, now_ns: int) -> None:
         """Hear what is on its way, and look if it is time to."""
         self._line.settle()
+        self._note_actions(parts.cursor, now_ns)
         self._instants += 1
         if self._is_due:
-            self._look(desk, now_ns, _RECONNECTED)
+            self._look(parts.desk, now_ns, _RECONNECTED)
         elif self._instants % self._settings.every == 0:
-            self._look(desk, now_ns, _SCHEDULE)
+            self._look(parts.desk, now_ns, _SCHEDULE)
 
     def agrees(self, desk: OrderDesk | None, now_ns: int) -> bool:
         """Look, and return whether the books agree; without a desk nothing can have happened since the last time."""
@@ -106,11 +110,22 @@ class Reconciler:
         differences = [difference.text for difference in self.last.differences]
         return {"mode": self._settings.mode, "at": looked, "differences": differences, "waiting": dict(self.last.waiting)}
 
+    def _note_actions(self, cursor: Cursor, now_ns: int) -> None:
+        """Note which fills missed a corporate action of their symbol: the ledger that books them now would be a wrong one."""
+        symbols = {effective.action.symbol for effective in cursor.block.actions if effective.row == cursor.row}
+        if symbols:
+            missed = (fill for fill in self._line.unheard if fill.symbol in symbols and fill.ts_ns < now_ns)
+            self._overtaken.update(fill.fill_id for fill in missed)
+
+    def _may_book(self) -> bool:
+        is_overtaken = self._overtaken and any(fill.fill_id in self._overtaken for fill in self._line.unheard)
+        return self._settings.mode == "auto_sync" and not is_overtaken
+
     def _look(self, desk: OrderDesk, now_ns: int, why: str) -> None:
         before, mode = self.last, self._settings.mode
         self._is_due = False
         found, settled = self._compared(desk), tuple[Difference, ...]()
-        if found and mode == "auto_sync" and why != _END:
+        if found and why != _END and self._may_book():
             self._line.resend()
             left = self._compared(desk)
             settled, found = tuple(difference for difference in found if difference not in left), left

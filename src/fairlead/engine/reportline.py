@@ -108,6 +108,11 @@ class ReportLine:
             if key in self._untold and not self.inlet.holds(*key):
                 self._take(report)
 
+    @property
+    def unheard(self) -> Sequence[Fill]:
+        """The fills that the venue has made and no ledger has yet, in the order in which they happened."""
+        return tuple(self._ahead.values())
+
     def ahead(self, strategy: str) -> Sequence[Fill]:
         """Return the fills of a strategy that the venue has made and its ledger does not have yet."""
         if not self._ahead:
