@@ -39,6 +39,7 @@ execution: {{slippage: {{model: none}}, commission: {{model: none}}, latency: {{
 risk:
   guards: {{{guards}}}
   kill_switches: {switches}
+reconciliation: {reconciliation}
 report: {{html: false, plots: false}}
 strategies:
 """
@@ -240,6 +241,7 @@ def operated(
     account: str = "{}",
     record: str = "false",
     more: str = "",
+    reconciliation: str = "{}",
     run_id: str = RUN,
     strategy: str = "Told",
     **changes: Any,
@@ -247,8 +249,8 @@ def operated(
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
     entries = [(ENTRY if strategy == "Told" else PLANNED).format(name=name) for name in names or ("alpha",)]
-    text = CONFIG.format(switches=switches, guards=guards, account=account, record=record)
-    config.write_text(more + text + "".join(entries))
+    sections = {"switches": switches, "guards": guards, "account": account, "record": record, "reconciliation": reconciliation}
+    config.write_text(more + CONFIG.format(**sections) + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:

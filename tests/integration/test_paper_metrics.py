@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import urllib.error
 import urllib.request
@@ -9,7 +10,9 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from fairlead.core.orders import OrderStatus
 from support_paper import NOW, now_ns, paper_session
+from support_reports import Losing, Scrambled
 
 CONFIG = """\
 mode: backtest
@@ -65,6 +68,33 @@ def test_numbers_and_health_while_it_runs(asked):
     assert shown["strategy_pnl", "sma_crossover"] == pytest.approx(shown["portfolio_value",] - 100_000.0)
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(f"{url}/health", timeout=2)
+
+
+@pytest.mark.parametrize("loses", [False, True], ids=["scrambled", "losing"])
+def test_what_comes_again_and_what_is_missing_is_counted(tmp_path, loses):
+    config = tmp_path / "counted.yaml"
+    config.write_text(CONFIG)
+    lost = Losing(lambda report: report.update.status is OrderStatus.FILLED and not lost.lost)
+    channel = lost if loses else Scrambled(7)
+    session = dataclasses.replace(paper_session(config, tmp_path / "work"), channel=lambda: channel)
+    urls, answers = [], []
+
+    def progress(done: int) -> None:
+        if done % 1000 == 0:
+            answers.append(get(f"{urls[0]}/metrics")[1])
+
+    session.run("paper_counted", now=NOW, now_ns=now_ns, progress=progress, metrics_port=0, serving=urls.append)
+    shown = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answers[-1])
+        for sample in family.samples
+    }
+    if loses:
+        assert shown["order_duplicates_total",] == 0
+        assert shown["reconciliation_mismatch_total", "MISSED_FILL"] == 1
+    else:
+        assert 0 < shown["order_duplicates_total",] <= channel.again
+        assert not [name for name, *_ in shown if name == "reconciliation_mismatch_total"]
 
 
 def test_without_a_port_nothing_listens(tmp_path):

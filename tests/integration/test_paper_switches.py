@@ -8,7 +8,8 @@ import pytest
 
 from fairlead.control import RefusedCommand
 from fairlead.core.errors import StorageError
-from fairlead.data.live import SessionRecorder
+from fairlead.core.time import NS_PER_MINUTE
+from fairlead.data.live import NoticeKind, SessionRecorder
 from fairlead.engine.desk import OrderDesk
 from fairlead.execution.simulated import SimulatedExecution
 from fairlead.journal import Kind
@@ -288,3 +289,98 @@ def test_a_book_that_cannot_be_measured_takes_on_no_risk(tmp_path):
         (990.0, "FILLED", ""),
         (7.0, "REJECTED", "kill switches cannot be measured: KS_PNL"),
     ]
+
+
+CONN = "{lock_hours: 0, cool_off_minutes: 0, disabled: [KS_PNL, KS_DD, KS_PSR]}"
+
+
+def drops(session, times=1, minutes=1):
+    """Let the feed be gone and come back so many times, so many minutes apart."""
+    for _ in range(times):
+        session.now += minutes * NS_PER_MINUTE
+        session.clock_ns = max(session.clock_ns, session.now)
+        session.notice(NoticeKind.DISCONNECTED, "the wire")
+        session.notice(NoticeKind.CONNECTED, "the wire")
+
+
+def heard(session, times):
+    """How it stands when so many returns of the feed have been heard of."""
+    for _ in range(1000):
+        notes = [data["text"] for data in of_kind(journal_of(session.folder), Kind.NOTE)]
+        if sum(text.startswith("feed connected") for text in notes) == times:
+            return session.status
+    raise AssertionError(notes)
+
+
+def test_a_feed_that_breaks_off_warns_twice_and_the_fourth_time_closes_everything(tmp_path):
+    with operated(tmp_path, switches=CONN) as session:
+        session.minute(100.0, alpha=[*buy(100), OrderIntent.limit("A", 1, 50.0)])
+        session.minute(100.0)
+        drops(session)
+        session.minute(100.0)
+        assert switched(session) == []
+        drops(session)
+        session.minute(100.0, alpha=buy(1))
+        session.minute(100.0)
+        assert (session.status["state"], session.held()) == ("running", 101.0)
+        drops(session)
+        assert (heard(session, 3)["state"], switched(session)) == ("running", [("KS_CONN", "warning", None)])
+        # No bar comes any more: it halts all the same, at once, and closes with the first bar that does.
+        drops(session)
+        told = heard(session, 4)
+        assert [(trip["switch"], trip["action"]) for trip in told["halted_by"]] == [("KS_CONN", "HALT_AND_FLATTEN")]
+        assert [trip["switch"] for trip in session.latch["trips"]] == ["KS_CONN"]
+        assert (session.held(), told["working_orders"]) == (101.0, 1)
+        session.minute(100.0, alpha=buy(2))
+        assert (session.held(), session.status["working_orders"]) == (0.0, 0)
+        assert session.ask("rearm", why="another line")["state"] == "running"
+        drops(session)
+        session.minute(100.0, alpha=buy(3))
+        session.minute(100.0)
+        assert (session.status["state"], session.held()) == ("running", 3.0)
+        result = session.end()
+    assert [(side, units, status) for side, units, status, _ in orders_of(result)] == [
+        ("BUY", 100.0, "FILLED"),
+        ("BUY", 1.0, "CANCELLED"),
+        ("BUY", 1.0, "FILLED"),
+        ("SELL", 101.0, "FILLED"),
+        ("BUY", 2.0, "REJECTED"),
+        ("BUY", 3.0, "FILLED"),
+    ]
+    assert switched(session)[:3] == [
+        ("KS_CONN", "warning", None),
+        ("KS_CONN", "critical", None),
+        ("KS_CONN", "tripped", "HALT_AND_FLATTEN"),
+    ]
+
+
+def test_failures_of_more_than_an_hour_ago_are_forgotten(tmp_path):
+    with operated(tmp_path, switches=CONN) as session:
+        session.minute(100.0)
+        drops(session, times=12, minutes=25)
+        session.minute(100.0, alpha=buy(5))
+        session.minute(100.0)
+        assert (session.status["state"], session.held()) == ("running", 5.0)
+        session.end()
+    # Three at most in any hour: a warning that stays one.
+    assert switched(session) == [("KS_CONN", "warning", None)]
+
+
+def test_a_feed_that_breaks_off_before_its_first_bar_counts(tmp_path):
+    with operated(tmp_path, switches=CONN) as session:
+        drops(session, times=4)
+        session.minute(100.0, alpha=buy(5))
+        assert [trip["switch"] for trip in session.status["halted_by"]] == ["KS_CONN"]
+        result = session.end()
+    assert [status for _, _, status, _ in orders_of(result)] == ["REJECTED"]
+
+
+def test_levels_of_the_connection_are_a_sessions_own(tmp_path):
+    switches = CONN.replace("disabled", "connection: {warning: 1, critical: 1}, disabled")
+    with operated(tmp_path, switches=switches) as session:
+        session.minute(100.0)
+        drops(session, times=2)
+        session.minute(100.0)
+        assert session.status["state"] == "halted"
+        session.end()
+    assert [state for _, state, _ in switched(session)] == ["warning", "critical", "tripped"]

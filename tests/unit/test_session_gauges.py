@@ -16,6 +16,7 @@ from fairlead.core.orders import Order, OrderStatus, OrderType, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.core.redaction import Secrets
 from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.reconciliation import Difference, DifferenceKind
 from fairlead.risk.monitors import HaltAction, Level, Reading, SwitchId
 from fairlead.sdk.harness import StrategyHarness
 from fairlead.strategies.buy_and_hold import BuyAndHold
@@ -147,3 +148,16 @@ def test_no_secret_is_shown_to_who_asks_whether_it_is_ready(shown):
     shown.gauges.readiness.report("data_fresh", "the feed refuses the key hunter22")
     assert "hunter22" not in get(f"{shown.url}/ready")
     assert "the feed refuses the key (redacted)" in json.dumps(json.loads(get(f"{shown.url}/ready")))
+
+
+def test_reports_that_came_again_and_differences_of_the_books_are_counted(shown):
+    for total in (0, 3, 3, 5):
+        shown.gauges.repeated(total)
+    assert shown["order_duplicates_total",] == 5
+    missed, cash = (
+        Difference(kind, "trend", "A", "1", "2") for kind in (DifferenceKind.MISSED_FILL, DifferenceKind.CASH_MISMATCH)
+    )
+    shown.gauges.differed([missed, missed, cash])
+    shown.gauges.differed([missed])
+    assert shown["reconciliation_mismatch_total", "MISSED_FILL"] == 3
+    assert shown["reconciliation_mismatch_total", "CASH_MISMATCH"] == 1

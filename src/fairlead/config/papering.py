@@ -35,6 +35,7 @@ from fairlead.data.live.opening import as_history, replay_of
 from fairlead.data.live.recorded import RECORDING
 from fairlead.data.live.source import FeedFacts, FeedSource
 from fairlead.engine.clock import ClockSettings
+from fairlead.engine.reportline import Channel, StraightChannel
 from fairlead.engine.session import Progress
 from fairlead.journal import Journal, JournalSettings
 from fairlead.risk.monitors import KillLatch, KillSwitchSettings
@@ -60,12 +61,15 @@ class PaperSession:
         Opens the feed.
     is_replay : bool
         Whether history is played again.
+    channel : callable
+        Opens what carries the venue's reports.
     """
 
     wired: WiredSession
     facts: FeedFacts
     feed: Callable[[], LiveFeed]
     is_replay: bool
+    channel: Callable[[], Channel] = StraightChannel
 
     @property
     def workspace(self) -> Path:
@@ -188,7 +192,9 @@ class PaperSession:
             kept = journal if before is None else before.retraced(journal)
             book = SessionBook(kept, None if gauges is None else gauges.heard, inputs)
             mailbox = Mailbox(inputs.noting(book.command))
-            held = ConductorSettings(began_ns=inputs.began_ns, now_ns=None if self.is_replay else inputs.acting_ns)
+            acting_ns = None if self.is_replay else inputs.acting_ns
+            held = ConductorSettings(began_ns=inputs.began_ns, now_ns=acting_ns, channel=self.channel)
+            held = replace(held, reconciliation=settings.reconciliation)
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)

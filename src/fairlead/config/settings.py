@@ -21,6 +21,7 @@ from fairlead.data.live.settings import LiveDataSettings, ReplayDataSettings
 from fairlead.data.settings import DataSettings
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.universe import UniverseSettings
+from fairlead.execution.reconciliation import ReconciliationSettings
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
 from fairlead.risk.position import SizingRule
@@ -181,6 +182,8 @@ class SessionSettings(Settings):
     risk : RiskSettings, optional
         Guards and validator, armed by the section being there; in a file it may be the path of one that holds it. Paper and
         live sessions arm the defaults without it.
+    reconciliation : ReconciliationSettings
+        How often the books of a session in real time are held against the broker's, and what follows from a difference.
     enforcement : EnforcementSettings
         What a broken rule leads to; the environment may switch it.
     record : bool
@@ -201,6 +204,7 @@ class SessionSettings(Settings):
     instruments: Annotated[dict[Symbol, InstrumentSettings], BeforeValidator(_or_defaults)] = Field(default_factory=dict)
     report: Annotated[ReportSettings, BeforeValidator(_or_defaults)] = ReportSettings()
     risk: RiskSettings | None = None
+    reconciliation: Annotated[ReconciliationSettings, BeforeValidator(_or_defaults)] = ReconciliationSettings()
     enforcement: Annotated[EnforcementSettings, BeforeValidator(_or_defaults)] = EnforcementSettings()
     record: bool = False
     workspace: Path | None = None

@@ -81,8 +81,7 @@ class Closing:
         elif isinstance(step, AskOrders):
             self.plan.on_open_orders(step.ticket, self._open_orders())
         elif isinstance(step, AskPositions):
-            held = self._runner.ledger.positions.items()
-            self.plan.on_positions(step.ticket, {symbol: p.quantity for symbol, p in held if p.quantity})
+            self.plan.on_positions(step.ticket, self._desk.held(self._runner.name))
         elif isinstance(step, SubmitFlatten):
             units = step.side.sign * step.quantity
             self._ours[step.order_id] = self._desk.liquidate(self._runner, step.symbol, units, tag=step.order_id)

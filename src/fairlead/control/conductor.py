@@ -15,14 +15,17 @@ from fairlead.control.gauges import SessionGauges
 from fairlead.control.inputs import RESUME, SessionInputs
 from fairlead.control.limits import SessionLimits
 from fairlead.control.mailbox import OVER, Mailbox
+from fairlead.control.reconciling import Reconciler, tell
 from fairlead.control.standing import Standing, checkpoint_of, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.core.time import NS_PER_DAY
-from fairlead.data.live import FeedNotice
+from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.data.live.gathering import Instant
 from fairlead.engine.attendance import SessionParts
+from fairlead.engine.reportline import Channel, ReportLine, StraightChannel
 from fairlead.engine.runner import StrategyRunner, describe_failure
+from fairlead.execution.reconciliation import Difference, Reconciliation, ReconciliationSettings
 from fairlead.journal import entries
 from fairlead.risk.guards import LimitScale
 from fairlead.risk.monitors import (
@@ -59,12 +62,17 @@ class ConductorSettings:
     now_ns : callable, optional
         The real time, where data comes as it happens: halts, locks and cool-offs run on it, as they run on when no bar comes.
         None where history is played again: they run on its bars then.
+    reconciliation : ReconciliationSettings
+    channel : callable
+        Opens what carries the venue's reports.
     """
 
     switches: KillSwitchSettings | None = None
     halt: HaltSettings = field(default_factory=HaltSettings)
     began_ns: int = 0
     now_ns: Callable[[], int] | None = None
+    reconciliation: ReconciliationSettings = field(default_factory=ReconciliationSettings)
+    channel: Callable[[], Channel] = StraightChannel
 
 
 class Conductor:
@@ -81,6 +89,11 @@ class Conductor:
     settings : ConductorSettings
     gauges : SessionGauges, optional
         Shown what happens.
+
+    Attributes
+    ----------
+    line : ReportLine
+        The way that reports take from the venue to the desk.
     """
 
     def __init__(
@@ -98,6 +111,8 @@ class Conductor:
         self._gauges, self._inputs = gauges, book.inputs
         self._book, self._latch, self._mailbox, self._said = book, latch, mailbox, log
         self._settings = settings
+        self.line = ReportLine(settings.channel())
+        self._reconciler = Reconciler(self.line, settings.reconciliation, self._reconciled)
         self._parts: SessionParts | None = None
         self._watches: dict[str, EquityWatch] = {}
         self._levels: dict[tuple[SwitchId, str], Level] = {}
@@ -107,6 +122,7 @@ class Conductor:
         self._closings: list[Closing] = []
         self._halts = 0
         self._feed = FeedWord()
+        self._failures: list[int] = []
         self._broken = ""
         self._stopping = self._stops_when_flat = self._is_over = False
         self._last_ns = settings.began_ns
@@ -124,13 +140,17 @@ class Conductor:
         for runner in runners:
             if switches is not None and runner.name in switches.watched_strategies:
                 self._watches[runner.name] = EquityWatch(runner.ledger.initial_cash, runner.name)
+        for failed_ns in self._failures:
+            self._watches[""].connection_failed(failed_ns)
         names = [runner.name for runner in runners]
         self._write(entries.session(self._now, "start", {"mode": self.mode, "strategies": names}))
         self._log.info("session_started", message=f"{len(names)} strategies", strategies=names)
+        self._reconciler.begin(parts.desk, self._now)
 
     def instant(self, row: int) -> None:
         """Journal what the market did to the orders, look at the kill switches, and go on with what is being closed."""
         parts = self._session
+        self._reconciler.instant(parts, self._now)
         self._collect()
         self._instants += 1
         if self._instants % CHECKPOINT_EVERY == 0:
@@ -175,9 +195,11 @@ class Conductor:
         return self._limits.scale(strategy, self._acting_ns)
 
     def end(self) -> None:
-        """Journal how the session ended."""
+        """Journal how the session ended, and whether its books were the venue's then."""
         self._take(SessionInputs.over)
+        self._reconciler.end(self._session.desk, self._now)
         self._collect()
+        self._judge(self._day)
         self._tell_failures()
         self._write(entries.session(self._now, "stop", {"equity": equity_of(self._session)}))
         self._take(lambda inputs: inputs.go_on(self))
@@ -233,6 +255,7 @@ class Conductor:
     def resumed(self) -> None:
         """Forget what a restart mends: the feed's troubles and the journal's."""
         self._feed, self._broken = FeedWord(), ""
+        self._reconciler.reconnected()
 
     def caught_up(self, ts_ns: int) -> None:
         """Go on with what comes now."""
@@ -254,6 +277,10 @@ class Conductor:
         level("feed_notice", message=notice.text or notice.kind.value, kind=notice.kind.value)
         if self._parts is not None:
             self._write(entries.note(notice.known_ns, f"feed {notice.kind.value}: {notice.text}"))
+        if notice.kind is NoticeKind.DISCONNECTED:
+            self._connection_failed(notice.known_ns)
+        elif notice.kind is NoticeKind.CONNECTED:
+            self._reconciler.reconnected()
 
     # What an operator asks.
 
@@ -263,6 +290,7 @@ class Conductor:
         if self._parts is not None:
             told |= {"feed": self._feed.problem or "ok", "journal": self._broken or "ok"}
             told |= self._limits.describe([runner.name for runner in self._session.runners], self._acting_ns)
+            told |= {"reconciliation": self._reconciler.to_dict()}
         return told
 
     def pause(self, command: Command) -> Mapping[str, Any]:
@@ -305,12 +333,13 @@ class Conductor:
         return {"state": self._standing.state, "halted_by": [trip.switch for trip in self._latch.trips]}
 
     def rearm(self, command: Command) -> Mapping[str, Any]:
-        """Lift a halt; at a simulated venue the books are the broker's."""
+        """Lift a halt, if the books are the broker's."""
         name = command.strategy
         now_ns = self._acting_ns
+        agrees = self._reconciler.agrees(None if self._parts is None else self._parts.desk, self._now)
         self._secure()
         self._latch.rearm(
-            who=command.who, reason=command.why, now_ns=now_ns, session=self._day, is_reconciled=True, strategy=name
+            who=command.who, reason=command.why, now_ns=now_ns, session=self._day, is_reconciled=agrees, strategy=name
         )
         if name in self._watches:
             self._watches[name].rearm()
@@ -392,12 +421,14 @@ class Conductor:
             watch.mark(session, sum(book.equity for book in books))
         if self._gauges is not None:
             self._gauges.marked(self._session.runners, self._watches[""].session_start)
+            self._gauges.repeated(self.line.inlet.duplicates)
 
     def _judge(self, session: int) -> None:
         switches = self._settings.switches
         if switches is None:
             return
-        views = [watch.view(self._now) for watch in self._watches.values()]
+        books = self._reconciler
+        views = [w.view(self._now, mismatches=books.mismatches, is_strict=books.is_strict) for w in self._watches.values()]
         for entry in self._limits.judge(views, self._now):
             self._write(entry)
         readings = [reading for view in views for reading in evaluate(view, switches)]
@@ -428,6 +459,18 @@ class Conductor:
         self._write(entries.switch(now_ns, trip.switch, "tripped", payload, strategy=trip.strategy))
         self._log.critical("kill_switch_tripped", message=trip.reason, strategy=trip.strategy)
         self._begin_closing(trip.action, trip.strategy)
+
+    def _connection_failed(self, failed_ns: int) -> None:
+        # On paper the feed is all that there is to be connected to. No bar may come any more: it is judged now.
+        if self._parts is None:
+            self._failures.append(failed_ns)
+            return
+        self._watches[""].connection_failed(failed_ns)
+        self._judge(self._day)
+        self._close()
+
+    def _reconciled(self, found: Reconciliation, fresh: Sequence[Difference]) -> None:
+        tell(found, fresh, self._write, self._log, self._gauges)
 
     def _begin_closing(self, action: HaltAction, strategy: str = "") -> None:
         parts = self._parts

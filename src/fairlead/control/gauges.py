@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from fairlead.core.flows import NetOfFlows
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.redaction import Secrets
 from fairlead.engine.runner import StrategyRunner
+from fairlead.execution.reconciliation import Difference
 from fairlead.risk.monitors import Level, Reading
 from fairlead.telemetry import families
 from fairlead.telemetry.endpoints import Endpoints, EndpointSettings
@@ -49,6 +50,7 @@ class SessionGauges:
         self._net = NetOfFlows()
         self._equity = 0.0
         self._peak = float("-inf")
+        self._duplicates = 0
 
     def endpoints(self, port: int) -> Endpoints:
         """Return the server of ``/metrics``, ``/health`` and ``/ready`` on this machine; it is not started yet."""
@@ -106,6 +108,16 @@ class SessionGauges:
         """Count money that was paid in, or (below 0) out, since the books were marked: no profit and no loss."""
         self._net.paid(self._equity, self._equity + amount)
         self._equity += amount
+
+    def repeated(self, duplicates: int) -> None:
+        """Show how many reports of orders came again, since the start."""
+        self._metrics.counter(families.ORDER_DUPLICATES).inc(duplicates - self._duplicates)
+        self._duplicates = duplicates
+
+    def differed(self, differences: Iterable[Difference]) -> None:
+        """Count in what the books differed from the broker's."""
+        for difference in differences:
+            self._metrics.counter(families.RECONCILIATION_MISMATCHES).labels(difference.kind.value).inc()
 
     def judged(self, reading: Reading) -> None:
         """Show how a kill switch of the session stands."""

@@ -132,20 +132,36 @@ class Accounts:
         return coming
 
     def affordable(
-        self, runner: StrategyRunner, order: Order, quantity: float, price: float, lot: float, charge: Charge
+        self,
+        runner: StrategyRunner,
+        order: Order,
+        quantity: float,
+        price: float,
+        lot: float,
+        charge: Charge,
+        ahead: Sequence[Fill] = (),
     ) -> float:
         """Return how much of an execution the cash of a cash account pays for, or how much of a sale is there or is lent.
 
         What was so when the order was decided need not be so any more: an exit may have sold the position before.
+
+        Parameters
+        ----------
+        ahead : sequence of Fill
+            Of the strategy, that count though they are not in its ledger yet.
         """
         if order.side is _SELL:
             held = runner.ledger.quantity(order.symbol)
+            if ahead:
+                held += sum(fill.signed_quantity for fill in ahead if fill.symbol == order.symbol)
             lent = 0.0 if self._account.type == "cash" else borrowable(order.symbol, max(0.0, -held), self._financing)
             return min(quantity, max(0.0, held) + lent)
         if self._account.type != "cash":
             return quantity
         unit = price * runner.ledger.multipliers.get(order.symbol, 1.0)
         spendable = runner.ledger.cash - self._unsettled(runner.name)
+        if ahead:
+            spendable += self._paid_ahead(runner, ahead)
         while quantity > 0.0:
             missing = quantity * unit + charge(quantity) - spendable
             if missing <= 0.0:
@@ -165,6 +181,13 @@ class Accounts:
             return math.inf
         working_value, unsettled = _opening_value(runner, working), self._unsettled(runner.name)
         return withdrawable(runner.ledger.cash, _holdings(runner), self._account, working=working_value, unsettled=unsettled)
+
+    def _paid_ahead(self, runner: StrategyRunner, ahead: Sequence[Fill]) -> float:
+        # Proceeds that have to settle first are no more to be spent than those that are booked.
+        counts = [fill for fill in ahead if not (self._account.settlement_days and fill.side is _SELL)]
+        multipliers = runner.ledger.multipliers
+        paid = (fill.signed_quantity * fill.price * multipliers.get(fill.symbol, 1.0) + fill.commission for fill in counts)
+        return -sum(paid)
 
     def book(self, runner: StrategyRunner, fill: Fill) -> None:
         """Count the proceeds of a sale that cannot be spent yet."""

@@ -9,6 +9,7 @@ from fairlead.core.bars import Cursor
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.funding import Funding
+from fairlead.engine.reportline import ReportLine
 from fairlead.engine.runner import StrategyRunner, Submit
 from fairlead.risk.guards import LimitScale
 
@@ -24,6 +25,10 @@ class SessionParts(NamedTuple):
 
 class Attendant(Protocol):
     """Is called by the session's own thread, and never while a strategy decides."""
+
+    @property
+    def line(self) -> ReportLine:
+        """The way that reports take from the venue to the desk."""
 
     def begin(self, parts: SessionParts) -> None:
         """Take in the session, before its strategies start."""

@@ -28,6 +28,7 @@ from fairlead.engine.admission import Admission, Veto
 from fairlead.engine.amounts import Amounts, is_target
 from fairlead.engine.gate import OrderGate
 from fairlead.engine.ordering import OrderMaker
+from fairlead.engine.reportline import ReportLine
 from fairlead.engine.runner import StrategyRunner
 from fairlead.engine.straight import StraightWay
 from fairlead.execution.fidelity import open_execution
@@ -65,6 +66,8 @@ class OrderDesk:
     Attributes
     ----------
     execution : Venue
+    match : callable
+        Lets working orders meet the bars of a row of a block, and hears what comes of it.
     orders, updates, fills : list
         Everything that happened, in order.
     gone : dict of str to str
@@ -85,6 +88,7 @@ class OrderDesk:
         accounts: Accounts | None = None,
         ticks: TickSource | None = None,
         gate: OrderGate | None = None,
+        line: ReportLine | None = None,
     ) -> None:
         self.orders: list[Order] = []
         self.updates: list[OrderUpdate] = []
@@ -98,6 +102,7 @@ class OrderDesk:
         self._runners: dict[str, StrategyRunner] = {}
         self._accounts = accounts
         self._gate = gate
+        self._line = line
         self._admission = Admission(instruments, self.gone, self.working, accounts, gate)
         self._calls: set[str] = set()
         self._children: list[Order] = []
@@ -107,13 +112,14 @@ class OrderDesk:
             execution,
             instruments,
             latency,
-            self.hear,
+            self.hear if line is None else line.connect(self.hear, instruments),
             ticks=ticks,
-            held=lambda name, symbol: self._runners[name].ledger.quantity(symbol),
+            held=(lambda name, symbol: self._runners[name].ledger.quantity(symbol)) if line is None else self._held,
             one_bar_sessions=one_bar_sessions,
             session_close=session_close,
             afford=self._afford if accounts is not None else None,
         )
+        self.match = self.execution.match if line is None else line.settling(self.execution.match)
         self._straight = (
             StraightWay(cursor, self._maker, instruments, self.gone, self.orders, self.execution.submit, self.hear)
             if accounts is None and gate is None
@@ -123,7 +129,8 @@ class OrderDesk:
     def enlist(self, runners: Sequence[StrategyRunner]) -> None:
         """Take in the strategies whose orders pass here."""
         self._runners = {runner.name: runner for runner in runners}
-        self.execution.tell_only(None if any(runner.hears_updates for runner in runners) else self.updates.append)
+        is_told = self._line is not None or any(runner.hears_updates for runner in runners)
+        self.execution.tell_only(None if is_told else self.updates.append)
         if self._gate is not None:
             self._gate.enlist(runners, self.exposure)
 
@@ -144,6 +151,8 @@ class OrderDesk:
         self._admission.close()
         if self._gate is not None:
             self._gate.close()
+        if self._line is not None:
+            self._line.close()
         self.execution.close()
 
     def rearm(self) -> None:
@@ -335,7 +344,8 @@ class OrderDesk:
             self.execution.request_cancel(order.order_id, now)
         elif refused := self._admission.refuses_change(runner, order, intent, lambda: self.exposure(runner)):
             status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
-            self.hear(order, order.move_to(status, now, refused), None)
+            hear = self.hear if self._line is None else self._line.note
+            hear(order, order.move_to(status, now, refused), None)
         else:
             self.execution.request_replace(intent, now)
 
@@ -359,8 +369,19 @@ class OrderDesk:
     def _afford(self, order: Order, quantity: float, price: float, charge: Charge) -> float:
         if self._accounts is None:
             return quantity
-        lot = self._instruments[order.symbol].lot_step
-        return self._accounts.affordable(self._runners[order.strategy], order, quantity, price, lot, charge)
+        lot, name = self._instruments[order.symbol].lot_step, order.strategy
+        ahead = () if self._line is None else self._line.ahead(name)
+        return self._accounts.affordable(self._runners[name], order, quantity, price, lot, charge, ahead)
+
+    def held(self, name: str) -> dict[str, float]:
+        """Return the signed units that a strategy has at the venue, by symbol: also of what the ledger was not told yet."""
+        held = {symbol: p.quantity for symbol, p in self._runners[name].ledger.positions.items() if p.quantity}
+        for fill in () if self._line is None else self._line.ahead(name):
+            held[fill.symbol] = held.get(fill.symbol, 0.0) + fill.signed_quantity
+        return {symbol: quantity for symbol, quantity in held.items() if quantity}
+
+    def _held(self, name: str, symbol: str) -> float:
+        return self.held(name).get(symbol, 0.0)
 
     def cancel_all(self, name: str, reason: str) -> None:
         """Take back every working order of one strategy."""

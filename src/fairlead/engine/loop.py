@@ -58,7 +58,7 @@ class EventLoop:
         self._curves = curves
         self._steps: list[Callable[[int], None]] = []
         self._due: list[CorporateAction | OwedShares] = []
-        self._match = timers.wrap(Stage.EXECUTION.name.lower(), desk.execution.match)
+        self._match = timers.wrap(Stage.EXECUTION.name.lower(), desk.match)
         self._act = timers.wrap(Stage.CORPORATE_ACTIONS.name.lower(), self._apply_actions)
         self._record = timers.wrap(Stage.RECORD.name.lower(), curves.close_block)
         self._enter_features = timers.wrap("features", enter_features)

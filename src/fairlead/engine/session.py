@@ -242,6 +242,7 @@ class _Session:
             accounts=self._accounts,
             ticks=ticks_of(plan.execution, plan.source.symbols),
             gate=self._gate,
+            line=None if attendant is None else attendant.line,
         )
         self._features = RunFeatures(
             {a.name: a.strategy.required_features() for a in plan.allocations},

@@ -40,6 +40,10 @@ class Sequencer(Generic[EventT]):
         """How many events wait for one before them."""
         return len(self._held)
 
+    def holds(self, number: int) -> bool:
+        """Whether the event of that number waits for one before it."""
+        return number in self._held
+
     @property
     def missing(self) -> Missing | None:
         """The first run of numbers that are known to exist and have not come."""

@@ -60,7 +60,7 @@ class MonitorView:
     connection_failures : int
         Of the last hour.
     position_mismatches : int
-        Symbols in which the broker holds another position.
+        In how much our books and the broker's differ: positions, cash, executions and working orders.
     is_strict : bool
         Whether a mismatch halts; without, it is a warning.
     command : HaltAction, optional
