@@ -134,6 +134,8 @@ def test_a_session_may_ask_for_what_was_since_an_instant(tmp_path, market):
     bars = [event for event in market if isinstance(event, Bar)]
     assert first.record.bars == len(bars_of(before)) == 10
     assert bars_of(before) + bars_of(after) == bars
+    same(first, backtest_of(RSI, tmp_path, before.folder, RISK))  # what it had, to the instant at which it was stopped
+    same(second, backtest_of(RSI, tmp_path, after.folder, RISK))
     assert first.record.bars + second.record.bars == len(bars)
     assert all(event.known_ns > since_ns for event in after.events())
     assert not [text for text in notes_of(tmp_path, "two") if "used" in text or "lost" in text]
