@@ -46,7 +46,7 @@ execution:
 risk:
   guards:
     {{max_daily_loss: 900_000, max_drawdown: 900_000, max_gross_exposure: 9_000_000, max_symbol_qty: 2_000, max_pos_pct: 50}}
-  kill_switches: {{pnl: {{warning_pct: {warning}, critical_pct: {critical}}}}}
+  kill_switches: {{pnl: {{warning_pct: {warning}, critical_pct: {critical}}}, connection: {{warning: 900, critical: 900}}}}
 report: {{html: false, plots: false}}
 strategies:
   - {{name: busy, capital: 100_000, strategy: 'support_deaths:Busy', params: {{every: {every}}}}}

@@ -138,10 +138,10 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-async def everything(feed: LiveFeed, symbols: Sequence[str]) -> list[Received]:
+async def everything(feed: LiveFeed, symbols: Sequence[str], since_ns: int | None = None) -> list[Received]:
     """Connect, subscribe, and return all that comes until the end."""
     await feed.connect()
-    await feed.subscribe(symbols)
+    await feed.subscribe(symbols, since_ns)
     found = [received async for received in feed]
     await feed.close()
     return found

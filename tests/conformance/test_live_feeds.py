@@ -115,6 +115,15 @@ def test_only_what_was_subscribed_to_comes(use):
     use(body)
 
 
+@pytest.mark.parametrize("since_ns", [EVENTS[30].known_ns, EVENTS[30].known_ns - 1, EVENTS[-1].known_ns, 0])
+def test_what_was_since_an_instant_comes_and_nothing_before_it(use, since_ns):
+    async def body(feed):
+        found = market(await everything(feed, ["A", "B"], since_ns))
+        assert found == [event for event in EVENTS if event.known_ns > since_ns]
+
+    use(body)
+
+
 def test_state_follows_the_events(use):
     async def body(feed):
         before = feed.state

@@ -108,6 +108,7 @@ def test_a_market_over_a_websocket_to_its_end(tmp_path):
     for verb, data in (
         ("backtest", f"data={{recording: '{folder / 'recording'}'}}"),
         ("backtest", f"data={{path: '{folder / 'recording'}'}}"),
+        ("backtest", f"data={{path: '{folder}'}}"),
         ("paper", f"data={{type: replay, recording: '{folder / 'recording'}', jitter_s: 20}}"),
     ):
         once_more = ("-o", f"mode={verb}", "-o", "clock={type: historical, speed: 100000x}", "-o", data)

@@ -141,4 +141,5 @@ def test_one_that_goes_on_after_a_crash_has_every_bar_once(tmp_path, market):
     assert 5 <= len(decided) < result.record.bars / 2
     assert result.record.bars == len(bars)
     assert bars_of(recorded) == bars
+    same(result, backtest_of(RSI, tmp_path, recorded.folder, RISK))
     assert not [text for text in notes_of(tmp_path, run_id) if "used" in text or "lost" in text]

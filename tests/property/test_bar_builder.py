@@ -170,6 +170,15 @@ def test_quotes_make_bars_of_their_middle():
     assert bar[3:] == (11.0, 11.5, 9.5, 9.5, 0.0)
 
 
+def test_what_quotes_display_may_stand_for_volume():
+    """The mean of the thinner sides: a quote that comes again displays nothing more."""
+    builder = BarBuilder(BarSize.M1, XNYS, AggregationSettings(source="quotes", volume="displayed"))
+    for second, bid_size, ask_size in ((2, 300.0, 900.0), (3, 500.0, 100.0), (4, 500.0, 100.0), (5, 700.0, 700.0)):
+        builder.add(Quote("A", quote(second).known_ns, 10.0, 12.0, bid_size, ask_size))
+    (bar,) = builder.advance(OPEN_NS + NS_PER_MINUTE)
+    assert bar.volume == (300.0 + 100.0 + 100.0 + 700.0) / 4
+
+
 def test_only_one_kind_counts():
     """A feed that sends trades and their bars is not counted twice."""
     for source, volume in (("trades", 7.0), ("quotes", 0.0), ("bars", 100.0)):

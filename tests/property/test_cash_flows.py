@@ -17,6 +17,7 @@ from fairlead.core.flows import NetOfFlows
 from fairlead.core.intents import OrderIntent
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.record import CashFlow, EquityCurve
+from fairlead.engine.reportline import ReportLine
 from fairlead.engine.session import run_session
 from fairlead.execution.margin import AccountSettings, Holding, refusal, withdrawable
 from fairlead.execution.settings import ExecutionSettings
@@ -35,6 +36,11 @@ class Paymaster:
         self.changes = changes
         self.parts: SessionParts | None = None
         self.refused: list[RiskLimitError] = []
+        self._line = ReportLine()
+
+    @property
+    def line(self):
+        return self._line
 
     def begin(self, parts):
         self.parts = parts

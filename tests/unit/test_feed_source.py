@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.core.errors import ConfigurationError
 from fairlead.core.time import NS_PER_SECOND, BarSize
-from fairlead.data.live import EventQueue, FeedNotice, NoticeKind, Received, session_events
+from fairlead.data.live import AggregationSettings, EventQueue, FeedNotice, NoticeKind, Received, session_events
 from fairlead.data.live import source as feed_source
 from fairlead.data.live.source import FeedFacts, FeedSource
-from support_feeds import minute_bar, quote
+from support_feeds import minute_bar, quote, trade
 from support_sessions import ArraySource, days, dividend, minutes, random_bars, split
 
 FACTS = FeedFacts(name="toy", symbols=("A", "B"), bar_size=BarSize.M1, calendar="XNYS")
@@ -139,6 +141,42 @@ def test_everything_is_seen_before_it_is_used():
         assert len(seen) == 3
         assert len(block) == 1
     assert [type(one.event).__name__ for one in seen] == ["Bar", "Quote", "FeedNotice"]
+
+
+def test_a_wait_that_ends_an_instant_stands_among_what_was_seen():
+    seen = []
+    source, _, said = source_of([minute_bar(0, "A")], closes=False, poll_s=1e-6, grace_s=3e-6, seen=seen.append)
+    assert next(source.blocks(carry=0)).close[0, 0] == 10.125
+    (bar, mark) = seen
+    assert (bar.event, mark.event.kind, mark.event.known_ns) == (minute_bar(0), NoticeKind.QUIET, minute_bar(0).known_ns)
+    assert 3_000 <= mark.received_ns - bar.received_ns <= 4_000
+    assert said == []
+    seen.clear()  # a feed that ends without a word is noted as well
+    assert instants(source_of([minute_bar(0), minute_bar(1, "B")], grace_s=math.inf, seen=seen.append)[0]) == ["A", "B"]
+    assert [one.event.kind for one in seen if isinstance(one.event, FeedNotice)] == [NoticeKind.QUIET]
+
+
+def test_a_source_of_trades():
+    facts = dataclasses.replace(FACTS, aggregate=AggregationSettings(source="trades"))
+    events = [trade(0, "A"), trade(30, "B"), trade(65, "A"), trade(40, "B"), minute_bar(1, "A"), trade(125, "B"), END]
+    source, _, said = source_of(events, facts, grace_s=2.0)
+    assert instants(source) == ["AB", "A", "B"]
+    assert said[0].text == "B: a trade came when its bar was over; it is not in it (1 so far)"
+    assert (source.late, source.gathering.late_parts) == (0, 1)
+    with pytest.raises(ConfigurationError, match="must be intraday to be made of ticks"):
+        source_of([], dataclasses.replace(facts, bar_size=BarSize.D1))
+
+
+def test_a_bar_of_trades_is_there_when_its_end_has_passed_in_silence():
+    facts, seen = dataclasses.replace(FACTS, aggregate=AggregationSettings()), []
+    events = [trade(1, "B"), trade(59.999999, "A")]
+    source, queue, _ = source_of(events, facts, closes=False, poll_s=1e-6, grace_s=3e-6, seen=seen.append)
+    block = next(source.blocks(carry=0))
+    assert block.close.tolist() == [[10.0, 10.0]]
+    assert not len(queue)
+    assert [one.event.kind for one in seen[2:]] == [NoticeKind.QUIET]
+    assert seen[2].event.known_ns == block.known_ns[0]
+    assert 4_000 <= seen[2].received_ns - events[-1].known_ns <= 6_000
 
 
 def test_a_symbol_that_was_not_asked_for_is_told_once_and_keeps_no_instant_open():

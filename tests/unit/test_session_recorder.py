@@ -9,13 +9,14 @@ import sys
 import textwrap
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.core.errors import ConfigurationError, ContractError, DataError, DataNotFound, StorageError
 from fairlead.core.time import NS_PER_MINUTE, BarSize
-from fairlead.data.live import FeedNotice, NoticeKind, Received, RecordedSession, SessionRecorder
+from fairlead.data.live import AggregationSettings, FeedNotice, NoticeKind, Received, RecordedSession, SessionRecorder
 from fairlead.data.live.recording import put_torn_aside
 from support_feeds import OPEN_NS, minute_bar, morning, quote, trade
 
@@ -70,12 +71,57 @@ def test_what_the_session_used_becomes_history(tmp_path):
         record(tmp_path / "empty", []).source()
 
 
+def test_a_session_knows_its_symbols_and_its_name(tmp_path):
+    """Also one that nothing came of; and it is found in the folder of its paper session."""
+    bars = [Received(minute_bar(minute), 0) for minute in range(3)]
+    record(tmp_path / "paper_1" / "recording", bars, symbols=("Z", "A"))
+    session = RecordedSession(tmp_path / "paper_1")
+    assert (session.name, session.symbols) == ("paper_1", ("A", "Z"))
+    source = session.source()
+    assert (source.name, source.symbols, source.expected_rows) == ("paper_1", ("A", "Z"), 2)
+    assert source.select(["A"]).content_hash != source.content_hash
+    whole = record(tmp_path / "other", bars, symbols=("A", "Z"), chunk=1).source()
+    assert (whole.name, whole.content_hash) == ("other", source.content_hash), "the data has a name of its own"
+
+
+def test_a_replay_delivers_what_was_used_as_a_whole_and_tells_of_the_rest(tmp_path):
+    lost = FeedNotice(NoticeKind.GAP, OPEN_NS, "3 events are lost")
+    line = FeedNotice(NoticeKind.DISCONNECTED, OPEN_NS, "the line")
+    events = [
+        *(quote(-1), quote(2)),
+        *(minute_bar(0, "B"), quote(61), minute_bar(0, "A")),
+        *(minute_bar(1, "A"), lost, line, minute_bar(2, "B"), minute_bar(1, "B"), trade(170), minute_bar(2, "A")),
+        *(trade(200), minute_bar(3, "A")),
+    ]
+    session = record(tmp_path, [Received(event, OPEN_NS) for event in events])
+    source = session.source()
+    *played, late, tick, first, second = session.played(source)
+    first_instant = [quote(2), quote(61), minute_bar(0, "A"), minute_bar(0, "B")]
+    assert played == [*first_instant, lost, minute_bar(1, "A")]
+    assert (late.kind, late.text.partition(":")[0], "is not used" in late.text) == (NoticeKind.GAP, "B", True)
+    assert (tick, first, second) == (trade(170), minute_bar(2, "A"), minute_bar(2, "B"))
+    chosen = [event for event in session.played(source.select(["B"])) if not isinstance(event, FeedNotice)]
+    assert chosen == [minute_bar(0, "B"), minute_bar(2, "B")]
+
+
+def test_a_recording_of_an_earlier_version_is_gathered_as_the_defaults_say(tmp_path):
+    bars = [minute_bar(0, "B"), minute_bar(0, "A"), minute_bar(1, "A"), minute_bar(1, "B")]
+    record(tmp_path, [Received(bar, bar.known_ns + 3_000_000_000 * (bar.symbol == "B")) for bar in bars])
+    (tmp_path / "session.json").write_text('{"schema_version": "1.0", "bar_size": "1min", "calendar": "XNYS"}')
+    chunk = tmp_path / "events-000000.parquet"
+    pq.write_table(pq.read_table(chunk).replace_schema_metadata(None), chunk)
+    (block,) = RecordedSession(tmp_path).source().blocks(carry=0)
+    assert np.isnan(block.close).tolist() == [[False, False], [False, True]]
+
+
 def test_a_recorder_goes_on_with_a_session_and_refuses_another(tmp_path):
     record(tmp_path / "s", RECEIVED[:10])
     session = record(tmp_path / "s", RECEIVED[10:])
     assert list(session.received()) == RECEIVED
-    with pytest.raises(ContractError, match="must hold a session of 5min and XNYS"):
-        SessionRecorder(tmp_path / "s", bar_size=BarSize.M5, calendar="XNYS")
+    for other in ({"bar_size": BarSize.M5}, {"symbols": ["A"]}, {"aggregate": AggregationSettings()}, {"grace_s": 9.0}):
+        given = {"bar_size": BarSize.M1, "calendar": "XNYS", **other}
+        with pytest.raises(ContractError, match=rf"must hold a session of {given['bar_size']} and XNYS that was gathered as"):
+            SessionRecorder(tmp_path / "s", **given)
     with pytest.raises(ConfigurationError, match="'chunk' must be 1 or more events, was 0"):
         SessionRecorder(tmp_path / "t", bar_size=BarSize.M5, calendar="XNYS", chunk=0)
 

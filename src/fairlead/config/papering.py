@@ -30,6 +30,7 @@ from fairlead.core.errors import ConfigurationError, DataError, FairleadError, S
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
 from fairlead.data.live import FeedThread, LiveDataSettings, LiveFeed, ReplayDataSettings, SessionRecorder, open_feed
+from fairlead.data.live.age import oldest_ns
 from fairlead.data.live.gathering import GRACE_S, Instant
 from fairlead.data.live.opening import as_history, replay_of
 from fairlead.data.live.recorded import RECORDING
@@ -194,7 +195,7 @@ class PaperSession:
             mailbox = Mailbox(inputs.noting(book.command))
             acting_ns = None if self.is_replay else inputs.acting_ns
             held = ConductorSettings(began_ns=inputs.began_ns, now_ns=acting_ns, channel=self.channel)
-            held = replace(held, reconciliation=settings.reconciliation)
+            held = replace(held, reconciliation=settings.reconciliation, oldest_ns=_oldest_ns(settings.data))
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)
@@ -208,7 +209,7 @@ class PaperSession:
                 return conductor.idle()
 
             past = inputs.again(conductor)
-            since_ns = (before.last_instant_ns or None) if before is not None else None
+            since_ns = None if before is None else self._since_ns(before)
             source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, past, since_ns))
             plan = replace(self.wired.plan(run_id), source=source)
             result = run_backtest(
@@ -236,6 +237,13 @@ class PaperSession:
             If the disk refuses.
         """
         finish_inputs(self.folder(run_id), now_ns)
+
+    def _since_ns(self, before: Interrupted) -> int | None:
+        """Return the instant after which the feed is asked for what was missed."""
+        if not before.last_instant_ns:
+            return None
+        # What is stamped with the end of a bar is part of the next, where bars are made.
+        return before.last_instant_ns - (1 if self.facts.aggregate is not None else 0)
 
     def _inputs(
         self,
@@ -329,6 +337,10 @@ class PaperSession:
             yield keeper
         finally:
             keeper.close()
+
+
+def _oldest_ns(data: object) -> int:
+    return oldest_ns(data.bar_size, data.max_age_s) if isinstance(data, LiveDataSettings) else 0
 
 
 def _end_of(thread: FeedThread) -> FairleadError | None:

@@ -19,7 +19,7 @@ from fairlead.control.reconciling import Reconciler, tell
 from fairlead.control.standing import Standing, checkpoint_of, equity_of, held_by, measures_of
 from fairlead.core.errors import ContractError, StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
-from fairlead.core.time import NS_PER_DAY
+from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.data.live.gathering import Instant
 from fairlead.engine.attendance import SessionParts
@@ -62,6 +62,8 @@ class ConductorSettings:
     now_ns : callable, optional
         The real time, where data comes as it happens: halts, locks and cool-offs run on it, as they run on when no bar comes.
         None where history is played again: they run on its bars then.
+    oldest_ns : int
+        How old a bar may be, by real time, for more risk to be taken on it; 0: as old as it will.
     reconciliation : ReconciliationSettings
     channel : callable
         Opens what carries the venue's reports.
@@ -71,6 +73,7 @@ class ConductorSettings:
     halt: HaltSettings = field(default_factory=HaltSettings)
     began_ns: int = 0
     now_ns: Callable[[], int] | None = None
+    oldest_ns: int = 0
     reconciliation: ReconciliationSettings = field(default_factory=ReconciliationSettings)
     channel: Callable[[], Channel] = StraightChannel
 
@@ -180,6 +183,8 @@ class Conductor:
             return None
         if self._broken:
             return f"the journal takes nothing: {self._broken}"
+        if self._settings.oldest_ns and (age_ns := self._acting_ns - self._now) > self._settings.oldest_ns:
+            return f"this bar is {age_ns / NS_PER_SECOND:.0f} s old: what was missed is only caught up on"
         if self._feed.problem:
             return f"market data is not to be relied on: {self._feed.problem}"
         unknown = [

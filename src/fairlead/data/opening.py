@@ -12,7 +12,7 @@ from fairlead.data.action_files import read_actions
 from fairlead.data.bundled import BUNDLED_DATASET, ensure_bundled
 from fairlead.data.dataset import MANIFEST_FILE, Dataset
 from fairlead.data.ingest import import_bars
-from fairlead.data.live.recorded import RecordedSession, is_recording
+from fairlead.data.live.recorded import RecordedSession, recording_in
 from fairlead.data.memory import MemorySource
 from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
@@ -70,8 +70,7 @@ def recording_of(settings: DataSettings) -> Path | None:
     """Return the folder of the recorded session that `settings` name; None if they name something else."""
     if settings.recording is not None:
         return Path(settings.recording)
-    path = None if settings.path is None or settings.dataset is not None else Path(settings.path)
-    return path if path is not None and is_recording(path) else None
+    return None if settings.path is None or settings.dataset is not None else recording_in(Path(settings.path))
 
 
 def _open(settings: DataSettings, workspace: Path) -> Dataset | MemorySource:

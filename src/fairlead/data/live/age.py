@@ -11,6 +11,11 @@ BARS: Final = 5
 SECONDS: Final = 60.0
 
 
+def oldest_ns(bar_size: BarSize, max_age_s: float = SECONDS) -> int:
+    """Return how old data may be, in nanoseconds: five bars, or so many seconds if that is longer."""
+    return max(BARS * bar_size.ns, round(max_age_s * NS_PER_SECOND))
+
+
 class DataAge:
     """How old the newest data is, counted in sessions alone.
 
@@ -25,7 +30,7 @@ class DataAge:
     """
 
     def __init__(self, calendar: SessionCalendar, bar_size: BarSize, max_age_s: float = SECONDS) -> None:
-        self.limit_ns: Final = max(BARS * bar_size.ns, round(max_age_s * NS_PER_SECOND))
+        self.limit_ns: Final = oldest_ns(bar_size, max_age_s)
         self._calendar = calendar
         self._open_ns = self._close_ns = self._until_ns = 0
 

@@ -27,9 +27,9 @@ RECORDING: Final = "recording"
 _STAMP: Final = pa.timestamp("ns", tz="UTC")
 
 
-def is_recording(folder: Path) -> bool:
-    """Return whether a folder holds a recorded session."""
-    return (folder / HEAD_FILE).is_file()
+def recording_in(folder: Path) -> Path | None:
+    """Return the folder of the recorded session that a folder is, or that of the paper session holds; None if there is none."""
+    return next((place for place in (folder, folder / RECORDING) if (place / HEAD_FILE).is_file()), None)
 
 
 class RecordedSession:
@@ -38,6 +38,7 @@ class RecordedSession:
     Parameters
     ----------
     folder : path
+        Its own, or that of the paper session that was recorded.
 
     Raises
     ------
@@ -48,7 +49,7 @@ class RecordedSession:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = recording_in(Path(folder)) or Path(folder)
         self._head = read_head(self.folder)
         self.bar_size: Final[BarSize] = self._head.bar_size
         self.calendar: Final = self._head.calendar
