@@ -16,6 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from fairlead.core.events import Bar
 from fairlead.core.identity import short_hash
 from fairlead.core.time import NS_PER_MINUTE, to_ns
 from fairlead.data.live import FeedNotice, NoticeKind, ReplayFeed, session_events
+from fairlead.engine.reportline import StraightChannel
 from fairlead.journal.sqlite import SqliteStore
 from fairlead.sdk import CancelIntent, OrderIntent, ReplaceIntent, Strategy, parameter
+from support_reports import Scrambled
 
 NOW = dt.datetime(2024, 6, 3, 12, tzinfo=dt.UTC)
 FULL = 3
@@ -45,7 +48,8 @@ execution:
   latency: {{mean_ms: {latency}, std_ms: 0}}
 risk:
   guards:
-    {{max_daily_loss: 900_000, max_drawdown: 900_000, max_gross_exposure: 9_000_000, max_symbol_qty: 2_000, max_pos_pct: 50}}
+    {{max_daily_loss: 900_000, max_drawdown: 900_000, max_gross_exposure: 9_000_000, max_symbol_qty: 2_000, max_pos_pct: 50,
+     disabled: [G10]}}
   kill_switches: {{pnl: {{warning_pct: {warning}, critical_pct: {critical}}}, connection: {{warning: 900, critical: 900}}}}
 report: {{html: false, plots: false}}
 strategies:
@@ -135,7 +139,7 @@ def troubled(events: Iterator[Any], rng: random.Random) -> Iterator[Any]:
             yield from [bar for bar in told if bar.known_ns == event.known_ns]
 
 
-def session_of(workspace: Path, seed: int, trouble: random.Random | None) -> PaperSession:
+def session_of(workspace: Path, seed: int, trouble: random.Random | None, *, scrambled: bool) -> PaperSession:
     """Wire the session of a seed."""
     config = workspace / "mortal.yaml"
     if not config.exists():
@@ -151,12 +155,14 @@ def session_of(workspace: Path, seed: int, trouble: random.Random | None) -> Pap
 
         return ReplayFeed(events, source.symbols)
 
-    return dataclasses.replace(session, feed=feed)
+    # Of one seed: what a session takes in once more comes by the same way.
+    channel = partial(Scrambled, seed) if scrambled else StraightChannel
+    return dataclasses.replace(session, feed=feed, channel=channel)
 
 
-def live(workspace: Path, seed: int, trouble: random.Random | None, way: str, at: int) -> None:
+def live(workspace: Path, seed: int, trouble: random.Random | None, way: str, at: int, *, scrambled: bool = False) -> None:
     """Live once: begin, or go on, to the end; leave what it came to."""
-    session = session_of(workspace, seed, trouble)
+    session = session_of(workspace, seed, trouble, scrambled=scrambled)
     before = session.interrupted()
     death = arm(way, at, workspace)
     ticks = iter(range(10**9))
@@ -229,7 +235,7 @@ def nursery() -> None:
             code = 1
             try:
                 trouble = random.Random(short_hash("trouble", str(asked))) if asked["way"] != "none" else None
-                live(workspace, seed, trouble, asked["way"], asked["at"])
+                live(workspace, seed, trouble, asked["way"], asked["at"], scrambled=asked["scrambled"])
                 code = 0
             except BaseException as exc:  # noqa: BLE001  told to whoever watches
                 sys.setprofile(None)

@@ -245,3 +245,21 @@ def test_capital_that_was_changed_is_what_it_was_changed_to(tmp_path, plan):
         assert (alpha["capital"], alpha["equity"]) == (150_000.0, 151_000.0)
         found = session.end()
     assert [(flow.strategy, flow.amount) for flow in found.record.cash_flows] == [("alpha", 50_000.0)]
+
+
+def test_what_was_missed_is_caught_up_on_without_more_risk(tmp_path, plan):
+    """Bars that a feed still has from while nobody was there: exits work in them, and what would add risk is too late."""
+    plan.update({0: buy(100), 2: buy(5), 3: sell(40), 9: buy(7)})
+    home = crashed(tmp_path, 100.0, 100.0)
+    with going_on(home) as session:
+        go_on(session, 2)
+        session.passes(hours=10 / 60)
+        for _ in range(9):
+            session.minute(100.0)
+        result = session.end()
+    assert [(side, q, status, why[:23]) for side, q, status, why in orders_of(result)] == [
+        ("BUY", 100.0, "FILLED", ""),
+        ("BUY", 5.0, "REJECTED", "this bar is 540 s old: "),
+        ("SELL", 40.0, "FILLED", ""),
+        ("BUY", 7.0, "FILLED", ""),
+    ]

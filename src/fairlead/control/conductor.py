@@ -63,7 +63,7 @@ class ConductorSettings:
         The real time, where data comes as it happens: halts, locks and cool-offs run on it, as they run on when no bar comes.
         None where history is played again: they run on its bars then.
     oldest_ns : int
-        How old a bar may be, by real time, for more risk to be taken on it; 0: as old as it will.
+        How old a bar may be, by real time, after a restart for more risk to be taken on it; 0: as old as it will.
     reconciliation : ReconciliationSettings
     channel : callable
         Opens what carries the venue's reports.
@@ -130,6 +130,7 @@ class Conductor:
         self._stopping = self._stops_when_flat = self._is_over = False
         self._last_ns = settings.began_ns
         self._instants = 0
+        self._is_behind = False
 
     # What the session tells.
 
@@ -156,6 +157,7 @@ class Conductor:
         self._reconciler.instant(parts, self._now)
         self._collect()
         self._instants += 1
+        self._is_behind = self._is_behind and self._acting_ns - self._now > self._settings.oldest_ns
         if self._instants % CHECKPOINT_EVERY == 0:
             self._write(entries.session(self._now, "checkpoint", checkpoint_of(parts, self._instants)))
         session = int(parts.cursor.block.session[row])
@@ -183,8 +185,9 @@ class Conductor:
             return None
         if self._broken:
             return f"the journal takes nothing: {self._broken}"
-        if self._settings.oldest_ns and (age_ns := self._acting_ns - self._now) > self._settings.oldest_ns:
-            return f"this bar is {age_ns / NS_PER_SECOND:.0f} s old: what was missed is only caught up on"
+        if self._is_behind:
+            age_s = (self._acting_ns - self._now) / NS_PER_SECOND
+            return f"this bar is {age_s:.0f} s old: what was missed is only caught up on"
         if self._feed.problem:
             return f"market data is not to be relied on: {self._feed.problem}"
         unknown = [
@@ -260,6 +263,7 @@ class Conductor:
     def resumed(self) -> None:
         """Forget what a restart mends: the feed's troubles and the journal's."""
         self._feed, self._broken = FeedWord(), ""
+        self._is_behind = self._settings.oldest_ns > 0
         self._reconciler.reconnected()
 
     def caught_up(self, ts_ns: int) -> None:
