@@ -13,6 +13,7 @@ from typing import Final
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
+from fairlead.config.announced import announced_actions
 from fairlead.config.keeping import Keeper
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.wire import WiredSession, opened, wire_on
@@ -317,7 +318,8 @@ def wire_paper(
             text = "bars cannot be made of what a feed brings on paper yet. Leave it out, and ask the feed for bars."
             raise loaded.problem(("data", "aggregate"), ConfigurationError(text))
         symbols = tuple(sorted(data.symbols))
-        facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar)
+        actions = announced_actions(loaded, data, symbols)
+        facts = FeedFacts(name=data.feed, symbols=symbols, bar_size=data.bar_size, calendar=data.calendar, actions=actions)
         wired = wire_on(loaded, FeedSource(facts, EventQueue()), folder)
         return PaperSession(wired, facts, lambda: open_feed(data, now_ns=now_ns), is_replay=False)
     if not (isinstance(data, ReplayDataSettings) and isinstance(clock, ClockSettings)):
