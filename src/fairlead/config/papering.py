@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
@@ -23,6 +23,7 @@ from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mail
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor, ConductorSettings
 from fairlead.control.gauges import SessionGauges
+from fairlead.control.stopwatch import Stopwatch, TimedAttendant
 from fairlead.core.errors import ConfigurationError, DataError, FairleadError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
@@ -37,6 +38,7 @@ from fairlead.data.live import (
     SessionRecorder,
     open_feed,
 )
+from fairlead.data.live.counts import feed_counts
 from fairlead.data.live.opening import as_history
 from fairlead.data.live.source import GRACE_S, FeedFacts, FeedSource
 from fairlead.data.source import DataSource
@@ -52,6 +54,7 @@ LOG: Final = "session.log"
 RECORDING: Final = "recording"
 _MODE: Final = "paper"
 _SYSTEM: Final = "the system"
+HeardT = TypeVar("HeardT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,9 @@ class PaperSession:
             gauges = SessionGauges(self.wired.loaded.secrets) if metrics_port is not None else None
             if gauges is not None and metrics_port is not None:
                 serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
-            book = SessionBook(journal, None if gauges is None else gauges.heard)
+            stopwatch = Stopwatch(None if gauges is None else gauges.metrics, None if self.is_replay else now_ns)
+            stack.callback(lambda: log.info("session_latency", message="in seconds", **stopwatch.report()))
+            book = SessionBook(journal, stopwatch.heard if gauges is None else _in_turn(stopwatch.heard, gauges.heard))
             mailbox = Mailbox(lambda record: book.command(now_ns(), record))
             held = ConductorSettings(began_ns=now_ns(), now_ns=None if self.is_replay else now_ns)
             if armed is not None:
@@ -182,7 +187,7 @@ class PaperSession:
                         mailbox.leave(Command(name=CommandName.STOP, who=_SYSTEM, why=why))
                 return conductor.idle()
 
-            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed))
+            source = stack.enter_context(self._running(conductor, stopwatch, idle, folder, log, now_ns, failed))
             plan = replace(self.wired.plan(run_id), source=source)
             return run_backtest(
                 plan,
@@ -193,7 +198,7 @@ class PaperSession:
                 command=command,
                 mode="paper",
                 progress=progress,
-                attendant=conductor,
+                attendant=TimedAttendant(conductor, stopwatch),
             )
 
     def _take_place(self, stack: ExitStack, run_id: str) -> None:
@@ -208,6 +213,7 @@ class PaperSession:
     def _running(
         self,
         conductor: Conductor,
+        stopwatch: Stopwatch,
         idle: Callable[[], bool],
         folder: Path,
         log: Log,
@@ -215,10 +221,12 @@ class PaperSession:
         failed: Callable[[FairleadError], None] | None,
     ) -> Iterator[FeedSource]:
         queue = self._queue()
-        thread = FeedThread([(self.feed(), self.facts.symbols)], queue)
+        feed = self.feed()
+        thread = FeedThread([(feed, self.facts.symbols)], queue)
         with self._keeping(folder / RECORDING, log, now_ns) as keeper:
 
             def between() -> bool:
+                stopwatch.idle()
                 if keeper is not None:
                     keeper.idle()
                 return idle()
@@ -231,7 +239,7 @@ class PaperSession:
                 grace_s=math.inf if self.is_replay else GRACE_S,
                 idle=between,
                 told=conductor.told,
-                seen=None if keeper is None else keeper.take,
+                seen=stopwatch.seen if keeper is None else _in_turn(stopwatch.seen, keeper.take),
             )
             thread.start()
             try:
@@ -247,6 +255,7 @@ class PaperSession:
             except BaseException:
                 thread.stop()
                 raise
+        log.info("feed_counts", message="what came and what became of it", **feed_counts(feed, queue, source))
         if (error := _end_of(thread)) is not None:
             log.error("feed_failed", message=str(error))
             if failed is None:
@@ -271,6 +280,14 @@ class PaperSession:
             yield keeper
         finally:
             keeper.close()
+
+
+def _in_turn(*hearers: Callable[[HeardT], None]) -> Callable[[HeardT], None]:
+    def hear(heard: HeardT) -> None:
+        for tell in hearers:
+            tell(heard)
+
+    return hear
 
 
 def _end_of(thread: FeedThread) -> FairleadError | None:

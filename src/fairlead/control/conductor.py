@@ -142,6 +142,9 @@ class Conductor:
             return [intent for intent in intents if isinstance(intent, CancelIntent)]
         return intents
 
+    def acted(self, runner: StrategyRunner) -> None:
+        """Leave what came of a decision to `instant` and `idle`, which journal it."""
+
     def veto(self, strategy: str, *, only_reduces: bool) -> str | None:
         """Return why no order of a strategy may leave; what only reduces always may."""
         if only_reduces:
@@ -182,14 +185,17 @@ class Conductor:
         self._latch.save()
         self._mailbox.serve(self)
         if self._gauges is not None:
-            self._gauges.heartbeat.beat()
-            self._gauges.readiness.report("kill_latch", "trading is halted" if self._latch.is_latched() else None)
-            self._gauges.readiness.report("data_fresh", self._feed.problem or None)
-            self._gauges.readiness.report("state_loaded", None if self._parts is not None else "no data yet")
+            self._gauges.alive(
+                kill_latch="trading is halted" if self._latch.is_latched() else None,
+                data_fresh=self._feed.problem or None,
+                state_loaded=None if self._parts is not None else "no data yet",
+            )
         return self._stopping
 
     def told(self, notice: FeedNotice) -> None:
         """Hear what the feed says of itself: while its data is stale or gone, nothing takes on more risk."""
+        if self._gauges is not None:
+            self._gauges.noticed(notice)
         level = self._log.info if self._feed.hear(notice) else self._log.warning
         level("feed_notice", message=notice.text or notice.kind.value, kind=notice.kind.value)
         if self._parts is not None:
@@ -370,6 +376,8 @@ class Conductor:
         for runner in self._session.runners:
             if runner.error is not None and runner.name not in self._failed:
                 self._failed.add(runner.name)
+                if self._gauges is not None:
+                    self._gauges.failed("strategy")
                 text = describe_failure(runner.error, runner.strategy)
                 self._write(entries.note(self._now, f"strategy failed: {text}", strategy=runner.name))
                 self._log.error("strategy_failed", message=text, strategy=runner.name)
@@ -393,4 +401,6 @@ class Conductor:
     def _break(self, exc: StorageError) -> None:
         if not self._broken:
             self._broken = str(exc)
+            if self._gauges is not None:
+                self._gauges.failed("journal")
             self._log.critical("journal_failed", message=self._broken)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
@@ -50,7 +51,7 @@ class MarketServer:
     Parameters
     ----------
     events : sequence of Bar, Quote or Trade
-        Ordered by `known_ns`; held in memory, so that any part can be asked for again.
+        Ordered by `known_ns`; any part can be asked for again, so they are held in memory, or made when they are looked up.
     bar_size : BarSize
     calendar : ExchangeCalendar
     speed : float
@@ -68,6 +69,8 @@ class MarketServer:
         Names the session; a server that is started again is another. Default: a name of its own.
     source : str, optional
         What messages say about where the data comes from (domain rule 12.1).
+    symbols : sequence of str, optional
+        Of the events, where to look through all of them would take long.
     sleep, elapsed : callable
         Wait for seconds, and count them; the pace of the session and its heartbeats.
     """
@@ -87,6 +90,7 @@ class MarketServer:
         allow_control: bool = False,
         producer_id: str | None = None,
         source: str | None = None,
+        symbols: Sequence[str] | None = None,
         sleep: Sleep = asyncio.sleep,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,7 +99,7 @@ class MarketServer:
         if not heartbeat_s > 0:
             raise ConfigurationError.of("heartbeat_s", "be above 0 seconds", heartbeat_s)
         self.events = events
-        self.symbols = tuple(sorted({event.symbol for event in events}))
+        self.symbols = tuple(sorted(symbols if symbols is not None else {event.symbol for event in events}))
         self.bar_size = bar_size
         self.calendar = calendar
         self.producer_id = f"market-server-{secrets.token_hex(4)}" if producer_id is None else producer_id
@@ -252,7 +256,8 @@ class _Client:
     def __init__(self, server: MarketServer, socket: ServerConnection) -> None:
         self._server = server
         self._socket = socket
-        self._positions: list[int] = []
+        # Eight bytes each: of a long session there are millions.
+        self._positions = array("q")
         self._late: list[str] = []
         # An answer that names a number must leave before the event that has it.
         self._lock = asyncio.Lock()
@@ -275,7 +280,7 @@ class _Client:
             return
         async with self._lock:
             self.symbols = frozenset(message.symbols)
-            self._positions = [i for i in range(server.published) if server.events[i].symbol in self.symbols]
+            self._positions = array("q", (i for i in range(server.published) if server.events[i].symbol in self.symbols))
             self._late.clear()
             await self.send(Subscribed(symbols=tuple(sorted(self.symbols)), next_number=len(self._positions)))
             if server.is_over:
