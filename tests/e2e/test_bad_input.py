@@ -235,6 +235,13 @@ SETTINGS = {
         content="mode: paper\nclock: {type: realtime}\ndata: {type: live, feed: x, symbols: [ACME]}\n"
         "strategies: [{name: rsi, capital: 1000}]\n",
     ),
+    "actions of a live session that are not there": Case(
+        ("paper", "desk.yaml"),
+        r"^error: desk\.yaml:3: .*there is no file named none\.csv",
+        file="desk.yaml",
+        content="mode: paper\nclock: {type: realtime}\ndata: {type: live, feed: x, symbols: [ACME], actions: none.csv}\n"
+        "strategies: [{name: rsi, capital: 1000}]\n",
+    ),
     "live": Case(
         ("backtest", "desk.yaml"),
         r"^error: desk\.yaml:1: 'mode' must be backtest here, was 'live'",

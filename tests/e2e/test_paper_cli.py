@@ -126,8 +126,20 @@ def test_a_market_over_a_websocket_to_its_end(tmp_path):
     recorded = list(RecordedSession(folder / "recording").events())
     assert len(recorded) == facts["events"] == 390
     logged = [json.loads(line) for line in (folder / "session.log").read_text().splitlines()]
-    assert [line["event"] for line in logged] == ["feed_notice", "session_started", "feed_notice", "session_ended"]
-    assert [line["data"] for line in logged] == [{"kind": "connected"}, {"strategies": ["buyer"]}, {"kind": "ended"}, {}]
+    names = ["feed_notice", "session_started", "feed_notice", "session_ended", "feed_counts", "session_latency"]
+    assert [line["event"] for line in logged] == names
+    assert [line["data"] for line in logged[:4]] == [{"kind": "connected"}, {"strategies": ["buyer"]}, {"kind": "ended"}, {}]
+    counts, latency = logged[4]["data"], logged[5]["data"]
+    assert (counts["events"], counts["late_bars"], counts["lost"], counts["waiting"]) == (390, 0, 0, 0)
+    timed = {stage: summary["count"] for stage, summary in latency.items()}
+    assert timed == {
+        "event_to_decision": 390,
+        "decision_to_submit": 1,
+        "submit_to_ack": 1,
+        "decision_to_ack": 1,
+        "event_processing": 390,
+    }
+    assert all(0 < summary["p50"] <= summary["max"] < 60 for summary in latency.values())
 
 
 def wait_for_a_fill(session, workspace):

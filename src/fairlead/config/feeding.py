@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead.config.announced import announced_actions
 from fairlead.config.loading import LoadedConfig
 from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.data.live import AggregationSettings, EventQueue, LiveDataSettings, Received
@@ -16,11 +17,13 @@ def live_source(loaded: LoadedConfig, data: LiveDataSettings) -> tuple[FeedFacts
     ConfigurationError
         If bars cannot be made as the settings ask; the text names file and line.
     """
+    symbols = tuple(sorted(set(data.symbols)))
     facts = FeedFacts(
         name=data.feed,
-        symbols=tuple(sorted(set(data.symbols))),
+        symbols=symbols,
         bar_size=data.bar_size,
         calendar=data.calendar,
+        actions=announced_actions(loaded, data, symbols),
         aggregate=data.aggregate,
     )
     if data.aggregate is not None:

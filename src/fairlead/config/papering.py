@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
-from fairlead.config.feeding import live_source, queue_of
-from fairlead.config.keeping import Keeper
+from fairlead.config.feeding import live_source
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import Interrupted, begin_inputs, find_interrupted, finish_inputs, resume_inputs
+from fairlead.config.running import RunningFeed, in_turn
 from fairlead.config.wire import WiredSession, opened, wire_on
 from fairlead.contracts.enforcement import Enforcement
 from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mailbox, RefusedCommand
 from fairlead.control.book import SessionBook
-from fairlead.control.conductor import Conductor, ConductorSettings
+from fairlead.control.conductor import Conductor
 from fairlead.control.gauges import SessionGauges
 from fairlead.control.inputs import SessionInputs
-from fairlead.core.errors import ConfigurationError, DataError, FairleadError, StorageError
+from fairlead.control.settings import ConductorSettings
+from fairlead.control.stopwatch import Stopwatch, TimedAttendant
+from fairlead.core.errors import ConfigurationError, FairleadError, StorageError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
-from fairlead.data.live import FeedThread, LiveDataSettings, LiveFeed, ReplayDataSettings, SessionRecorder, open_feed
+from fairlead.data.live import LiveDataSettings, LiveFeed, ReplayDataSettings, open_feed
 from fairlead.data.live.age import oldest_ns
-from fairlead.data.live.gathering import GRACE_S, Instant
 from fairlead.data.live.opening import as_history, replay_of
 from fairlead.data.live.recorded import RECORDING
-from fairlead.data.live.source import FeedFacts, FeedSource
+from fairlead.data.live.source import FeedFacts
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.reportline import Channel, StraightChannel
 from fairlead.engine.session import Progress
 from fairlead.journal import Journal, JournalSettings
 from fairlead.risk.monitors import KillLatch, KillSwitchSettings
-from fairlead.telemetry.logs import Log, Logs, LogSettings
+from fairlead.telemetry.logs import Logs, LogSettings
 
 JOURNAL: Final = "journal.db"
 LATCH: Final = "latch.json"
@@ -191,7 +191,9 @@ class PaperSession:
             inputs = self._inputs(run_id, now, now_ns, latch, journal, before)
             stack.callback(inputs.close)
             kept = journal if before is None else before.retraced(journal)
-            book = SessionBook(kept, None if gauges is None else gauges.heard, inputs)
+            stopwatch = Stopwatch(None if gauges is None else gauges.metrics, None if self.is_replay else now_ns)
+            stack.callback(lambda: log.info("session_latency", message="in seconds", **stopwatch.report()))
+            book = SessionBook(kept, stopwatch.heard if gauges is None else in_turn(stopwatch.heard, gauges.heard), inputs)
             mailbox = Mailbox(inputs.noting(book.command))
             acting_ns = None if self.is_replay else inputs.acting_ns
             held = ConductorSettings(began_ns=inputs.began_ns, now_ns=acting_ns, channel=self.channel)
@@ -208,9 +210,22 @@ class PaperSession:
                         mailbox.leave(Command(name=CommandName.STOP, who=_SYSTEM, why=why))
                 return conductor.idle()
 
-            past = inputs.again(conductor)
-            since_ns = None if before is None else self._since_ns(before)
-            source = stack.enter_context(self._running(conductor, idle, folder, log, now_ns, failed, past, since_ns))
+            running = RunningFeed(
+                facts=self.facts,
+                feed=self.feed(),
+                data=settings.data,
+                history=self.wired.source if self.is_replay else None,
+                folder=folder / RECORDING,
+                log=log,
+                now_ns=now_ns,
+                conductor=conductor,
+                stopwatch=stopwatch,
+                idle=idle,
+                past=inputs.again(conductor),
+                since_ns=None if before is None else self._since_ns(before),
+                failed=failed,
+            )
+            source = stack.enter_context(running.opened())
             plan = replace(self.wired.plan(run_id), source=source)
             result = run_backtest(
                 plan,
@@ -221,7 +236,7 @@ class PaperSession:
                 command=command,
                 mode="paper",
                 progress=progress,
-                attendant=conductor,
+                attendant=TimedAttendant(conductor, stopwatch),
             )
             if inputs.failure:
                 remedy = "Mend that and give the same command again: it goes on from where its record ends."
@@ -268,91 +283,9 @@ class PaperSession:
             remedy = "Stop it first (fairlead session ls), or give this one another name."
             raise ConfigurationError(f"a session named {name!r} runs already in {self.workspace}. {remedy}")
 
-    @contextmanager
-    def _running(
-        self,
-        conductor: Conductor,
-        idle: Callable[[], bool],
-        folder: Path,
-        log: Log,
-        now_ns: Callable[[], int],
-        failed: Callable[[FairleadError], None] | None,
-        past: Iterator[Instant],
-        since_ns: int | None,
-    ) -> Iterator[FeedSource]:
-        queue = queue_of(self.wired.loaded.settings.data)
-        thread = FeedThread([(self.feed(), self.facts.symbols)], queue, since_ns)
-        with self._keeping(folder / RECORDING, log, now_ns) as keeper:
-
-            def between() -> bool:
-                if keeper is not None:
-                    keeper.idle()
-                return idle()
-
-            source = FeedSource(
-                self.facts,
-                queue,
-                history=self.wired.source if self.is_replay else None,
-                # Of stored bars none is lost, and one that is played late still belongs to its instant.
-                grace_s=math.inf if self.is_replay else GRACE_S,
-                idle=between,
-                told=conductor.told,
-                seen=None if keeper is None else keeper.take,
-                past=past,
-                taken=conductor.taken,
-            )
-            thread.start()
-            try:
-                yield source
-            except DataError:
-                # A session without a bar says so; why there was none is what the feed or an operator says.
-                thread.stop()
-                conductor.gave_up()
-                if thread.error is not None:
-                    raise thread.error from None
-                if conductor.stopped_before_data:
-                    raise FairleadError("the session was stopped before it had any data; there is no run to write.") from None
-                raise
-            except BaseException:
-                thread.stop()
-                raise
-        if (error := _end_of(thread)) is not None:
-            log.error("feed_failed", message=str(error))
-            if failed is None:
-                raise error
-            failed(error)
-
-    @contextmanager
-    def _keeping(self, folder: Path, log: Log, now_ns: Callable[[], int]) -> Iterator[Keeper | None]:
-        data = self.wired.loaded.settings.data
-        if not (isinstance(data, LiveDataSettings) and data.record):
-            yield None
-            return
-        facts = self.facts
-        recorder = SessionRecorder(
-            folder, bar_size=facts.bar_size, calendar=facts.calendar, symbols=facts.symbols, aggregate=facts.aggregate
-        )
-        keeper = Keeper(recorder, log, now_ns)
-        try:
-            yield keeper
-        finally:
-            keeper.close()
-
 
 def _oldest_ns(data: object) -> int:
     return oldest_ns(data.bar_size, data.max_age_s) if isinstance(data, LiveDataSettings) else 0
-
-
-def _end_of(thread: FeedThread) -> FairleadError | None:
-    """Stop a feed whose session is over, and return what went wrong with it: it has cost data, and must not cost the result."""
-    try:
-        thread.stop()
-    except DataError as exc:
-        return exc
-    error = thread.error
-    if error is None or isinstance(error, FairleadError):
-        return error
-    return DataError(f"the feed failed: {type(error).__name__}: {error}.")
 
 
 def wire_paper(

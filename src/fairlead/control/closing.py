@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from fairlead.core.orders import Order, OrderRole
@@ -113,6 +113,31 @@ class Closing:
         ]
 
 
-def closes_positions(action: HaltAction) -> bool:
-    """Whether an action closes what is held."""
-    return action is HaltAction.HALT_AND_FLATTEN
+class Closings:
+    """All that is being closed in a session.
+
+    Parameters
+    ----------
+    settings : HaltSettings
+    alert : callable
+        Told what people must hear of.
+    """
+
+    def __init__(self, settings: HaltSettings, alert: Callable[[str], None]) -> None:
+        self._settings, self._alert = settings, alert
+        self._running: list[Closing] = []
+        self._begun = 0
+
+    def begin(self, action: HaltAction, now_ns: int, runners: Sequence[StrategyRunner], desk: OrderDesk) -> None:
+        """Begin to close the books of some strategies."""
+        self._begun += 1
+        for runner in runners:
+            halt_id = f"halt-{now_ns}-{self._begun}-{runner.name}"
+            self._running.append(Closing(halt_id, action, now_ns, runner, desk, self._alert, self._settings))
+
+    def step(self, now_ns: int) -> bool:
+        """Do what is due now, and return whether nothing is left to be done."""
+        for closing in self._running:
+            closing.step(now_ns)
+        self._running = [closing for closing in self._running if not closing.is_over]
+        return not self._running

@@ -13,6 +13,7 @@ from fairlead.core.fills import Fill
 from fairlead.core.flows import NetOfFlows
 from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.redaction import Secrets
+from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.reconciliation import Difference
 from fairlead.risk.monitors import Level, Reading
@@ -39,22 +40,34 @@ class SessionGauges:
     ----------
     heartbeat : Heartbeat
     readiness : Readiness
+    metrics : Metrics
+        What ``/metrics`` shows.
     """
 
     def __init__(self, secrets: Secrets) -> None:
         self.heartbeat = Heartbeat()
         self.readiness = Readiness(READY, secrets)
-        self._metrics = Metrics(CollectorRegistry())
+        self.metrics = self._metrics = Metrics(CollectorRegistry())
         self._metrics.gauge(families.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
         self._orders: dict[str, Order] = {}
         self._net = NetOfFlows()
         self._equity = 0.0
         self._peak = float("-inf")
         self._duplicates = 0
+        self._was_connected = 0
+        self._reported: dict[str, str | None] = {}
 
     def endpoints(self, port: int) -> Endpoints:
         """Return the server of ``/metrics``, ``/health`` and ``/ready`` on this machine; it is not started yet."""
         return Endpoints(EndpointSettings(port=port), self._metrics, self.heartbeat, self.readiness)
+
+    def alive(self, **problems: str | None) -> None:
+        """Give a sign of life, and say how each check of `READY` stands; called between any two events."""
+        self.heartbeat.beat()
+        if problems != self._reported:
+            self._reported = problems
+            for name, problem in problems.items():
+                self.readiness.report(name, problem)
 
     def heard(self, fact: Order | OrderUpdate | Fill) -> None:
         """Count one thing that happened to an order."""
@@ -123,6 +136,18 @@ class SessionGauges:
         """Show how a kill switch of the session stands."""
         if not reading.strategy:
             self._metrics.gauge(families.KILL_SWITCH_STATE).labels(reading.switch.value).set(_STATES[reading.level])
+
+    def noticed(self, notice: FeedNotice) -> None:
+        """Count what a feed says of itself: connections after the first, and gaps that stay."""
+        if notice.kind is NoticeKind.GAP:
+            self._metrics.counter(families.DATA_GAPS).inc()
+        elif notice.kind is NoticeKind.CONNECTED:
+            self._metrics.counter(families.RECONNECTS).inc(self._was_connected)
+            self._was_connected = 1
+
+    def failed(self, component: str) -> None:
+        """Count an error that a session goes on without."""
+        self._metrics.counter(families.ERRORS).labels(component).inc()
 
     def tripped(self, switch: str) -> None:
         """Count a halt."""

@@ -41,6 +41,9 @@ class Attendant(Protocol):
     ) -> Sequence[OrderIntent | CancelIntent | ReplaceIntent]:
         """Return what may be acted on of what a strategy wants; it is durable when this returns."""
 
+    def acted(self, runner: StrategyRunner) -> None:
+        """Take note that what a strategy wanted, as far as it was let through, has been acted on."""
+
     def veto(self, strategy: str, *, only_reduces: bool) -> str | None:
         """Return why no order of a strategy may leave, or None."""
 
@@ -58,5 +61,6 @@ def attended(take: Submit, attendant: Attendant) -> Submit:
         allowed = attendant.wanted(runner, intents)
         if allowed:
             take(runner, allowed)
+            attendant.acted(runner)
 
     return submit

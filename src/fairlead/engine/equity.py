@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from fairlead.core.arrays import DayArray, FloatArray, IntArray
 from fairlead.core.bars import BarBlock
 from fairlead.core.portfolio import Portfolio
 from fairlead.engine.deferred import DeferredCurve, DeferredPrices
+from fairlead.engine.instants import FEW, TOGETHER, Instants
 from fairlead.engine.record import EquityCurve, SessionPrices
-from fairlead.engine.stamps import Stamps
 
 Held: TypeAlias = Sequence[tuple[str, float]]
 """Symbols, and what one unit of price of each is worth: signed units times multiplier."""
@@ -25,25 +25,22 @@ Segment: TypeAlias = tuple[int, float, Held]
 Chunk: TypeAlias = Callable[[], FloatArray]
 """Gives cash, gross and net exposure of the rows of a block, shape (3, n)."""
 
-_FEW: Final = 100
-"""Instants of a block; fewer take less room as they are."""
-
 
 class LedgerCurve:
-    """The curve of one ledger, built block by block.
+    """The curve of one ledger, built block by block."""
 
-    Attributes
-    ----------
-    chunks : list of callable
-        What the blocks so far are made of.
-    """
-
-    __slots__ = ("_ledger", "_segments", "chunks")
+    __slots__ = ("_chunks", "_ledger", "_recent", "_segments")
 
     def __init__(self, ledger: Portfolio) -> None:
         self._ledger = ledger
         self._segments: list[Segment] = []
-        self.chunks: list[Chunk] = []
+        self._chunks: list[Chunk] = []
+        self._recent: list[FloatArray] = []
+
+    def chunks(self) -> list[Chunk]:
+        """Return what the blocks so far are made of."""
+        self._settle()
+        return self._chunks
 
     def note(self, row: int) -> None:
         """Record the ledger as it stands from `row` of the current block on."""
@@ -60,19 +57,21 @@ class LedgerCurve:
         """Keep what the delivered rows of `block` are made of; every change in them was noted."""
         first, end = block.start, len(block)
         segments, self._segments = self._segments, []
-        symbols = {symbol for _, _, held in segments for symbol, _ in held}
-        if len(segments) == 1 and not symbols:
-            # Nothing held and nothing changed: three numbers, however many rows.
-            idle = np.broadcast_to(np.array([[segments[0][1]], [0.0], [0.0]]), (3, end - first))
-            self.chunks.append(lambda: idle)
+        chunk = _chunk_of(block, segments)
+        if end - first > FEW:
+            self._settle()
+            self._chunks.append(chunk)
             return
-        if len(symbols) > 1:
-            values = _many_held(block, segments)
-            self.chunks.append(lambda: values)
-            return
-        # One symbol, traded however often. A copy of its marks: a view would keep alive the memory that it is a part of.
-        mark = block.mark[first:, block.columns[symbols.pop()]].copy() if symbols else None
-        self.chunks.append(partial(_one_held, segments, end, mark))
+        # A few numbers take less room than what would make them; and those of many small blocks go together.
+        self._recent.append(chunk())
+        if len(self._recent) >= TOGETHER:
+            self._settle()
+
+    def _settle(self) -> None:
+        recent, self._recent = self._recent, []
+        if recent:
+            values = np.concatenate(recent, axis=1)
+            self._chunks.append(lambda: values)
 
     def open_block(self, block: BarBlock) -> None:
         """Begin a block with the ledger as it stands."""
@@ -80,14 +79,33 @@ class LedgerCurve:
 
     def paid(self, amount: float) -> None:
         """Let money that comes between two blocks be there from the last instant on."""
-        self.chunks[-1] = partial(_with_cash, self.chunks[-1], amount)
+        if self._recent:
+            self._recent[-1] = _with_cash(self._recent[-1], amount)
+            return
+        before = self._chunks[-1]
+        self._chunks[-1] = lambda: _with_cash(before(), amount)
 
 
-def _with_cash(chunk: Chunk, amount: float) -> FloatArray:
-    """Return a chunk at whose last row cash has come in."""
-    values = chunk().copy()
+def _with_cash(values: FloatArray, amount: float) -> FloatArray:
+    """Return cash and exposures, shape (3, n), at whose last instant cash has come in."""
+    values = values.copy()
     values[0, -1] += amount
     return values
+
+
+def _chunk_of(block: BarBlock, segments: Sequence[Segment]) -> Chunk:
+    first, end = block.start, len(block)
+    symbols = {symbol for _, _, held in segments for symbol, _ in held}
+    if len(segments) == 1 and not symbols:
+        # Nothing held and nothing changed: three numbers, however many rows.
+        idle = np.broadcast_to(np.array([[segments[0][1]], [0.0], [0.0]]), (3, end - first))
+        return lambda: idle
+    if len(symbols) > 1:
+        values = _many_held(block, segments)
+        return lambda: values
+    # One symbol, traded however often. A copy of its marks: a view would keep alive the memory that it is a part of.
+    mark = block.mark[first:, block.columns[symbols.pop()]].copy() if symbols else None
+    return partial(_one_held, segments, end, mark)
 
 
 def _one_held(segments: Sequence[Segment], end: int, mark: FloatArray | None) -> FloatArray:
@@ -132,8 +150,7 @@ class CurveRecorder:
 
     def __init__(self, ledgers: dict[str, Portfolio]) -> None:
         self._curves = {name: LedgerCurve(ledger) for name, ledger in ledgers.items()}
-        self._known: list[Stamps | IntArray] = []
-        self._sessions: list[tuple[np.ndarray, np.ndarray]] = []
+        self._instants = Instants()
         self._ends: list[tuple[DayArray, IntArray, FloatArray]] = []
         self._symbols: tuple[str, ...] = ()
         self.changed: set[str] = set()
@@ -159,15 +176,16 @@ class CurveRecorder:
         """Compute the block's part of every curve."""
         for curve in self._curves.values():
             curve.close_block(block)
-        delivered = slice(block.start, len(block))
-        session = block.session[delivered]
-        last_rows = np.flatnonzero(np.append(session[1:] != session[:-1], True))
-        # Nothing is kept of the block itself: a view would keep all of it alive. Sessions are kept as how many rows each has.
-        known = block.known_ns[delivered]
-        self._known.append(Stamps.of(known) if len(known) > _FEW else known.copy())
-        self._sessions.append((session[last_rows], np.diff(last_rows, prepend=-1)))
-        ends = last_rows + block.start
-        self._ends.append((block.session[ends], block.known_ns[ends], block.mark[ends]))
+        # Nothing is kept of the block itself: a view would keep all of it alive.
+        session = block.session[block.start :]
+        self._instants.add(block.known_ns[block.start :], session)
+        ends = np.flatnonzero(np.append(session[1:] != session[:-1], True)) + block.start
+        prices = (block.session[ends], block.known_ns[ends], block.mark[ends])
+        if self._ends and len(ends) == 1 and np.array_equal(self._ends[-1][0], prices[0]):
+            # A session that goes on has its end here.
+            self._ends[-1] = prices
+        else:
+            self._ends.append(prices)
 
     def paid(self, name: str, amount: float) -> None:
         """Note money that was paid into the ledger of strategy `name`, or out of it, since the last block was closed."""
@@ -176,10 +194,10 @@ class CurveRecorder:
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
         """Return the account's curve and each strategy's; each is put together when it is read."""
         # Of chunks and stamps alone: what was recorded from is not kept alive by what was recorded.
-        chunks = {name: curve.chunks for name, curve in self._curves.items()}
+        chunks = {name: curve.chunks() for name, curve in self._curves.items()}
 
         def curve(parts: Sequence[Sequence[Chunk]]) -> EquityCurve:
-            return DeferredCurve.later(partial(_curve_fields, self._known, self._sessions, parts))
+            return DeferredCurve.later(partial(_curve_fields, self._instants, parts))
 
         by_strategy = {name: curve([own]) for name, own in chunks.items()}
         if len(by_strategy) == 1:
@@ -191,16 +209,13 @@ class CurveRecorder:
         return DeferredPrices.later(partial(_price_fields, self._symbols, self._ends), symbols=self._symbols)
 
 
-def _curve_fields(
-    known: Sequence[Stamps | IntArray], sessions: Sequence[tuple[DayArray, IntArray]], parts: Sequence[Sequence[Chunk]]
-) -> dict[str, np.ndarray]:
-    runs = [np.repeat(days, rows) for days, rows in sessions]
+def _curve_fields(instants: Instants, parts: Sequence[Sequence[Chunk]]) -> dict[str, np.ndarray]:
     values = _joined(parts[0])
     for chunks in parts[1:]:
         values = values + _joined(chunks)
     return {
-        "ts_ns": np.concatenate([k.array() if isinstance(k, Stamps) else k for k in known]) if known else np.empty(0, np.int64),
-        "session": np.concatenate(runs) if runs else np.empty(0, np.int32),
+        "ts_ns": instants.stamps(),
+        "session": instants.sessions(),
         "equity": values[0] + values[2],
         "cash": values[0],
         "gross": values[1],

@@ -67,9 +67,15 @@ class OrderLatency:
         with self._lock:
             self._observe(EVENT_TO_DECISION, self._tick() - event_tick)
 
-    def decided(self, order_id: str) -> None:
-        """Note that a strategy has decided on an order."""
-        now = self._tick()
+    def decided(self, order_id: str, at: int | None = None) -> None:
+        """Note that a strategy has decided on an order.
+
+        Parameters
+        ----------
+        at : int, optional
+            What `tick` showed then, where the order got its name later; now if not given.
+        """
+        now = self._tick() if at is None else at
         with self._lock:
             if order_id not in self._pending and len(self._pending) >= self._max_pending:
                 del self._pending[next(iter(self._pending))]
@@ -85,13 +91,22 @@ class OrderLatency:
                 self._pending[order_id] = (decided, now)
                 self._observe(DECISION_TO_SUBMIT, now - decided)
 
-    def acknowledged(self, order_id: str) -> None:
-        """Note that the broker has acknowledged an order. An unknown one, or a second callback, is ignored."""
+    def acknowledged(self, order_id: str, travelled_ns: int | None = None) -> None:
+        """Note that the broker has acknowledged an order. An unknown one, or a second callback, is ignored.
+
+        Parameters
+        ----------
+        travelled_ns : int, optional
+            From the submission to the acknowledgement as a simulated venue says it, where nobody waits for an answer; until now
+            if not given.
+        """
         now = self._tick()
         with self._lock:
             decided, submitted = self._pending.pop(order_id, (None, None))
             if decided is None:
                 return
+            if submitted is not None and travelled_ns is not None:
+                now = submitted + travelled_ns
             # A callback may overtake the return of the call that submitted.
             if submitted is not None:
                 self._observe(SUBMIT_TO_ACK, now - submitted)

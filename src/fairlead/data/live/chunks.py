@@ -35,6 +35,7 @@ EVENT_SCHEMA: Final = pa.schema(
     ]
 )
 """One row per event, in the order in which it was taken; ``kind`` is bar, quote, trade, or that of a notice."""
+_COLUMN_OF: Final[Mapping[str, str]] = {"label_ns": "label", "known_ns": "known"}
 _TICKS: Final[Mapping[str, type[Quote | Trade]]] = {"quote": Quote, "trade": Trade}
 _KINDS: Final = {"bar", *_TICKS, *(kind.value for kind in NoticeKind)}
 _PART: Final = b"fairlead.part"
@@ -140,28 +141,37 @@ def read_chunk(path: Path) -> tuple[int, Iterator[Received]]:
 
 
 def _table(rows: list[Received]) -> pa.Table:
-    columns: dict[str, list[Any]] = {name: [] for name in EVENT_SCHEMA.names}
-    for event, received_ns in rows:
-        row: dict[str, Any] = {"known": event.known_ns, "received": received_ns}
-        match event:
-            case FeedNotice():
-                row |= {"kind": event.kind.value, "symbol": "", "text": event.text}
-            case Bar():
-                row |= event._asdict() | {"kind": "bar", "label": event.label_ns}
-            case _:
-                row |= event._asdict() | {"kind": type(event).__name__.lower()}
-        for name, values in columns.items():
-            values.append(row.get(name))
-    arrays = []
-    for field in EVENT_SCHEMA:
-        values = columns[field.name]
-        if pa.types.is_dictionary(field.type):
-            arrays.append(pa.array(values, pa.string()).dictionary_encode().cast(field.type))
-        elif pa.types.is_timestamp(field.type):
-            arrays.append(pa.array(values, pa.int64()).cast(field.type))
+    # By kind, so that the columns of each are made at once: a session waits while its recording is written.
+    columns: dict[str, list[Any]] = {name: [None] * len(rows) for name in EVENT_SCHEMA.names}
+    columns["known"] = [event.known_ns for event, _ in rows]
+    columns["received"] = [received_ns for _, received_ns in rows]
+    places: dict[type, list[int]] = {}
+    for place, (event, _) in enumerate(rows):
+        places.setdefault(type(event), []).append(place)
+    for cls, found in places.items():
+        events: list[Any] = [rows[place].event for place in found]
+        if cls is FeedNotice:
+            values = {"kind": [e.kind.value for e in events], "symbol": [""] * len(events), "text": [e.text for e in events]}
         else:
-            arrays.append(pa.array(values, field.type))
-    return pa.Table.from_arrays(arrays, schema=EVENT_SCHEMA)
+            fields = zip(cls._fields, zip(*events, strict=True), strict=True)  # type: ignore[attr-defined]  # a named tuple
+            values = {_COLUMN_OF.get(name, name): list(column) for name, column in fields}
+            values["kind"] = [cls.__name__.lower()] * len(events)
+        for name, column in values.items():
+            if len(events) == len(rows):
+                columns[name] = column
+                continue
+            into = columns[name]
+            for place, value in zip(found, column, strict=True):
+                into[place] = value
+    return pa.Table.from_arrays([_array(field, columns[field.name]) for field in EVENT_SCHEMA], schema=EVENT_SCHEMA)
+
+
+def _array(field: pa.Field, values: list[Any]) -> pa.Array:
+    if pa.types.is_dictionary(field.type):
+        return pa.array(values, pa.string()).dictionary_encode().cast(field.type)
+    if pa.types.is_timestamp(field.type):
+        return pa.array(values, pa.int64()).cast(field.type)
+    return pa.array(values, field.type)
 
 
 def _rows(table: pa.Table) -> Iterator[Received]:

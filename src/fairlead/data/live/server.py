@@ -36,7 +36,7 @@ class MarketServer:
     Parameters
     ----------
     events : sequence of Bar, Quote or Trade
-        Ordered by `known_ns`; held in memory, so that any part can be asked for again.
+        Ordered by `known_ns`; any part can be asked for again, so they are held in memory, or made when they are looked up.
     bar_size : BarSize
     calendar : ExchangeCalendar
     speed : float
@@ -54,6 +54,8 @@ class MarketServer:
         Names the session; a server that is started again is another. Default: a name of its own.
     source : str, optional
         What messages say about where the data comes from (domain rule 12.1).
+    symbols : sequence of str, optional
+        Of the events, where to look through all of them would take long.
     sleep, elapsed : callable
         Wait for seconds, and count them; the pace of the session and its heartbeats.
     """
@@ -73,6 +75,7 @@ class MarketServer:
         allow_control: bool = False,
         producer_id: str | None = None,
         source: str | None = None,
+        symbols: Sequence[str] | None = None,
         sleep: Sleep = asyncio.sleep,
         elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,7 +84,7 @@ class MarketServer:
         if not heartbeat_s > 0:
             raise ConfigurationError.of("heartbeat_s", "be above 0 seconds", heartbeat_s)
         self.events = events
-        self.symbols = tuple(sorted({event.symbol for event in events}))
+        self.symbols = tuple(sorted(symbols if symbols is not None else {event.symbol for event in events}))
         self.bar_size = bar_size
         self.calendar = calendar
         self.producer_id = f"market-server-{secrets.token_hex(4)}" if producer_id is None else producer_id

@@ -131,6 +131,8 @@ class LiveDataSettings(Settings):
         Most events that wait for the loop.
     record : bool
         Keep every event, so that the session can be replayed.
+    actions : str, optional
+        File of the corporate actions that are known beforehand; a feed brings none.
     reconnect : ReconnectSettings
     params : dict
         What else the feed of a third party takes.
@@ -149,6 +151,7 @@ class LiveDataSettings(Settings):
     conflate_quotes: bool = True
     queue_size: int = Field(default=65_536, ge=1, le=10_000_000)
     record: bool = True
+    actions: str | None = None
     reconnect: ReconnectSettings = ReconnectSettings()
     params: dict[str, Any] = Field(default_factory=dict)
     api_key: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Protocol
@@ -55,7 +56,8 @@ class Subscriber:
     def __init__(self, server: Serving, socket: ServerConnection) -> None:
         self._server = server
         self._socket = socket
-        self._positions: list[int] = []
+        # Eight bytes each: of a long session there are millions.
+        self._positions = array("q")
         self._late: list[str] = []
         # An answer that names a number must leave before the event that has it.
         self._lock = asyncio.Lock()
@@ -78,7 +80,7 @@ class Subscriber:
             return
         async with self._lock:
             self.symbols = frozenset(message.symbols)
-            self._positions = [i for i in range(server.published) if server.events[i].symbol in self.symbols]
+            self._positions = array("q", (i for i in range(server.published) if server.events[i].symbol in self.symbols))
             self._late.clear()
             first = None if message.since is None else self._first_after(to_ns(message.since))
             names, count = tuple(sorted(self.symbols)), len(self._positions)
