@@ -73,6 +73,9 @@ class Onlooker:
     def wanted(self, runner, intents):
         return intents
 
+    def acted(self, runner):
+        pass
+
     def veto(self, strategy: str, *, only_reduces: bool) -> str | None:
         return None
 

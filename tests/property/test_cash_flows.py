@@ -54,6 +54,9 @@ class Paymaster:
     def wanted(self, runner, intents):
         return intents
 
+    def acted(self, runner):
+        pass
+
     def veto(self, strategy, *, only_reduces):
         return None
 
