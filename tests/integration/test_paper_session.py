@@ -329,3 +329,10 @@ def test_who_has_no_token_is_refused_and_logged_and_disturbs_nothing(tmp_path):
         ("WARNING", "malformed"),
         ("WARNING", "command"),
     ]
+
+
+def test_status_tells_the_hours_of_the_market(tmp_path):
+    with operated(tmp_path) as session:
+        session.minute(100.0)
+        assert session.status["market"].startswith("open until")
+        session.end()

@@ -15,7 +15,8 @@ class RealtimeClockSettings(Settings):
     Parameters
     ----------
     hours : {'market', '24/7'}
-        When the session runs.
+        What `fairlead session status` and the log say of the market: when it opens and closes by the exchange's calendar, or
+        nothing. Orders outside its hours are for guard G8 to refuse, and for data none is expected then.
     """
 
     type: Literal["realtime"]

@@ -13,6 +13,7 @@ from typing import Final
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.config.feeding import live_source
+from fairlead.config.live import RealtimeClockSettings
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import Interrupted, begin_inputs, find_interrupted, finish_inputs, resume_inputs
 from fairlead.config.running import RunningFeed, in_turn
@@ -24,12 +25,14 @@ from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mail
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor
 from fairlead.control.gauges import SessionGauges
+from fairlead.control.hours import MarketHours
 from fairlead.control.inputs import SessionInputs
 from fairlead.control.settings import ConductorSettings
 from fairlead.control.stopwatch import Stopwatch, TimedAttendant
 from fairlead.core.errors import ConfigurationError, FairleadError, StorageError
 from fairlead.core.identity import slug
 from fairlead.core.time import date_to_day
+from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live import LiveDataSettings, LiveFeed, ReplayDataSettings, open_feed
 from fairlead.data.live.age import oldest_ns
 from fairlead.data.live.opening import as_history, replay_of
@@ -198,6 +201,8 @@ class PaperSession:
             acting_ns = None if self.is_replay else inputs.acting_ns
             held = ConductorSettings(began_ns=inputs.began_ns, now_ns=acting_ns, channel=self.channel)
             held = replace(held, reconciliation=settings.reconciliation, oldest_ns=_oldest_ns(settings.data))
+            if isinstance(settings.clock, RealtimeClockSettings) and settings.clock.hours == "market":
+                held = replace(held, market=MarketHours(ExchangeCalendar.get(self.facts.calendar), now_ns))
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
             conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)

@@ -189,6 +189,8 @@ class Conductor:
         """Do what is due between two events, and return whether the session is to end."""
         self.settle()
         self._scribe.idle()
+        if self._settings.market is not None and (change := self._settings.market.change()):
+            self._scribe.log.info(change, message=self._settings.market.text)
         self._latch.save()
         self._mailbox.serve(self)
         if self._gauges is not None:
@@ -257,6 +259,8 @@ class Conductor:
         told = {"run_id": self.run_id, "mode": self.mode, **self._standing.to_dict()}
         if self._parts is not None:
             told |= {"feed": self._feed.problem or "ok", "journal": self._scribe.broken or "ok"}
+            if self._settings.market is not None:
+                told["market"] = self._settings.market.text
             told |= self._limits.describe([runner.name for runner in self._session.runners], self._acting_ns)
             told |= {"reconciliation": self._reconciler.to_dict()}
         return told
