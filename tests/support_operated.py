@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fairlead.backtest.result import Result
-from fairlead.config.papering import JOURNAL, LATCH, wire_paper
+from fairlead.config.papering import LATCH, wire_paper
 from fairlead.control import ControlClient
 from fairlead.control.inputs import INSTANT
 from fairlead.core.errors import FairleadError
@@ -23,6 +23,7 @@ from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind, Received
 from fairlead.data.live.feed import FeedBook, FeedState, MarketEvent
 from fairlead.journal import Record, open_store, verify
+from fairlead.journal.settings import FILE
 from fairlead.sdk import OrderIntent, Strategy, parameter
 from support_feeds import OPEN_NS
 from support_paper import NOW, loaded
@@ -261,7 +262,7 @@ def operated(
 
 def journal_of(folder: Path) -> list[Record]:
     """The records of a session's journal, which holds together."""
-    store = open_store(folder / JOURNAL)
+    store = open_store(folder / FILE)
     try:
         records = list(store.read())
         verdict = verify(store)
