@@ -13,6 +13,7 @@ import pytest
 from fairlead.config.loading import load_settings
 from fairlead.config.papering import wire_paper
 from fairlead.config.problems import ConfigurationProblems
+from fairlead.control.inputs import INSTANT
 from fairlead.core.errors import ConfigurationError, StorageError
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.journal import Kind, open_store, read_head, verify
@@ -179,7 +180,7 @@ def test_a_second_session_on_it_is_refused(tmp_path, place, plan):
         session.end()
 
 
-def test_a_database_that_is_lost_lets_exits_pass_and_is_told(tmp_path, server, place, plan):
+def test_a_database_that_is_lost_lets_exits_pass_and_is_gone_on_with_later(tmp_path, server, place, plan):
     plan.update({2: buy(5), 3: sell(40)})
     with on_server(tmp_path / "one", place) as session:
         session.minute(100.0)
@@ -194,6 +195,18 @@ def test_a_database_that_is_lost_lets_exits_pass_and_is_told(tmp_path, server, p
         assert session.held() == 60.0
         with pytest.raises(StorageError, match=r"could not be written down to its end.*give the same command again"):
             session.end()
+    before = len(records_at(place))
+    with on_server(tmp_path / "one", place, goes_on=True) as session:
+        assert session.before is not None
+        known = sum(taken.kind == INSTANT for taken in session.before.past())
+        go_on(session, known)  # what the tape has not, the feed tells again
+        for _ in range(6 - known):
+            session.minute(100.0)
+        assert session.status["journal"] == "ok"
+        assert session.held() == 65.0
+        session.end()
+    assert len(records_at(place)) > before
+    assert sorted(d["quantity"] for d in of_kind(records_at(place), Kind.FILL)) == [5.0, 40.0, 100.0]
 
 
 SECRET = "s3cr-et-of-9"

@@ -223,8 +223,14 @@ def test_a_crash_while_positions_are_closed_changes_nothing(tmp_path, plan, monk
 
 @pytest.mark.parametrize(
     ("share", "refuses", "flat_s", "is_late"),
-    [("0.01", "", 60.0, False), ("0.01", "B", 120.0, False), ("0.0002", "B", 120.0, False), ("0.0001", "", 240.0, True)],
-    ids=["all at once", "refused", "in parts and refused", "too thin"],
+    [
+        ("0.01", "", 60.0, False),
+        ("0.01", "B", 120.0, False),
+        ("0.0002", "", 120.0, False),
+        ("0.0002", "B", 120.0, False),
+        ("0.0001", "", 240.0, True),
+    ],
+    ids=["all at once", "refused", "in parts", "in parts and refused", "too thin"],
 )
 def test_on_bars_it_is_known_at_their_ends(tmp_path, plan, monkeypatch, closings, share, refuses, flat_s, is_late):
     """Bars of a million units, of which so much may be ours."""
