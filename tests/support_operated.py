@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fairlead.backtest.result import Result
-from fairlead.config.papering import JOURNAL, LATCH, wire_paper
+from fairlead.config.papering import LATCH, wire_paper
 from fairlead.control import ControlClient
 from fairlead.control.inputs import INSTANT
 from fairlead.core.errors import FairleadError
@@ -23,6 +23,7 @@ from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind, Received
 from fairlead.data.live.feed import FeedBook, FeedState, MarketEvent
 from fairlead.journal import Record, open_store, verify
+from fairlead.journal.settings import FILE
 from fairlead.sdk import OrderIntent, Strategy, parameter
 from support_feeds import OPEN_NS
 from support_paper import NOW, loaded
@@ -34,7 +35,7 @@ CONFIG = """\
 mode: paper
 name: operated
 clock: {{type: realtime}}
-data: {{type: live, feed: by_hand, symbols: [A], bar_size: 1min, calendar: 24/7, record: {record}}}
+data: {{type: live, feed: by_hand, symbols: [{symbols}], bar_size: 1min, calendar: 24/7, record: {record}}}
 execution: {{slippage: {{model: none}}, commission: {{model: none}}, latency: {{mean_ms: 0, std_ms: 0}}, account: {account}}}
 risk:
   guards: {{{guards}}}
@@ -43,7 +44,7 @@ reconciliation: {reconciliation}
 report: {{html: false, plots: false}}
 strategies:
 """
-PLANNED = "  - {{name: {name}, capital: 100_000, strategy: 'support_operated:Planned'}}\n"
+PLANNED = "  - {{name: {name}, capital: 100_000, strategy: 'support_operated:Planned', params: {{key: {name}}}}}\n"
 ENTRY = "  - {{name: {name}, capital: 100_000, strategy: 'support_operated:Told', params: {{key: {name}}}}}\n"
 
 
@@ -59,15 +60,16 @@ class Told(Strategy):
 
 
 class Planned(Strategy):
-    """Wants what is planned for a minute, in every life of a session."""
+    """Wants what is planned for a minute, for it alone or for all, in every life of a session."""
 
-    plan: ClassVar[dict[int, Any]] = {}
+    key: str = parameter("alpha", doc="Which of them it is.")
+    plan: ClassVar[dict[int | tuple[str, int], Any]] = {}
 
     def on_market_event(self, event, context):
         self.minute = (event.label_ns - OPEN_NS) // NS_PER_MINUTE
 
     def generate_orders(self, context):
-        wanted = self.plan.get(self.minute, [])
+        wanted = self.plan.get((self.key, self.minute)) or self.plan.get(self.minute, [])
         return wanted(context) if callable(wanted) else wanted
 
 
@@ -244,12 +246,14 @@ def operated(
     reconciliation: str = "{}",
     run_id: str = RUN,
     strategy: str = "Told",
+    symbols: str = "A",
     **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
     config = folder / "operated.yaml"
     entries = [(ENTRY if strategy == "Told" else PLANNED).format(name=name) for name in names or ("alpha",)]
     sections = {"switches": switches, "guards": guards, "account": account, "record": record, "reconciliation": reconciliation}
+    sections["symbols"] = symbols
     config.write_text(more + CONFIG.format(**sections) + "".join(entries))
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
@@ -261,7 +265,7 @@ def operated(
 
 def journal_of(folder: Path) -> list[Record]:
     """The records of a session's journal, which holds together."""
-    store = open_store(folder / JOURNAL)
+    store = open_store(folder / FILE)
     try:
         records = list(store.read())
         verdict = verify(store)

@@ -16,6 +16,7 @@ from fairlead.core.errors import ConfigurationError
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import OrderIntent as Intent
 from fairlead.core.intents import ReplaceIntent, one_cancels_other
+from fairlead.core.orders import TimeInForce
 from fairlead.core.time import NS_PER_DAY, NS_PER_MINUTE
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.engine.compiled import run_compiled, unfit
@@ -241,6 +242,63 @@ def test_g12_a_listed_symbol():
     script = {0: [Intent.market("A", 1), Intent.market("B", 1)]}
     record = backtest(minutes({"A": steady(6), "B": steady(6)}), script, blacklist=["A"])
     assert sorted((o.symbol, o.reason) for o in record.orders) == [("A", "G12 Blacklist: blacklisted"), ("B", "")]
+
+
+def cooled(script, **limits):
+    """Return what became of a script's orders under a cooldown, by their symbols and units."""
+    record = backtest(minutes({"A": steady(8), "B": steady(8)}), script, **limits)
+    return {(o.symbol, o.side.sign * o.quantity): o.reason.partition(" ")[0] or o.status.value for o in record.orders}
+
+
+def test_g13_the_second_order_of_an_instant_and_of_two_minutes():
+    script = {0: [Intent.market("A", 10), Intent.market("A", 5), Intent.market("B", 7)], 1: [Intent.market("A", 3)]}
+    found = cooled(script, cooldown_s=5)
+    assert found == {("A", 10): "FILLED", ("A", 5): "G13", ("B", 7): "FILLED", ("A", 3): "FILLED"}
+    assert cooled(script, cooldown_s=61) == {**found, ("A", 3): "G13"}
+    assert cooled(script, cooldown_s=0) == cooled(script) == dict.fromkeys(found, "FILLED")
+    record = backtest(minutes({"A": steady(8)}), {1: [Intent.market("A", 1)], 2: [Intent.market("A", 1)]}, cooldown_s=90)
+    assert record.orders[1].reason == "G13 Cooldown: cooldown 60, limit 90"
+
+
+def test_g13_no_order_while_one_works_and_exits_at_any_time():
+    script = {
+        0: [Intent.market("A", 10)],
+        1: [Intent.limit("A", 5, 90.0)],
+        3: [Intent.market("A", 1)],
+        4: [Intent.market("A", -9), Intent.market("A", -2)],
+    }
+    assert cooled(script, cooldown_s=5) == {
+        ("A", 10): "FILLED",
+        ("A", 5): "end_of_run",
+        ("A", 1): "G13",
+        ("A", -9): "FILLED",
+        ("A", -2): "G13",
+    }
+
+
+def test_g13_counts_what_left_and_not_what_was_filled_or_refused():
+    script = {i: [Intent.limit("A", 1 + i, 50.0, time_in_force=TimeInForce.IOC)] for i in range(3)}
+    found = cooled(script, cooldown_s=100)
+    assert found == {("A", 1): "not_marketable", ("A", 2): "G13", ("A", 3): "not_marketable"}
+    script = {0: [Intent.market("A", 500)], 1: [Intent.market("A", 1)]}
+    assert cooled(script, cooldown_s=100, max_symbol_qty=100) == {("A", 500): "G2", ("A", 1): "FILLED"}
+
+
+def test_g13_brackets_and_sets_are_one_order():
+    pair = one_cancels_other(Intent.stop("A", 100, 101.0), Intent.stop("A", -100, 99.0))
+    record = backtest(minutes({"A": steady(6)}), {0: pair}, cooldown_s=5)
+    assert not [o for o in record.orders if o.status == "REJECTED"]
+    entry = Intent.market("A", 10).with_exits(stop_loss=90.0, take_profit=110.0)
+    record = backtest(minutes({"A": steady(6)}), {0: [entry], 2: [Intent.market("A", 5)]}, cooldown_s=5)
+    assert [o.status.value for o in record.orders if not o.role.value] == ["FILLED", "FILLED"]
+
+
+def test_g13_a_replacement_is_no_new_order():
+    def larger(strategy, context):
+        return [ReplaceIntent(context.open_orders[0].order_id, quantity=20)]
+
+    record = backtest(minutes({"A": steady(6)}), {0: [Intent.limit("A", 10, 90.0)], 1: larger}, cooldown_s=600)
+    assert [(o.quantity, o.status.value) for o in record.orders] == [(20.0, "CANCELLED")]
 
 
 def test_the_validator_comes_before_the_guards():

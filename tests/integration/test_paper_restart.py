@@ -8,10 +8,12 @@ import pytest
 
 from fairlead.config.restarting import TAPE
 from fairlead.core.errors import ConfigurationError, FairleadError, StorageError
+from fairlead.core.orders import TimeInForce
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.data.live import NoticeKind
 from fairlead.journal import Kind
 from fairlead.journal.retrace import Diverged
+from fairlead.sdk import OrderIntent
 from support_operated import RUN, Planned, buy, journal_of, of_kind, operated, orders_of, sell
 
 
@@ -262,4 +264,22 @@ def test_what_was_missed_is_caught_up_on_without_more_risk(tmp_path, plan):
         ("BUY", 5.0, "REJECTED", "this bar is 540 s old: "),
         ("SELL", 40.0, "FILLED", ""),
         ("BUY", 7.0, "FILLED", ""),
+    ]
+
+
+def test_a_cooldown_of_before_holds(tmp_path, plan):
+    """An order that left before the crash is what the next one waits for, though it was never filled."""
+    resting = OrderIntent.limit("A", 5, 90.0, time_in_force=TimeInForce.IOC)
+    plan.update({1: [resting], 3: buy(5), 5: buy(7)})
+    guards = "disabled: [G1, G2, G3, G4, G5, G6, G7, G8, G9, G10, G11, G12], cooldown_s: 180"
+    home = crashed(tmp_path, 100.0, 100.0, 100.0, guards=guards)
+    with going_on(home, guards=guards) as session:
+        go_on(session, 3)
+        for _ in range(4):
+            session.minute(100.0)
+        result = session.end()
+    assert [(q, status, why[:12]) for _, q, status, why in orders_of(result)] == [
+        (5.0, "CANCELLED", "not_marketab"[:12]),
+        (5.0, "REJECTED", "G13 Cooldown"),
+        (7.0, "FILLED", ""),
     ]

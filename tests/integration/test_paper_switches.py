@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from fairlead.config.papering import JOURNAL
 from fairlead.control import RefusedCommand
 from fairlead.core.errors import StorageError
 from fairlead.core.time import NS_PER_MINUTE
@@ -14,6 +13,7 @@ from fairlead.data.live import NoticeKind, SessionRecorder
 from fairlead.engine.desk import OrderDesk
 from fairlead.execution.simulated import SimulatedExecution
 from fairlead.journal import Kind, open_store
+from fairlead.journal.settings import FILE
 from fairlead.journal.sqlite import SqliteStore
 from fairlead.sdk import OrderIntent
 from support_operated import buy, journal_of, of_kind, operated, orders_of, sell
@@ -307,7 +307,7 @@ def drops(session, times=1, minutes=1):
 def heard(session, times):
     """How it stands when so many returns of the feed have been heard of."""
     for _ in range(1000):
-        store = open_store(session.folder / JOURNAL)  # it goes on being written to
+        store = open_store(session.folder / FILE)  # it goes on being written to
         notes = [record.data["text"] for record in store.read() if record.kind == Kind.NOTE]
         store.close()
         if sum(text.startswith("feed connected") for text in notes) == times:

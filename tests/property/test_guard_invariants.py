@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from fairlead.core.orders import OrderType
 from fairlead.core.portfolio import Portfolio
+from fairlead.core.time import NS_PER_SECOND
 from fairlead.risk import OrderValidator, create_default_guards
-from fairlead.risk.guards import FULL, Counters, LimitScale, MarketView, PortfolioView
+from fairlead.risk.guards import FULL, Counters, LimitScale, MarketView, PortfolioView, RiskTracker
 from fairlead.risk.pretrade import ProjectedExposure
-from support_risk import a_ledger, account, asked, market, working
+from support_risk import NOW, a_ledger, account, asked, market, working
 
 RUNS = settings(max_examples=200, deadline=None)
-SPARED = ("G1", "G2", "G3", "G4", "G5", "G9", "G10")
+SPARED = ("G1", "G2", "G3", "G4", "G5", "G9", "G10", "G13")
 UNITS = st.integers(-500, 500).map(float).filter(bool)
 MAYBE = st.sampled_from([float("nan"), 0.0, -1e9, 1e9, 100_000.0])
 KINDS = st.sampled_from([OrderType.LIMIT, OrderType.STOP, OrderType.MARKET])
@@ -32,18 +33,23 @@ def tight(data):
         max_drawdown=1,
         max_open_positions=1,
         max_consecutive_losses=1,
+        cooldown_s=60,
     )
 
 
 @RUNS
 @given(st.data())
 def test_an_order_that_only_reduces_is_never_held_up_by_a_limit(data):
-    """G1-G5, G9 and G10 let it pass, whatever has been lost, whatever else works, and whatever is not known."""
+    """G1-G5, G9, G10 and G13 let it pass, whatever has been lost, whatever else works, and whatever is not known."""
     held, other = data.draw(UNITS), data.draw(UNITS)
     share = data.draw(st.floats(0.01, 1.0))
     ledger = a_ledger(data.draw(st.sampled_from([0.0, 1_000.0, 100_000.0])), A=held, B=other)
     counters = Counters(
-        session_start_equity=data.draw(MAYBE), peak_equity=data.draw(MAYBE), losers_in_a_row=data.draw(st.integers(0, 9))
+        session_start_equity=data.draw(MAYBE),
+        peak_equity=data.draw(MAYBE),
+        losers_in_a_row=data.draw(st.integers(0, 9)),
+        last_sent_ns=data.draw(st.none() | st.integers(0, NOW)),
+        busy=data.draw(st.sets(st.sampled_from("AB"))),
     )
     elsewhere = [working("B", units, data.draw(KINDS)) for units in data.draw(st.lists(UNITS, max_size=2))]
     view = PortfolioView(
@@ -150,3 +156,29 @@ def test_a_limit_is_kept_to_the_unit(units, limit):
     guard = create_default_guards(max_symbol_qty=limit).only("G2")
     rejection = guard.check_all(asked(units), PortfolioView.of(Portfolio(1e9, {"A": 100.0})), market())
     assert (rejection is not None) == (units > limit)
+
+
+@RUNS
+@given(
+    waits_s=st.integers(1, 600),
+    wishes=st.lists(st.tuples(st.integers(0, 300), st.sampled_from("AB"), UNITS), max_size=30).map(sorted),
+)
+def test_a_cooldown_keeps_orders_that_add_apart(waits_s, wishes):
+    """Whatever is wanted and when: between two orders of a symbol that left, the second of which adds, lies the cooldown."""
+    (guard,) = create_default_guards(cooldown_s=waits_s).only("G13").guards
+    tracker, held, left = RiskTracker(1e9), {"A": 0.0, "B": 0.0}, []
+    for second, symbol, units in wishes:
+        now = second * NS_PER_SECOND
+        view = PortfolioView(
+            own=ProjectedExposure(a_ledger(**{name: n for name, n in held.items() if n}), ()),
+            counters=tracker.counters("s", symbol, now),
+        )
+        exits = view.only_reduces(asked(units, symbol))
+        if guard.check(asked(units, symbol, created_ns=now), view, market(symbol)) is None:
+            last = max((at for at, name in left if name == symbol), default=None)
+            assert exits or last is None or second - last >= waits_s
+            tracker.sent("s", symbol, f"{len(left)}", now)
+            left.append((second, symbol))
+            held[symbol] += units
+        else:
+            assert not exits

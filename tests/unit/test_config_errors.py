@@ -85,7 +85,7 @@ def test_the_file_of_these_tests_is_good():
         ("seed: 42", "seed: [1]", "2: 'seed' must be a whole number, was a list of 1."),
         ("seed: 42", "name: 42", "2: 'name' must be text, was 42. Put it in quotes."),
         ("seed: 42", "name: ''", "2: 'name' must have at least 1 characters, was ''."),
-        ("seed: 42", "sede: 42", "2: 'sede' must be a known key, was unknown. Did you mean 'seed'? Known: clock, data, enforcement, execution, features, instruments, mode, name, reconciliation, record, report, risk, seed, strategies, universe, workspace."),
+        ("seed: 42", "sede: 42", "2: 'sede' must be a known key, was unknown. Did you mean 'seed'? Known: clock, data, enforcement, execution, features, instruments, journal, mode, name, reconciliation, record, report, risk, seed, strategies, universe, workspace."),
         ("seed: 42", "report: {html: perhaps}", "2: 'report.html' must be true or false, was 'perhaps'."),
         ("seed: 42", "reconciliation: {mode: stirct}", "2: 'reconciliation.mode' must be one of 'strict', 'warn', 'auto_sync', was 'stirct'. Did you mean 'strict'?"),
         ("seed: 42", "reconciliation: {evry: 5}", "2: 'reconciliation.evry' must be a known key, was unknown. Did you mean 'every'? Known: cash_tolerance, every, mode, quantity_tolerance."),

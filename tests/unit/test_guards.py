@@ -1,4 +1,4 @@
-"""G1 to G12: what each refuses, what it lets pass, and what passes whatever it measures."""
+"""G1 to G13: what each refuses, what it lets pass, and what passes whatever it measures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fairlead.core.orders import OrderType, Side
 from fairlead.risk import GuardRegistry, create_default_guards
 from fairlead.risk.guards import GUARDS, PortfolioView
 from fairlead.risk.guards.settings import GuardSettings
-from support_risk import MARKS, account, asked, market, working
+from support_risk import MARKS, NOW, account, asked, market, working
 from support_risk import a_ledger as ledger
 
 NAN = float("nan")
@@ -33,13 +33,16 @@ def refused(guard_id, order, portfolio, market_view, **limits):
     return rejection.reason, pytest.approx(rejection.measured, nan_ok=True), pytest.approx(rejection.limit, nan_ok=True)
 
 
-def test_the_table_has_twelve_guards_in_order():
+def test_the_table_has_twelve_guards_in_order_and_one_that_must_be_asked_for():
     guards = create_default_guards()
     assert [guard.guard_id for guard in guards.guards] == [f"G{i}" for i in range(1, 13)]
     assert [guard.name for guard in GUARDS] == [
         *("MaxGrossExposure", "PerSymbolMaxQty", "PerSymbolMaxNotional", "MaxDailyLoss", "MaxDrawdown", "SlippageSanity"),
         *("MarketHaltProxy", "TradingHours", "MaxOpenPositions", "MaxConsecutiveLosses", "OrderRate", "Blacklist"),
+        "Cooldown",
     ]
+    assert [guard.guard_id for guard in create_default_guards(cooldown_s=5).guards] == [f"G{i}" for i in range(1, 14)]
+    assert len(create_default_guards(cooldown_s=5, disabled=("G13",)).guards) == 12
 
 
 def test_defaults_are_those_of_the_table():
@@ -308,6 +311,36 @@ def test_listed_symbols_known_keys_and_shorts_without_shares_are_refused():
     assert refused("G12", asked(-1, "N"), account(ledger()), market("N", shortable=False))[0] == "no_market_data"
 
 
+# G13
+
+
+SECOND = 1_000_000_000
+
+
+def test_an_order_waits_for_the_one_before():
+    for ago, told in ((0, 0), (4 * SECOND, 4), (5 * SECOND - 1, 5 - 1e-9)):
+        found = refused("G13", asked(1), account(ledger(), last_sent_ns=NOW - ago), market(), cooldown_s=5)
+        assert found == ("cooldown", told, 5)
+    assert judge("G13", asked(1), account(ledger(), last_sent_ns=NOW - 5 * SECOND), market(), cooldown_s=5) is None
+    assert judge("G13", asked(1), account(ledger()), market(), cooldown_s=5) is None
+
+
+def test_an_order_waits_for_one_that_works():
+    busy = PortfolioView.of(ledger(), [working("A", 5, limit_price=90.0)])
+    assert refused("G13", asked(1), busy, market(), cooldown_s=0.001)[0] == "order_working"
+    assert judge("G13", asked(1, "B"), busy, market("B"), cooldown_s=5) is None
+    protected = PortfolioView.of(ledger(A=10), [working("A", -10, OrderType.STOP, stop_price=90.0, reduce_only=True)])
+    assert judge("G13", asked(1), protected, market(), cooldown_s=5) is None
+
+
+def test_what_only_reduces_need_not_wait_and_a_set_is_one_order():
+    waits = {"last_sent_ns": NOW, "busy": {"A"}}
+    assert judge("G13", asked(-10), account(ledger(A=10), **waits), market(), cooldown_s=60) is None
+    assert refused("G13", asked(-11), account(ledger(A=10), **waits), market(), cooldown_s=60)[0] == "order_working"
+    assert judge("G13", asked(-11, oco_id="x"), account(ledger(), sets={"x"}, **waits), market(), cooldown_s=60) is None
+    assert refused("G13", asked(-11, oco_id="y"), account(ledger(), sets={"x"}, **waits), market(), cooldown_s=60)
+
+
 # All together
 
 
@@ -414,7 +447,7 @@ def test_guards_can_be_disabled_one_by_one():
         ({"max_daily_loss": 0}, "'max_daily_loss': Input should be greater than 0, was 0"),
         ({"max_daily_loss": NAN}, "'max_daily_loss': Input should be a finite number"),
         ({"max_daly_loss": 1}, "'max_daly_loss': Extra inputs are not permitted"),
-        ({"disabled": ("G13",)}, "'disabled.0': Input should be 'G1'"),
+        ({"disabled": ("G14",)}, "'disabled.0': Input should be 'G1'"),
         ({"blacklist": ("not a symbol",)}, "'symbol' must match"),
     ],
 )

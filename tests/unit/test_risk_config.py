@@ -103,7 +103,7 @@ def test_a_mistake_in_the_file_is_named_at_its_line():
         ("{guards: {max_daily_loss: true}}", "'risk.guards.max_daily_loss' must be a number, was True"),
         ("{guards: {max_open_positions: 0}}", "'risk.guards.max_open_positions' must be in [1, 100000], was 0."),
         ("{guards: {max_slippage_pct: 0.05}}", "'risk.guards.max_slippage_pct' must be in [0.1, 100], in percent, was 0.05. Write 5"),
-        ("{guards: {disabled: [G13]}}", "'risk.guards.disabled.0' must be one of 'G1', 'G2'"),
+        ("{guards: {disabled: [G14]}}", "'risk.guards.disabled.0' must be one of 'G1', 'G2'"),
         ("{guards: {max_dayly_loss: 1}}", "'risk.guards.max_dayly_loss' must be a known key, was unknown. Did you mean 'max_daily_loss'?"),
         ("{validator: {max_leverage: 21}}", "'risk.validator.max_leverage' must be in (0, 20], was 21."),
         ("{validator: {order_types: [PEGGED]}}", "'risk.validator.order_types.0' must be one of 'MARKET', 'LIMIT'"),

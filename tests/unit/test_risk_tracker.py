@@ -110,3 +110,15 @@ def test_a_tracker_that_was_saved_goes_on_as_if_nothing_had_happened():
 def test_a_state_of_another_version_is_refused():
     with pytest.raises(ContractError, match="'version of the tracker's state' must be 1, was 2"):
         RiskTracker(0.0).load_state({**RiskTracker(0.0).save_state(), "version": 2})
+
+
+def test_the_last_order_of_a_pair_is_remembered_however_long_ago():
+    tracker = RiskTracker(1.0)
+    tracker.sent("s", "A", "k1", 7)
+    tracker.sent("s", "A", "k2", 9)
+    tracker.sent("t", "A", "k3", 11)
+    late = 500 * NS_PER_MINUTE
+    assert [counters(tracker, late, *pair).last_sent_ns for pair in (("s", "A"), ("t", "A"), ("s", "B"))] == [9, 11, None]
+    other = RiskTracker(1.0)
+    other.load_state(json.loads(json.dumps(tracker.save_state())))
+    assert counters(other, late).last_sent_ns == 9

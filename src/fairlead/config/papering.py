@@ -15,7 +15,15 @@ from fairlead.backtest.run import run_backtest
 from fairlead.config.feeding import live_source
 from fairlead.config.live import RealtimeClockSettings
 from fairlead.config.loading import LoadedConfig
-from fairlead.config.restarting import Interrupted, begin_inputs, find_interrupted, finish_inputs, resume_inputs
+from fairlead.config.restarting import (
+    Circumstances,
+    Interrupted,
+    begin_inputs,
+    find_interrupted,
+    finish_inputs,
+    resume_inputs,
+    traces_of,
+)
 from fairlead.config.running import RunningFeed, in_turn
 from fairlead.config.wire import WiredSession, opened, wire_on
 from fairlead.contracts.enforcement import Enforcement
@@ -41,11 +49,10 @@ from fairlead.data.live.source import FeedFacts
 from fairlead.engine.clock import ClockSettings
 from fairlead.engine.reportline import Channel, StraightChannel
 from fairlead.engine.session import Progress
-from fairlead.journal import Journal, JournalSettings
+from fairlead.journal import Journal
 from fairlead.risk.monitors import KillLatch, KillSwitchSettings
 from fairlead.telemetry.logs import Logs, LogSettings
 
-JOURNAL: Final = "journal.db"
 LATCH: Final = "latch.json"
 LOG: Final = "session.log"
 _MODE: Final = "paper"
@@ -98,13 +105,18 @@ class PaperSession:
         return self.workspace / SESSIONS / f"{slug(self.wired.title)}.{LATCH}"
 
     @property
+    def _circumstances(self) -> Circumstances:
+        loaded = self.wired.loaded
+        return Circumstances.of(loaded.hash, self.facts, loaded.settings.journal)
+
+    @property
     def _named(self) -> re.Pattern[str]:
         return re.compile(rf"{_MODE}_sim_\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(slug(self.wired.title))}(_\d+)?")
 
     def _has_run(self, run_id: str) -> bool:
         if self.is_replay:
-            return (self.folder(run_id) / JOURNAL).exists()
-        return any(self._named.fullmatch(path.parent.name) for path in (self.workspace / SESSIONS).glob(f"*/{JOURNAL}"))
+            return traces_of(self.folder(run_id))
+        return any(traces_of(path) for path in (self.workspace / SESSIONS).glob("*") if self._named.fullmatch(path.name))
 
     def interrupted(self) -> Interrupted | None:
         """Return the newest session of this title, if it was interrupted and can be gone on with.
@@ -118,7 +130,7 @@ class PaperSession:
         """
         found = find_interrupted(self.workspace, self._named)
         if found is not None:
-            found.check(self.wired.loaded.hash, self.facts)
+            found.check(self._circumstances)
         return found
 
     def run(
@@ -185,7 +197,8 @@ class PaperSession:
                 session=date_to_day(now.date()),
                 is_expected=self._has_run(run_id),
             )
-            journal = stack.enter_context(Journal.open(JournalSettings(url=str(folder / JOURNAL)), run_id, folder))
+            home = self.workspace if settings.journal.url else folder
+            journal = stack.enter_context(Journal.open(settings.journal, run_id, home))
             logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
             log = logs.logger("session", run_id=run_id, mode=_MODE)
             gauges = SessionGauges(self.wired.loaded.secrets) if metrics_port is not None else None
@@ -275,8 +288,7 @@ class PaperSession:
         before: Interrupted | None,
     ) -> SessionInputs:
         if before is None:
-            hashed = self.wired.loaded.hash
-            return begin_inputs(self.folder(run_id), now_ns, now, latch.state, journal, hashed, self.facts)
+            return begin_inputs(self.folder(run_id), now_ns, now, latch.state, journal, self._circumstances)
         latch.go_back(before.latch)
         return resume_inputs(before, now_ns)
 

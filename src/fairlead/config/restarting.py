@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -17,12 +17,40 @@ from fairlead.core.errors import ConfigurationError, DataNotFound
 from fairlead.core.events import Bar
 from fairlead.core.time import format_utc
 from fairlead.data.live.source import FeedFacts
-from fairlead.journal import Journal, Kind, Record
+from fairlead.journal import Journal, JournalSettings, Kind, Record
 from fairlead.journal.retrace import RetracedJournal
+from fairlead.journal.settings import FILE
 from fairlead.journal.tape import Input, Tape, read_tape
 from fairlead.risk.monitors import LatchState
 
 TAPE: Final = "inputs.tape"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a session is gone on with under, or not at all.
+
+    Attributes
+    ----------
+    configuration : str
+        Hash of the configuration.
+    history : str
+        Hash of the history that is played again; empty if none is.
+    symbols : list of str
+    journal : str
+        The server's database that its records are in; empty for a file. The hash of a configuration is the same for every URL
+        that a secret is part of.
+    """
+
+    configuration: str
+    history: str
+    symbols: list[str]
+    journal: str
+
+    @classmethod
+    def of(cls, config_hash: str, facts: FeedFacts, journal: JournalSettings) -> Circumstances:
+        """Return those of a session that has such a configuration, feed and journal."""
+        return cls(config_hash, facts.content_hash, list(facts.symbols), journal.server)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +88,15 @@ class Interrupted:
         """What was halted then."""
         return LatchState.of(self.header.data["latch"])
 
-    def check(self, config_hash: str, facts: FeedFacts) -> None:
+    def check(self, now: Circumstances) -> None:
         """Refuse to go on under other circumstances.
 
         Raises
         ------
         ConfigurationError
-            If configuration or history is another.
+            If configuration, history or journal is another.
         """
-        now = _circumstances(config_hash, facts)
-        changed = [name for name, value in now.items() if self.header.data[name] != value]
+        changed = [name for name, value in asdict(now).items() if self.header.data.get(name, "") != value]
         if changed:
             remedy = "Go on with it as it was, or start another session: --anew."
             text = f"session {self.run_id} was interrupted at {format_utc(self.last_ns)}, and has another {changed[0]}"
@@ -81,7 +108,12 @@ class Interrupted:
 
     def retraced(self, journal: Journal) -> RetracedJournal:
         """Return the journal, to be gone through once more."""
-        return RetracedJournal(journal, int(self.header.data["journal_seq"]), _is_of_one_life)
+        # A database may hold the records of other sessions too.
+        return RetracedJournal(
+            journal,
+            int(self.header.data["journal_seq"]),
+            lambda record: record.run_id != self.run_id or _is_of_one_life(record),
+        )
 
 
 def find_interrupted(workspace: Path, named: re.Pattern[str]) -> Interrupted | None:
@@ -125,8 +157,7 @@ def begin_inputs(
     began: dt.datetime,
     latch: LatchState,
     journal: Journal,
-    config_hash: str,
-    facts: FeedFacts,
+    circumstances: Circumstances,
 ) -> SessionInputs:
     """Begin a tape; one of an earlier session in the same folder is kept beside it.
 
@@ -143,7 +174,7 @@ def begin_inputs(
         "began": began.isoformat(),
         "latch": latch.to_dict(),
         "journal_seq": journal.last_seq + 1,
-        **_circumstances(config_hash, facts),
+        **asdict(circumstances),
     }
     began_ns = now_ns()
     return SessionInputs(Tape.create(path, began_ns, header), now_ns, began_ns)
@@ -174,8 +205,9 @@ def finish_inputs(folder: Path, now_ns: int) -> None:
         tape.sync()
 
 
-def _circumstances(config_hash: str, facts: FeedFacts) -> dict[str, Any]:
-    return {"configuration": config_hash, "history": facts.content_hash, "symbols": list(facts.symbols)}
+def traces_of(folder: Path) -> bool:
+    """Whether a session has run in a folder: its journal may be elsewhere, and its tape is not."""
+    return (folder / FILE).exists() or (folder / TAPE).exists()
 
 
 def _is_of_one_life(record: Record) -> bool:

@@ -17,6 +17,7 @@ from fairlead.contracts.settings import Settings
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.identity import slug
 from fairlead.core.instruments import Instrument
+from fairlead.core.redaction import REDACTED
 from fairlead.data.live.settings import LiveDataSettings, ReplayDataSettings
 from fairlead.data.settings import DataSettings
 from fairlead.engine.clock import ClockSettings
@@ -24,6 +25,7 @@ from fairlead.engine.universe import UniverseSettings
 from fairlead.execution.reconciliation import ReconciliationSettings
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.features.settings import FeatureSettings
+from fairlead.journal.settings import JournalSettings
 from fairlead.risk.position import SizingRule
 from fairlead.risk.settings import RiskSettings
 from fairlead.sdk.limits import RiskLimits
@@ -132,6 +134,20 @@ def _or_defaults(value: Any) -> Any:
     return {} if value is None else value
 
 
+def _journal_of_sessions(settings: JournalSettings) -> JournalSettings:
+    """Return the settings of a journal, if sessions one after another can share it and no copy of them shows its password."""
+    scheme, separator, rest = settings.url.partition("://")
+    user = rest.partition("?")[0].rpartition("@")[0] if separator and scheme != "sqlite" else ""
+    if "/" in user or "@" in user:
+        # A password would be taken to end there, and its rest to be part of what is shown.
+        rule, remedy = "have no plain / or @ in user, password and name", "Write / as %2F and @ as %40 there."
+        raise ConfigurationError.of("url", rule, REDACTED, remedy)
+    if settings.head and not settings.url:
+        remedy = "Name the journal that it is the head of, or leave it out: each session has a journal of its own then."
+        raise ConfigurationError.of("head", "stand beside a url", settings.head, remedy)
+    return settings
+
+
 def _unique(strategies: tuple[StrategySettings, ...]) -> tuple[StrategySettings, ...]:
     seen: set[str] = set()
     for i, entry in enumerate(strategies):
@@ -182,6 +198,8 @@ class SessionSettings(Settings):
     risk : RiskSettings, optional
         Guards and validator, armed by the section being there; in a file it may be the path of one that holds it. Paper and
         live sessions arm the defaults without it.
+    journal : JournalSettings
+        Of sessions in real time; without a URL each has a file of its own in its folder.
     reconciliation : ReconciliationSettings
         How often the books of a session in real time are held against the broker's, and what follows from a difference.
     enforcement : EnforcementSettings
@@ -204,6 +222,7 @@ class SessionSettings(Settings):
     instruments: Annotated[dict[Symbol, InstrumentSettings], BeforeValidator(_or_defaults)] = Field(default_factory=dict)
     report: Annotated[ReportSettings, BeforeValidator(_or_defaults)] = ReportSettings()
     risk: RiskSettings | None = None
+    journal: Annotated[JournalSettings, BeforeValidator(_or_defaults), AfterValidator(_journal_of_sessions)] = JournalSettings()
     reconciliation: Annotated[ReconciliationSettings, BeforeValidator(_or_defaults)] = ReconciliationSettings()
     enforcement: Annotated[EnforcementSettings, BeforeValidator(_or_defaults)] = EnforcementSettings()
     record: bool = False

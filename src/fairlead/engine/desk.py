@@ -132,7 +132,7 @@ class OrderDesk:
         is_told = self._line is not None or any(runner.hears_updates for runner in runners)
         self.execution.tell_only(None if is_told else self.updates.append)
         if self._gate is not None:
-            self._gate.enlist(runners, self.exposure)
+            self._gate.enlist(runners, self.exposure, self.working)
 
     @property
     def veto(self) -> Veto | None:

@@ -34,7 +34,7 @@ from fairlead.risk.settings import RiskSettings
 from fairlead.risk.validator import AccountFacts, OrderValidator
 
 Outcome = Literal["accepted", "warned", "rejected"]
-_NOT_NEW: Final = ("G11", "G12")
+_NOT_NEW: Final = ("G11", "G12", "G13")
 """They ask about orders that are new."""
 _ABOUT_PRICES: Final = ("G6", "G7", "G8")
 _UNKNOWN: Final = float("nan")
@@ -98,15 +98,22 @@ class OrderGate:
         self._views = MarketViews(cursor, instruments, bar_ns)
         self._runners: Sequence[StrategyRunner] = ()
         self._exposure_of: Callable[[StrategyRunner], ProjectedExposure] | None = None
+        self._cools = bool(self._guards.only("G13").guards)
+        self._working: Callable[[str], Sequence[Order]] = _none_works
 
-    def enlist(self, runners: Sequence[StrategyRunner], exposure_of: Callable[[StrategyRunner], ProjectedExposure]) -> None:
-        """Take in the strategies of the account, and what tells of the exposure of one of them."""
-        self._runners, self._exposure_of = runners, exposure_of
+    def enlist(
+        self,
+        runners: Sequence[StrategyRunner],
+        exposure_of: Callable[[StrategyRunner], ProjectedExposure],
+        working: Callable[[str], Sequence[Order]],
+    ) -> None:
+        """Take in the strategies of the account, and what tells of the exposure of one of them and of its working orders."""
+        self._runners, self._exposure_of, self._working = runners, exposure_of, working
         self.tracker = RiskTracker(sum(runner.ledger.initial_cash for runner in runners))
 
     def close(self) -> None:
         """Let go of the strategies after the end of a run."""
-        self._runners, self._exposure_of, self.scale = (), None, _unscaled
+        self._runners, self._exposure_of, self._working, self.scale = (), None, _none_works, _unscaled
 
     def mark(self, _row: int) -> None:
         """Take in what the account is worth at the cursor."""
@@ -205,16 +212,23 @@ class OrderGate:
 
     def _portfolio(self, runner: StrategyRunner, order: OrderView, exposure: ProjectedExposure) -> PortfolioView:
         exposure_of, others = self._exposure_of, [other for other in self._runners if other is not runner]
+        counters = self.tracker.counters(order.strategy, order.symbol, self._cursor.known_ns)
+        if self._cools:  # all others do without
+            counters = counters.while_working(self._working(runner.name))
         return PortfolioView(
             own=exposure,
             others=tuple(exposure_of(other) for other in others) if exposure_of is not None else (),
-            counters=self.tracker.counters(order.strategy, order.symbol, self._cursor.known_ns),
+            counters=counters,
             scale=self.scale(order.strategy),
         )
 
     @property
     def _session(self) -> int:
         return int(self._cursor.block.session[self._cursor.row])
+
+
+def _none_works(_strategy: str) -> Sequence[Order]:
+    return ()
 
 
 def _unscaled(_strategy: str) -> LimitScale:

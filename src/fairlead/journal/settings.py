@@ -51,6 +51,11 @@ class JournalSettings(Settings):
             return workspace / f"journal-{_server(self.url)}{_HEAD}"
         return file.with_suffix(_HEAD) if file.suffix == ".db" else file.with_name(f"{file.name}{_HEAD}")
 
+    @property
+    def server(self) -> str:
+        """What tells a database on a server from others, without user and password; empty for a file."""
+        return _server(self.url) if self.file(Path()) is None else ""
+
     def file(self, workspace: Path) -> Path | None:
         """Return the path of an SQLite database; None of a database on a server."""
         place = self.place(workspace).removeprefix("sqlite:///")

@@ -9,7 +9,7 @@ from fairlead.contracts.settings import build_settings
 from fairlead.core.portfolio import Portfolio
 from fairlead.risk.guards.base import CheckResult, Guard, portfolio_view
 from fairlead.risk.guards.exposure import MaxGrossExposure, MaxOpenPositions, PerSymbolMaxNotional, PerSymbolMaxQty
-from fairlead.risk.guards.flow import Blacklist, OrderRate
+from fairlead.risk.guards.flow import Blacklist, Cooldown, OrderRate
 from fairlead.risk.guards.losses import MaxConsecutiveLosses, MaxDailyLoss, MaxDrawdown
 from fairlead.risk.guards.market import MarketHaltProxy, SlippageSanity, TradingHours
 from fairlead.risk.guards.settings import GuardId, GuardSettings
@@ -19,8 +19,9 @@ from fairlead.risk.rejection import Rejection
 GUARDS: Final[tuple[type[Guard], ...]] = (
     *(MaxGrossExposure, PerSymbolMaxQty, PerSymbolMaxNotional, MaxDailyLoss, MaxDrawdown, SlippageSanity),
     *(MarketHaltProxy, TradingHours, MaxOpenPositions, MaxConsecutiveLosses, OrderRate, Blacklist),
+    Cooldown,
 )
-"""G1 to G12."""
+"""G1 to G13; the last is asked only where there is a cooldown."""
 
 
 class GuardRegistry:
@@ -36,8 +37,9 @@ class GuardRegistry:
 
     @classmethod
     def of(cls, settings: GuardSettings) -> GuardRegistry:
-        """Return the guards that `settings` does not disable."""
-        return cls([guard(settings) for guard in GUARDS if guard.guard_id not in settings.disabled])
+        """Return the guards that `settings` asks for and does not disable."""
+        off = settings.disabled if settings.cooldown_s > 0 else (*settings.disabled, Cooldown.guard_id)
+        return cls([guard(settings) for guard in GUARDS if guard.guard_id not in off])
 
     def without(self, *ids: GuardId) -> GuardRegistry:
         """Return the registry without some of its guards."""
@@ -79,7 +81,7 @@ class GuardRegistry:
 
 
 def create_default_guards(**limits: Any) -> GuardRegistry:
-    """Return all guards with the limits of their table, but for those that are given.
+    """Return all guards with the limits of their table, but for those that are given; `Cooldown` if it is given.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from fairlead.contracts.settings import Settings
 from fairlead.core.instruments import check_symbol
 from fairlead.risk.percent import no_switch, percent
 
-GuardId: TypeAlias = Literal["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12"]
+GuardId: TypeAlias = Literal["G1", "G2", "G3", "G4", "G5", "G6", "G7", "G8", "G9", "G10", "G11", "G12", "G13"]
 
 MOST_MONEY: Final = 10**12
 
@@ -53,6 +53,8 @@ class GuardSettings(Settings):
         G11: of one strategy in one symbol, and of all.
     blacklist : tuple of str
         G12: symbols that are not to be traded.
+    cooldown_s : Decimal
+        G13: of one strategy in one symbol, between two orders, and none while one works; 0 for no such guard.
     disabled : tuple of str
         Guards that are not to be asked, such as ``G8``.
     """
@@ -73,4 +75,5 @@ class GuardSettings(Settings):
     max_orders_per_min: Annotated[int, Field(ge=1, le=100_000)] = 5
     max_orders_per_min_total: Annotated[int, Field(ge=1, le=1_000_000)] = 300
     blacklist: tuple[Symbol, ...] = ()
+    cooldown_s: Annotated[Limit, Field(ge=0, le=86_400)] = Decimal(0)
     disabled: tuple[GuardId, ...] = ()

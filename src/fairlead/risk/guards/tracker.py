@@ -116,6 +116,7 @@ class RiskTracker:
             orders_of_pair=len(own) - bisect_right(own, since),
             orders_of_all=len(self._sent_all) - bisect_right(self._sent_all, since),
             keys=self._keys,
+            last_sent_ns=own[-1] if own else None,
         )
 
     def save_state(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final, NamedTuple, Self, TypeAlias
 
@@ -162,6 +162,12 @@ class Counters:
         New orders of the last minute: of the order's strategy in its symbol, and of all.
     keys : container of str
         Idempotency keys of the orders that have left.
+    last_sent_ns : int, optional
+        When the last order of the order's strategy in its symbol left; None if none has.
+    busy : container of str
+        Symbols in which an order of that strategy works that does more than reduce.
+    sets : container of str
+        Of which orders of that strategy work.
     """
 
     session_start_equity: Number = UNKNOWN
@@ -170,6 +176,15 @@ class Counters:
     orders_of_pair: int = 0
     orders_of_all: int = 0
     keys: Container[str] = frozenset()
+    last_sent_ns: int | None = None
+    busy: Container[str] = frozenset()
+    sets: Container[str] = frozenset()
+
+    def while_working(self, orders: Iterable[Order]) -> Self:
+        """Return the counters while such orders of the strategy work."""
+        adding = [order for order in orders if not order.reduce_only]
+        busy, sets = frozenset(o.symbol for o in adding), frozenset(o.oco_id for o in adding if o.oco_id)
+        return replace(self, busy=busy, sets=sets)
 
 
 class LimitScale(NamedTuple):
@@ -245,6 +260,7 @@ class PortfolioView:
             own, is_priced = ProjectedExposure(_without_unknown(ledger), working), False
         if counters is None:
             counters = Counters(session_start_equity=ledger.capital, peak_equity=max(ledger.capital, own.equity))
+            counters = counters.while_working(working)
         return cls(own=own, counters=counters, is_priced=is_priced, market=market)
 
     @property
