@@ -56,6 +56,13 @@ bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/factory.py
 	$(BIN)/python benchmarks/telemetry.py
+	$(BIN)/python benchmarks/journal.py
+
+# SOAK=--compressed lets a day of one update a second pass in two and a half hours.
+SOAK ?= --minutes 30
+.PHONY: soak
+soak: $(RUNTIME) ## Let a paper session run for half an hour on 200 symbols, and see that it stays as it began
+	$(BIN)/python benchmarks/soak.py --write soak $(SOAK)
 
 .PHONY: bench-peers
 bench-peers: $(RUNTIME) ## Measure Fairlead beside eight other engines: installs each in .parity/, compares, then times

@@ -1,8 +1,8 @@
 """Let a paper session run on a market for a long time, and see that it stays as it began: `python benchmarks/soak.py`.
 
 Two processes: the project's market server, and `fairlead paper` on it over the websocket, with journal, recording, guards, kill
-switches, metrics and three strategies that trade. Memory is sampled and `/metrics` read once a second; quantiles of latency come
-from the session's closing log line, which counts every event. Exits 1 if something that is asked does not hold.
+switches, metrics and three strategies that trade. Memory is sampled and `/metrics` read once a second; quantiles of latency
+come from the session's closing log line, which counts every event. Exits 1 if something that is asked does not hold.
 
 A minute bar is the smallest there is, so the market plays at sixty times its own speed: one update a second for each symbol.
 """
@@ -14,14 +14,15 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
         },
         "sizing": {"mode": "fixed", "fixed_qty": 10, "max_pos_pct": 5},
     },
-    "mean_reversion": {"params": {"window": 60, "entry": 4.0, "exit": 0.5, "weight": 0.5}},
+    "mean_reversion": {"params": {"window": 60, "entry": 3.6, "exit": 0.5, "weight": 0.5}},
     "momentum": {"params": {"lookback_bars": 30, "top": 3, "every": 30, "weight": 0.1}},
 }
 WIDE: dict[str, Any] = {
@@ -79,6 +80,8 @@ class Plan:
         Updates of each symbol, all told.
     burst_every_s, burst : float, int
         So often so many updates of every symbol come at once: that many times the usual rate. 0 for never.
+    strategies : mapping
+        Name in the session, which is that of a strategy that ships, and what its entry says.
     """
 
     symbols: int = 200
@@ -86,6 +89,7 @@ class Plan:
     instants: int = 1_800
     burst_every_s: float = 600.0
     burst: int = 20
+    strategies: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: STRATEGIES)
 
     @property
     def events(self) -> int:
@@ -94,7 +98,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan for the results."""
-        return {**asdict(self), "events": self.events, "strategies": list(STRATEGIES)}
+        return {**asdict(self), "events": self.events}
 
 
 def main() -> int:
@@ -120,6 +124,8 @@ def main() -> int:
     plan = Plan(
         symbols=given.symbols, updates_per_s=rate, instants=instants, burst_every_s=given.burst_every, burst=given.burst
     )
+    # Who ends this process ends the two that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with workspace(given.keep) as folder:
         results = {"machine": describe_machine(), **measure(plan, folder, progress=sys.stderr.isatty())}
     found = soak_judge.checks(results)
@@ -154,7 +160,7 @@ def measure(plan: Plan, folder: Path, *, progress: bool = False) -> dict[str, An
         facts = json.loads(served.stdout.readline() or "{}") if served.stdout is not None else {}
         if "url" not in facts:
             raise SystemExit("the market server did not begin.")
-        (folder / "soak.yaml").write_text(json.dumps(configuration(facts)), encoding="utf-8")
+        (folder / "soak.yaml").write_text(json.dumps(configuration(plan, facts)), encoding="utf-8")
         with (folder / "out.json").open("w+") as out, (folder / "err.txt").open("w+") as err:
             began = time.monotonic()
             command = [sys.executable, "-m", "fairlead", "paper", "soak.yaml", "--json", "--metrics-port", "0", "-w", "."]
@@ -183,7 +189,7 @@ def market(plan: Plan) -> Iterator[subprocess.Popen[str]]:
             served.kill()
 
 
-def configuration(facts: dict[str, Any]) -> dict[str, Any]:
+def configuration(plan: Plan, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the session's: everything is on that a session on live data has."""
     return {
         "mode": "paper",
@@ -201,7 +207,7 @@ def configuration(facts: dict[str, Any]) -> dict[str, Any]:
         # A market of chance has no Sharpe ratio to defend.
         "risk": {"guards": WIDE, "kill_switches": {"disabled": ["KS_PSR"]}},
         "report": {"html": False, "plots": False},
-        "strategies": [{"name": name, "capital": 1_000_000, **entry} for name, entry in STRATEGIES.items()],
+        "strategies": [{"name": name, "capital": 1_000_000, **entry} for name, entry in plan.strategies.items()],
     }
 
 
@@ -252,7 +258,7 @@ def _address(folder: Path) -> str:
 
 def _metrics(url: str) -> dict[str, float]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  the session's own address
             text = answer.read().decode()
     except OSError:  # it has ended meanwhile
         return {}
@@ -268,7 +274,8 @@ def _rss_mb(pid: int) -> float | None:
         status = Path(f"/proc/{pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
     except (OSError, IndexError):
-        done = subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        command = ["/bin/ps", "-o", "rss=", "-p", str(pid)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return int(done.stdout) / 1024 if done.stdout.strip() else None
 
 

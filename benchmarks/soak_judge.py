@@ -114,6 +114,10 @@ def _timed(results: Mapping[str, Any]) -> list[Check]:
     ]
 
 
+def _below(name: str, seconds: float, limit: float) -> Check:
+    return Check(name, _ms(seconds), f"< {_ms(limit)}", seconds < limit)
+
+
 def _names(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "none"
 
@@ -138,13 +142,14 @@ def table(results: Mapping[str, Any], found: Sequence[Check]) -> str:
     stages = [name for name in ("execution", "monitors", "market") if shown.get(f"stage_duration_seconds_count|{name}")]
     means = [shown[f"stage_duration_seconds_sum|{name}"] / shown[f"stage_duration_seconds_count|{name}"] for name in stages]
     spent = "stages, mean: " + ", ".join(f"{name} {_ms(mean)}" for name, mean in zip(stages, means, strict=True))
+    counts = f"{sum(results['orders'].values()):,} orders, {sum(results['fills'].values()):,} fills"
     about = (
         f"{plan['symbols']} symbols, {plan['updates_per_s']:g} updates/s each, {plan['instants']:,} instants in "
-        f"{results['seconds'] / 60:.1f} min; {sum(results['orders'].values()):,} orders, {sum(results['fills'].values()):,} fills"
+        f"{results['seconds'] / 60:.1f} min; {counts}"
     )
     held = (
-        f"memory: {memory['rss_mb'][0]:.0f} MB at first, {memory['start_mb']:.0f} MB at half time, {memory['rss_mb'][-1]:.0f} MB "
-        f"at last, {memory['slope_mb_per_hour']:+.2f} MB/h; conflated {feed['conflated']}, gaps {feed['gaps']}, "
-        f"reconnects {feed['reconnects']}"
+        f"memory: {memory['rss_mb'][0]:.0f} MB at first, {memory['start_mb']:.0f} MB at half time, "
+        f"{memory['rss_mb'][-1]:.0f} MB at last, {memory['slope_mb_per_hour']:+.2f} MB/h; conflated {feed['conflated']}, "
+        f"gaps {feed['gaps']}, reconnects {feed['reconnects']}"
     )
     return "\n".join([about, *latency, spent, held, "", *lines])

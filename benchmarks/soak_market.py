@@ -1,6 +1,6 @@
-"""The market of the soak, in a process of its own: minutes of many symbols over the project's websocket, as fast as is asked for.
+"""The market of the soak, in a process of its own: minutes of many symbols over the project's websocket, as fast as is asked.
 
-`python benchmarks/soak_market.py --symbols N --instants N --speed X [--burst-every N --burst N]` prints where it listens, as JSON.
+`python benchmarks/soak_market.py --symbols N --instants N --speed X [--burst-every N --burst N]` prints its address as JSON.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 from fairlead.contracts.sessions import grid_labels
 from fairlead.core.events import Bar
-from fairlead.core.time import BarSize, date_to_day, to_datetime, to_ns
+from fairlead.core.time import NS_PER_DAY, BarSize, date_to_day, to_datetime, to_ns
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.data.live.faults import FaultSettings
+from fairlead.data.live.faults import FaultPlan, FaultSettings
 from fairlead.data.live.server import MarketServer
 from fairlead.data.synthetic import SyntheticSettings, generate_bars
 from fairlead.engine.clock import WallClock
@@ -29,7 +29,9 @@ FIELDS = ("open", "high", "low", "close", "volume")
 
 
 class RepeatedSession(Sequence[Bar]):
-    """A session's bars, again and again on the sessions that follow, made when they are looked up: a year would not fit.
+    """A session's bars on all the sessions that follow, made when they are looked up: a year of them would not fit.
+
+    To and fro, so that no price jumps: what was an opening is a close on the way back.
 
     Parameters
     ----------
@@ -45,15 +47,19 @@ class RepeatedSession(Sequence[Bar]):
         calendar = ExchangeCalendar.get(CALENDAR)
         today = date_to_day(to_datetime(after_ns).date())
         days = calendar.sessions(today + 1, today + 10 + round(DAYS_PER_SESSION * (1 + instants // 200)))
-        noon = (days.astype(np.int64) * 86_400 + 18 * 3_600) * 1_000_000_000
-        labels, _ = grid_labels(calendar.segments_between(int(noon[0]), int(noon[-1])), SIZE.ns)
-        self.labels: list[int] = labels[:instants].tolist()
+        starts = days.astype(np.int64) * NS_PER_DAY
+        labels, _ = grid_labels(calendar.segments_between(int(starts[0]), int(starts[-1])), SIZE.ns)
+        self.labels: list[int] = labels[labels >= starts[0]][:instants].tolist()
         first = to_datetime(self.labels[0]).date()
         settings = SyntheticSettings(symbols=symbols, bar_size=SIZE, start=first, end=first, seed=seed)
         self.symbols = tuple(sorted(settings.names))
         table = generate_bars(settings, calendar)
         # Sorted by instant and symbol, as the events are.
-        self._rows = list(zip(*(table.column(name).to_pylist() for name in FIELDS), strict=True))
+        bars = list(zip(*(table.column(name).to_pylist() for name in FIELDS), strict=True))
+        width = len(self.symbols)
+        there = [bars[i : i + width] for i in range(0, len(bars), width)]
+        back = [[(c, h, low, o, volume) for o, h, low, c, volume in row] for row in reversed(there)]
+        self._rows = there + back
 
     def __len__(self) -> int:
         return len(self.labels) * len(self.symbols)
@@ -67,7 +73,19 @@ class RepeatedSession(Sequence[Bar]):
             return [self[i] for i in range(*index.indices(len(self)))]
         instant, column = divmod(range(len(self))[index], len(self.symbols))
         label = self.labels[instant]
-        return Bar(self.symbols[column], label, label + SIZE.ns, *self._rows[index % len(self._rows)])
+        return Bar(self.symbols[column], label, label + SIZE.ns, *self._rows[instant % len(self._rows)][column])
+
+
+class LateBursts(FaultPlan):
+    """Bursts in the middle of their stretches: a session has begun when the first of them comes."""
+
+    def __init__(self, every: int, size: int) -> None:
+        super().__init__(FaultSettings(burst_every=every, burst_size=size))
+        self._shift = every // 2
+
+    def held_back(self, index: int) -> int:
+        """Return how many events after number `index` must be due before it is sent."""
+        return super().held_back(index + self._shift)
 
 
 def server_of(events: RepeatedSession, speed: float, burst_every: int, burst: int) -> MarketServer:
@@ -80,11 +98,18 @@ def server_of(events: RepeatedSession, speed: float, burst_every: int, burst: in
     burst_every, burst : int
         In every so many instants, so many come at once; 0 for never.
     """
-    width = len(events.symbols)
-    faults = FaultSettings(burst_every=burst_every * width, burst_size=burst * width) if burst_every else FaultSettings()
-    calendar = ExchangeCalendar.get(CALENDAR)
-    given = {"bar_size": SIZE, "calendar": calendar, "speed": speed, "faults": faults, "symbols": events.symbols}
-    return MarketServer(events, source="synthetic", **given)
+    server = MarketServer(
+        events,
+        bar_size=SIZE,
+        calendar=ExchangeCalendar.get(CALENDAR),
+        speed=speed,
+        source="synthetic",
+        symbols=events.symbols,
+    )
+    if burst_every:
+        width = len(events.symbols)
+        server.plan = LateBursts(burst_every * width, burst * width)
+    return server
 
 
 async def serve(server: MarketServer) -> None:

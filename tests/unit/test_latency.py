@@ -80,6 +80,17 @@ def test_each_stage_is_timed_per_order(latency, metrics, tick):
     assert 'order_latency_seconds_count{stage="decision_to_ack"} 2.0\n' in text
 
 
+def test_a_decision_may_be_told_later_and_a_simulated_venue_says_how_long_an_order_was_on_its_way(latency, tick):
+    decided = tick.ns
+    tick.ns += 3 * MS
+    latency.decided("a", decided)
+    latency.submitted("a")
+    tick.ns += 60_000 * MS  # until the next bar
+    latency.acknowledged("a", 50 * MS)
+    found = {stage: round(summary.max, 6) for stage, summary in latency.report().items() if summary.count}
+    assert found == {DECISION_TO_SUBMIT: 0.003, SUBMIT_TO_ACK: 0.05, DECISION_TO_ACK: 0.053}
+
+
 def test_callbacks_out_of_order_twice_or_unknown_disturb_nothing(latency, tick):
     latency.decided("a")
     tick.ns += MS

@@ -15,6 +15,7 @@ from fairlead.core.fills import Fill
 from fairlead.core.orders import Order, OrderStatus, OrderType, Side
 from fairlead.core.portfolio import Portfolio
 from fairlead.core.redaction import Secrets
+from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.reconciliation import Difference, DifferenceKind
 from fairlead.risk.monitors import HaltAction, Level, Reading, SwitchId
@@ -161,3 +162,24 @@ def test_reports_that_came_again_and_differences_of_the_books_are_counted(shown)
     shown.gauges.differed([missed])
     assert shown["reconciliation_mismatch_total", "MISSED_FILL"] == 3
     assert shown["reconciliation_mismatch_total", "CASH_MISMATCH"] == 1
+
+
+def test_what_a_feed_says_and_what_fails_is_counted(shown):
+    for kind in (NoticeKind.CONNECTED, NoticeKind.GAP, NoticeKind.DISCONNECTED, NoticeKind.CONNECTED, NoticeKind.GAP):
+        shown.gauges.noticed(FeedNotice(kind, NOW))
+    for component in ("strategy", "journal", "strategy"):
+        shown.gauges.failed(component)
+    assert (shown["data_gaps_total",], shown["reconnects_total",]) == (2, 1)
+    assert (shown["errors_total", "strategy"], shown["errors_total", "journal"]) == (2, 1)
+
+
+def test_a_sign_of_life_says_how_the_checks_stand(shown):
+    shown.gauges.alive(kill_latch=None, data_fresh="61 s old", state_loaded=None)
+    asked = json.loads(get(f"{shown.url}/ready"))
+    assert (asked["ready"], asked["failing"]) == (False, ["data_fresh"])
+    for _ in range(2):
+        shown.gauges.alive(kill_latch=None, data_fresh=None, state_loaded=None)
+    assert json.loads(get(f"{shown.url}/ready"))["ready"]
+    shown.gauges.alive(kill_latch="trading is halted", data_fresh=None, state_loaded=None)
+    assert json.loads(get(f"{shown.url}/ready"))["failing"] == ["kill_latch"]
+    assert json.loads(get(f"{shown.url}/health"))

@@ -75,6 +75,24 @@ def test_a_decision_is_counted_from_the_bar_that_completed_its_instant_and_the_w
     assert shown["event_processing_seconds_count", None] == 1
 
 
+def test_each_decision_is_counted_and_what_nobody_decides_on_is_when_it_is_over(timed):
+    known_ns = timed.bar(0, "A")
+    timed.after(1)
+    timed.watch.entered(known_ns)
+    timed.watch.watched()
+    for ms in (2, 7):
+        timed.after(ms)
+        timed.watch.decided("trend")
+    timed.after(20)  # until the wishes are on the disk, and the orders have left
+    timed.watch.idle()
+    found = timed.watch.report()[EVENT_TO_DECISION]
+    assert (found["count"], found["max"]) == (2, pytest.approx(0.010))
+    assert found["mean"] == pytest.approx(0.0065)
+    assert timed.of(EVENT_PROCESSED) == (1, 30)
+    timed.instant(timed.bar(1, "A"))
+    assert timed.of(EVENT_TO_DECISION)[0] == 3
+
+
 def test_a_bar_of_the_next_instant_completes_one_and_begins_its_own(timed):
     first = timed.bar(0, "A")
     timed.after(1_000)

@@ -12,6 +12,8 @@ from fairlead.telemetry.logs import Log
 
 FLUSH_S: Final = 60
 """What a crash may cost, in seconds of real time."""
+CHUNK: Final = 10_000
+"""Events after which they are written down as soon as nothing else is under way."""
 
 
 class Keeper:
@@ -20,6 +22,7 @@ class Keeper:
     Parameters
     ----------
     recorder : SessionRecorder
+        Of a chunk that is larger than `CHUNK`, which it writes of its own accord.
     log : Log
         Told what the disk refuses.
     now_ns : callable
@@ -29,18 +32,27 @@ class Keeper:
     def __init__(self, recorder: SessionRecorder, log: Log, now_ns: Callable[[], int]) -> None:
         self._recorder, self._log, self._now_ns = recorder, log, now_ns
         self._flushed_ns = now_ns()
+        self._count = 0
         self._has_failed = False
 
     def take(self, received: Received) -> None:
         """Keep an event."""
         if not self._has_failed:
+            self._count += 1
             self._try(lambda: self._recorder.append(received))
 
-    def idle(self) -> None:
-        """Write down what is kept, when that is due."""
+    def idle(self, *, is_calm: bool = False) -> None:
+        """Write down what is kept, when that is due.
+
+        Parameters
+        ----------
+        is_calm : bool
+            Whether an instant has just been decided on: what takes time then delays no decision.
+        """
         now_ns = self._now_ns()
-        if not self._has_failed and now_ns - self._flushed_ns >= FLUSH_S * NS_PER_SECOND:
-            self._flushed_ns = now_ns
+        is_due = now_ns - self._flushed_ns >= FLUSH_S * NS_PER_SECOND or (is_calm and self._count >= CHUNK)
+        if is_due and not self._has_failed:
+            self._flushed_ns, self._count = now_ns, 0
             self._try(self._recorder.flush)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairlead.config.feeding import queue_of
-from fairlead.config.keeping import Keeper
+from fairlead.config.keeping import CHUNK, Keeper
 from fairlead.control.conductor import Conductor
 from fairlead.control.stopwatch import Stopwatch
 from fairlead.core.errors import DataError, FairleadError
@@ -83,9 +83,9 @@ class RunningFeed:
         with self._keeping() as keeper:
 
             def between() -> bool:
-                self.stopwatch.idle()
+                is_calm = self.stopwatch.idle()
                 if keeper is not None:
-                    keeper.idle()
+                    keeper.idle(is_calm=is_calm)
                 return self.idle()
 
             source = FeedSource(
@@ -128,7 +128,12 @@ class RunningFeed:
             return
         facts = self.facts
         recorder = SessionRecorder(
-            self.folder, bar_size=facts.bar_size, calendar=facts.calendar, symbols=facts.symbols, aggregate=facts.aggregate
+            self.folder,
+            bar_size=facts.bar_size,
+            calendar=facts.calendar,
+            symbols=facts.symbols,
+            aggregate=facts.aggregate,
+            chunk=4 * CHUNK,
         )
         keeper = Keeper(recorder, self.log, self.now_ns)
         try:

@@ -59,7 +59,7 @@ class Stopwatch:
         self._whole = QuantileSummary()
         self._first: dict[int, int] = {}
         self._last_ns = self._entered_ns = self._watched_ns = 0
-        self._is_completed = self._is_under_way = False
+        self._is_completed = self._is_under_way = self._has_decided = False
         self._began_ns = 0
         self._decided: dict[str, int] = {}
         self._created: dict[str, int] = {}
@@ -75,7 +75,7 @@ class Stopwatch:
 
     def entered(self, known_ns: int) -> None:
         """Note that the market has met the orders at an instant."""
-        self._entered_ns, self._is_under_way = self._tick(), True
+        self._entered_ns, self._is_under_way, self._has_decided = self._tick(), True, False
         self._began_ns = self._first.pop(known_ns, self._entered_ns)
         # What is late, or was amended, opens no instant any more.
         for gone in [stamp for stamp in self._first if stamp < known_ns]:
@@ -85,17 +85,18 @@ class Stopwatch:
         """Note that the attendant has had its turn."""
         self._watched_ns = self._tick()
 
-    def idle(self) -> None:
-        """Note that whatever was under way is over."""
-        if self._is_under_way:
-            self._is_under_way = False
+    def idle(self) -> bool:
+        """Note that whatever was under way is over, and return whether something was."""
+        was_under_way, self._is_under_way = self._is_under_way, False
+        if was_under_way:
             self._over(self._tick())
         self._is_completed = False
+        return was_under_way
 
     def _over(self, now: int) -> None:
         # An instant that silence has completed was decided on when nothing more was waited for: no event to count from.
         since = self._last_ns if self._is_completed else self._entered_ns
-        if self._is_completed:
+        if self._is_completed and not self._has_decided:
             self._latency.processed(since)
         ticks = (since, self._entered_ns, self._watched_ns, now)
         for series, begin, end in zip(self._stages, ticks, ticks[1:], strict=False):
@@ -108,8 +109,11 @@ class Stopwatch:
     # What becomes of orders.
 
     def decided(self, strategy: str) -> None:
-        """Note that a strategy has decided."""
+        """Note that a strategy wants something; what nobody decided on is decided on when the instant is over."""
         self._decided[strategy] = self._tick()
+        if self._is_completed and self._is_under_way:
+            self._has_decided = True
+            self._latency.processed(self._last_ns)
 
     def acted(self, strategy: str, orders: Sequence[Order]) -> None:
         """Note the orders that came of a decision; those that left were handed to the venue just now."""
