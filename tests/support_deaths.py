@@ -66,20 +66,19 @@ class Busy(Strategy):
 
     def on_start(self, context):
         self.prices: dict[str, float] = {}
-        self.heard: list[str] = []
 
     def on_market_event(self, event, context):
         self.prices[event.symbol] = event.close
 
     def on_order_update(self, order, context):
-        self.heard.append(str(order.status))
+        context.metadata[order.order_id] = str(order.status)
 
     def generate_orders(self, context):
         rng = context.random
         if rng.integers(self.every) or not self.prices:
             return []
         symbol = sorted(self.prices)[int(rng.integers(len(self.prices)))]
-        price, units = self.prices[symbol], float(rng.integers(1, 200) + len(self.heard) % 7)
+        price, units = self.prices[symbol], float(rng.integers(1, 200))
         sign, near = (1 if rng.random() < 0.6 else -1), price * (1 + 0.002 * float(rng.normal()))
         resting = [order for order in context.open_orders if order.symbol == symbol and order.parent_id is None]
         if resting and rng.random() < 0.5:
@@ -234,7 +233,7 @@ def nursery() -> None:
         if not pid:
             code = 1
             try:
-                trouble = random.Random(short_hash("trouble", str(asked))) if asked["way"] != "none" else None
+                trouble = random.Random(short_hash(str(seed), str(asked["life"]))) if asked["life"] else None
                 live(workspace, seed, trouble, asked["way"], asked["at"], scrambled=asked["scrambled"])
                 code = 0
             except BaseException as exc:  # noqa: BLE001  told to whoever watches

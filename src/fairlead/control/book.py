@@ -125,6 +125,7 @@ class SessionBook:
         StorageError
             If the disk refuses.
         """
+        self.collect(ts_ns)
         self.write(Entry(ts_ns, Kind.COMMAND, dict(record)))
 
     def write(self, entry: Entry) -> None:

@@ -36,6 +36,7 @@ from fairlead.risk.monitors import (
     Level,
     Reading,
     SwitchId,
+    Trip,
 )
 from fairlead.telemetry.logs import Log
 
@@ -202,7 +203,7 @@ class Conductor:
         return self._stopping
 
     def settle(self) -> None:
-        """Journal what has happened since the last input."""
+        """Journal what has happened since the last input: before the next one, so that a restart finds it as it was."""
         if self._parts is not None:
             self._scribe.collect(self._now)
 
@@ -219,8 +220,13 @@ class Conductor:
         """Take in nothing more."""
         self._stopping = True
 
-    def resumed(self) -> None:
-        """Forget what a restart mends: the feed's troubles and the journal's."""
+    def left_behind(self) -> Mapping[str, Any]:
+        """Return the halts that the latch holds and that this session has not come by."""
+        return {"trips": [trip.to_dict() for trip in self._latch.foreign]}
+
+    def resumed(self, facts: Mapping[str, Any]) -> None:
+        """Forget what a restart mends, the feed's troubles and the journal's, and hold what was halted meanwhile."""
+        self._latch.take_over(Trip.of(held) for held in facts["trips"])
         self._feed = FeedWord()
         self._scribe.mend()
         self._is_behind = self._settings.oldest_ns > 0
@@ -228,7 +234,6 @@ class Conductor:
 
     def caught_up(self, ts_ns: int) -> None:
         """Go on with what comes now."""
-        self.resumed()
         facts = self._scribe.caught_up()
         self._latch.catch_up()
         self._scribe.write(entries.session(ts_ns, RESUME, facts))
@@ -236,10 +241,12 @@ class Conductor:
 
     def taken(self, instant: Instant) -> None:
         """Put the bars of an instant on the tape, before anything follows from them."""
+        self.settle()
         self._scribe.instant(instant)
 
     def told(self, notice: FeedNotice) -> None:
         """Hear what the feed says of itself: while its data is stale or gone, nothing takes on more risk."""
+        self.settle()
         self._scribe.notice(notice)
         if self._gauges is not None:
             self._gauges.noticed(notice)

@@ -43,8 +43,12 @@ class Retold(Protocol):
     def ended(self) -> None:
         """Take in nothing more: it was over before it could show what it did."""
 
-    def resumed(self) -> None:
-        """Begin anew with whatever a restart begins anew."""
+    def left_behind(self) -> Mapping[str, Any]:
+        """Return what came to be without this session, as plain data: at a restart it is an input like any other."""
+        ...
+
+    def resumed(self, facts: Mapping[str, Any]) -> None:
+        """Begin anew with whatever a restart begins anew, and take in what was left behind."""
 
     def caught_up(self, ts_ns: int) -> None:
         """Go on with what comes now."""
@@ -162,7 +166,7 @@ class SessionInputs:
             elif taken.kind == COMMAND:
                 session.carry_out(Command.of(taken.data))
             elif taken.kind == RESUMED:
-                session.resumed()
+                session.resumed(taken.data)
         session.settle()
         if not session.is_ending:  # of one that was over, the end itself is to come again
             self.go_on(session)
@@ -171,8 +175,11 @@ class SessionInputs:
         """Take in what comes now, if that has not begun yet."""
         if not self.is_past:
             return
+        facts = session.left_behind()
         self._past, self.is_past = None, False
-        self._append(RESUMED, {})
+        self._append(RESUMED, facts)
+        self._tape.sync()
+        session.resumed(facts)
         session.caught_up(self._stamp_ns)
 
     def over(self) -> None:

@@ -111,6 +111,8 @@ class Scribe:
         try:
             write()
         except StorageError as exc:
+            if self._inputs is not None and self._inputs.is_past:
+                raise  # it could not go on from there: what is gone through once more has to be whole
             self._broke(exc)
 
     def _broke(self, exc: StorageError) -> None:

@@ -20,7 +20,7 @@ from fairlead.journal.records import Entry, Kind, Record
 CHECKPOINT: Final = "checkpoint"
 _TOLD: Final = frozenset({Kind.NOTE, Kind.SESSION})
 """Kinds that tell and decide nothing: one that does not come again as it was is no reason to stop."""
-_SHOWN: Final = 3000
+_SHOWN: Final = 300
 
 Skipped: TypeAlias = Callable[[Record], bool]
 """Whether a record is none that comes again: an operator's question, say."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -193,14 +194,21 @@ class KillLatch:
         self._left, self._state = self._state, state
         self._seen = set(state.trips)
 
+    @property
+    def foreign(self) -> tuple[Trip, ...]:
+        """What the file holds and nobody has come by on the way: another session's halt, or one that is on no record."""
+        return () if self._left is None else tuple(trip for trip in self._left.trips if trip not in self._seen)
+
+    def take_over(self, trips: Iterable[Trip]) -> None:
+        """Hold halts that have another cause than what this session goes through: what is not known halts."""
+        for trip in trips:
+            self._add(trip)
+
     def catch_up(self) -> None:
-        """Add what the file holds and nobody has come by on the way, and write it down: what is not known halts."""
-        if self._left is None:
-            return
-        foreign = tuple(trip for trip in self._left.trips if trip not in self._seen)
-        self._left = None
-        self._state = LatchState((*self._state.trips, *foreign), self._state.rearms)
-        self._save()
+        """Write down what is held, from now on again."""
+        if self._left is not None:
+            self._left = None
+            self._save()
 
     def save(self) -> bool:
         """Write what the disk refused before; return whether everything is on the disk."""

@@ -39,6 +39,15 @@ class Trip:
     session: int
     strategy: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any]) -> Self:
+        """Return the trip that `to_dict` gave."""
+        return cls(**{**held, "action": HaltAction(held["action"])})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rearm:
@@ -60,13 +69,13 @@ class LatchState:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         rearms = {name: asdict(rearm) for name, rearm in self.rearms.items()}
-        return {"trips": [asdict(trip) for trip in self.trips], "rearms": rearms}
+        return {"trips": [trip.to_dict() for trip in self.trips], "rearms": rearms}
 
     @classmethod
     def of(cls, held: Mapping[str, Any]) -> Self:
         """Return the state that `to_dict` gave."""
         return cls(
-            tuple(_trip(values) for values in held["trips"]),
+            tuple(Trip.of(values) for values in held["trips"]),
             {name: Rearm(**values) for name, values in held["rearms"].items()},
         )
 
@@ -116,10 +125,6 @@ def put_aside(path: Path) -> Path | None:
     except (OSError, StorageError):
         return None
     return copy
-
-
-def _trip(values: dict[str, Any]) -> Trip:
-    return Trip(**{**values, "action": HaltAction(values["action"])})
 
 
 def _checksum(plain: dict[str, Any]) -> str:
