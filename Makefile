@@ -84,6 +84,10 @@ risk-test: $(DEV) ## Run the guards and the order validator against simulated br
 .PHONY: risk\:test
 risk\:test: risk-test ## The same, under the name that others give it
 
+.PHONY: deaths
+deaths: $(DEV) ## Kill a thousand paper sessions, up to five times each, and see that each ends as it would have
+	FAIRLEAD_DEATH_RUNS=1000 $(BIN)/pytest -q --no-cov tests/integration/test_paper_deaths.py
+
 .PHONY: parity
 parity: $(RUNTIME) ## Ask six other engines the same questions: installs each in .parity/, compares, writes the page
 	PYTHONPATH=tests $(BIN)/python -m parity.run

@@ -37,7 +37,10 @@ KILLED = -9
 ENDS: Counter[tuple[str, int]] = Counter()
 WAYS = ("calls", "calls", "calls", "database", "full")
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and signals")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and signals"),
+    pytest.mark.xdist_group("deaths"),  # the last test looks at what all of them went through
+]
 
 
 class Nursery:
