@@ -105,7 +105,8 @@ def show(run: RunArgument, *, workspace: WorkspaceOption = None, json: JsonFlag 
         table.add_column(style="dim", min_width=29)
         table.add_column(justify="right", min_width=14)
         for key, name, shown in entries:
-            table.add_row(name, shown(result.metrics[key]))
+            if key in result.metrics:  # what a run has nothing of is not shown
+                table.add_row(name, shown(result.metrics[key]))
         tables.append(table)
     console = stdout()
     for left, right in zip(tables[::2], tables[1::2], strict=True):
