@@ -135,7 +135,7 @@ def test_one_that_goes_on_after_a_crash_has_every_bar_once(tmp_path, market):
         server.let(200)
         with pytest.raises(Crash):
             live(tmp_path, server.url, run_id=run_id, progress=decided.append, stop_asked=crash)
-        server.let(len(market))
+    with served(market, port=int(server.url.rpartition(":")[2])) as server:  # it has begun anew too
         result, recorded = live(tmp_path, server.url, run_id=run_id, goes_on=True)
     bars = [event for event in market if isinstance(event, Bar)]
     assert 5 <= len(decided) < result.record.bars / 2
