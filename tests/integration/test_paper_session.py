@@ -336,3 +336,28 @@ def test_status_tells_the_hours_of_the_market(tmp_path):
         session.minute(100.0)
         assert session.status["market"].startswith("open until")
         session.end()
+
+
+def test_paper_is_the_simulator(tmp_path):
+    """A limit away from the market rests, a stop waits for its price, and a cash account buys what it can pay for."""
+    wishes = [OrderIntent.limit("A", 10, 50.0, time_in_force="GTC"), OrderIntent.stop("A", 20, 110.0, time_in_force="GTC")]
+    with operated(tmp_path, account="{type: cash}") as session:
+        session.minute(100.0, alpha=wishes)
+        for _ in range(5):
+            session.minute(100.0)
+        assert (session.status["working_orders"], session.held()) == (2, 0.0)
+        session.minute(112.0)
+        assert (session.status["working_orders"], session.held()) == (1, 20.0)
+        session.minute(112.0, alpha=buy(2_000))
+        session.minute(112.0)
+        assert session.held() == 20.0
+        result = session.end()
+    orders = orders_of(result)
+    assert [(quantity, status) for _, quantity, status, _ in orders] == [
+        (10.0, "CANCELLED"),
+        (20.0, "FILLED"),
+        (2_000.0, "REJECTED"),
+    ]
+    assert "insufficient" in orders[2][3]
+    assert [(fill.quantity, fill.price) for fill in result.record.fills] == [(20.0, 112.0)]
+    assert result.record.account.cash.min() == 100_000.0 - 20 * 112.0
