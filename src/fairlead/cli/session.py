@@ -49,7 +49,7 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
     elif not places:
         say("No session runs in {folder}.", folder=folder)
     else:
-        rows = [(place.name, "running" if place.is_running else "gone") for place in places]
+        rows = [(place.name, "running" if place.is_running else "interrupted") for place in places]
         print_table("", ("Session", "State"), rows, whole=("Session",))
 
 
