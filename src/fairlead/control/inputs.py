@@ -153,11 +153,11 @@ class SessionInputs:
             return
         for taken in self._past:
             session.settle()
+            self._stamp_ns = taken.ts_ns  # of the end too: what is judged then is judged at the same moment
             if taken.kind == OVER:
                 session.ended()
             if session.is_ending:
                 break
-            self._stamp_ns = taken.ts_ns
             if taken.kind == INSTANT:
                 yield {int(column): Bar(*bar) for column, *bar in taken.data["bars"]}
             elif taken.kind == NOTICE:
@@ -188,7 +188,7 @@ class SessionInputs:
         self._is_over = True
 
     def finish(self) -> None:
-        """Say that what it has to show the session has to show is kept: it is not to be gone on with."""
+        """Say that what the session has to show is kept: it is not to be gone on with."""
         self._append(FINISHED, {})
         self._is_over = True
         self._tape.sync()
