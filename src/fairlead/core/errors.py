@@ -17,7 +17,9 @@
     ├── ModelError                             a model artefact cannot be used
     ├── BrokerError                            a broker refused or failed
     │   ├── OrderRejected
+    │   ├── OrderUnresolved                    nobody knows whether the broker has it
     │   ├── BrokerConnection
+    │   ├── BrokerAccess                       keys or account are not accepted
     │   ├── PacingViolation
     │   └── InsufficientFunds
     ├── GateError                              a promotion gate cannot open
@@ -125,6 +127,14 @@ class BrokerError(FairleadError):
 
 class OrderRejected(BrokerError):
     """The broker rejected an order."""
+
+
+class OrderUnresolved(BrokerError):
+    """Something was sent, and it is not known whether the broker has it: it must be looked up, and not sent again."""
+
+
+class BrokerAccess(BrokerError):
+    """The broker does not accept the keys, or the account is not the one that it must be."""
 
 
 class BrokerConnection(BrokerError):
