@@ -12,6 +12,7 @@ from fairlead.core.errors import StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.data.live import FeedNotice
 from fairlead.data.live.gathering import Instant
+from fairlead.execution.brokers.reports import BrokerReport
 from fairlead.journal import Entry
 from fairlead.telemetry.logs import SILENT, Log
 
@@ -70,6 +71,23 @@ class Scribe:
     def notice(self, notice: FeedNotice) -> None:
         """Put what the feed says of itself on the tape."""
         self._take(lambda inputs: inputs.notice(notice))
+
+    def report(self, report: BrokerReport) -> None:
+        """Put what the broker tells on the tape."""
+        self._take(lambda inputs: inputs.report(report))
+
+    def tick(self) -> None:
+        """Put on the tape that time has passed."""
+        self._take(SessionInputs.tick)
+
+    def ending(self) -> None:
+        """Put on the tape that the session winds up."""
+        self._take(SessionInputs.ending)
+
+    @property
+    def is_past(self) -> bool:
+        """Whether what was taken in before is gone through once more."""
+        return self._inputs is not None and self._inputs.is_past
 
     def idle(self) -> None:
         """Put on the disk what nothing has followed from, when that is due."""

@@ -164,7 +164,7 @@ class BrokerLink:
                 raise
             except (BrokerError, TimeoutError, OSError) as exc:
                 wait = self._backoff.fail()
-                self._down(f"attempt {self._backoff.failures}: {exc or type(exc).__name__}")
+                self._down(f"attempt {self._backoff.failures}: {str(exc) or type(exc).__name__}")
                 await self._sleep(wait)
                 continue
             self._backoff.succeed()

@@ -1,6 +1,7 @@
 """A broker as the venue of a session: orders leave for it, and it reports what becomes of them.
 
-It reads no clock and no socket. What it does follows from the calls and reports it gets, and from nothing else: a restart gives it the same again.
+It reads no clock and no socket. What it does follows from the calls and reports that it gets, so a restart gives it the same
+again.
 """
 
 from __future__ import annotations
