@@ -220,13 +220,9 @@ class BrokerVenue(WorkingOrders):
             order.quantity = order.filled_quantity
         elif status is _REJECTED and order.status not in {_SUBMITTED, _ACKNOWLEDGED}:
             status, reason = _CANCELLED, f"rejected: {reason}"
-        self._end(order, status, self._now_ns(), reason or self._reason(order, status))
-
-    @staticmethod
-    def _reason(order: Order, status: OrderStatus) -> str:
-        if status is _CANCELLED:
-            return order.reason if order.status is _PENDING_CANCEL else "cancelled_by_broker"
-        return "" if status is OrderStatus.FILLED else "ended_by_broker"
+        if status is _CANCELLED and order.status is _PENDING_CANCEL:
+            reason = order.reason  # ours: the broker knows no more than that it was asked
+        self._end(order, status, self._now_ns(), reason)
 
     def _refused(self, data: Mapping[str, Any]) -> None:
         order = self._known.get(data["reference"])
