@@ -112,7 +112,8 @@ class Conductor:
         """Journal what the market did to the orders, look at the kill switches, and go on with what is being closed."""
         parts = self._session
         self._reconciler.instant(parts, self._now)
-        self._scribe.collect(self._now)
+        # On the disk with the wishes that follow from it, or when the instant is over: a decision does not wait for that.
+        self._scribe.collect(self._now, is_urgent=False)
         self._instants += 1
         self._is_behind = self._is_behind and self._acting_ns - self._now > self._settings.oldest_ns
         if self._instants % CHECKPOINT_EVERY == 0:
