@@ -128,7 +128,8 @@ class Conductor:
         self._reconciler.instant(parts, self._now)
         if self.broker is not None:
             self.broker.books.instant()
-        self._scribe.collect(self._now)
+        # On the disk with the wishes that follow from it, or when the instant is over: a decision does not wait for that.
+        self._scribe.collect(self._now, is_urgent=False)
         self._instants += 1
         self._is_behind = self._is_behind and self._acting_ns - self._now > self._settings.oldest_ns
         if self._instants % CHECKPOINT_EVERY == 0:

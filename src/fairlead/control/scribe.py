@@ -42,9 +42,9 @@ class Scribe:
         """The session's log. What comes again after a restart has been told once."""
         return SILENT if self._inputs is not None and self._inputs.is_past else self._log
 
-    def collect(self, ts_ns: int) -> None:
-        """Journal what has happened to orders."""
-        self._try(lambda: self._book.collect(ts_ns))
+    def collect(self, ts_ns: int, *, is_urgent: bool = True) -> None:
+        """Journal what has happened to orders; if it is not urgent, before anything follows from it that leaves."""
+        self._try(lambda: self._book.collect(ts_ns, is_urgent=is_urgent))
 
     def wishes(self, ts_ns: int, strategy: str, intents: Sequence[OrderIntent | CancelIntent | ReplaceIntent]) -> None:
         """Journal what a strategy wants, durably.
