@@ -58,8 +58,8 @@ class TwoSidedMarket:
 
     async def _meet(self, bars: Sequence[Bar]) -> None:
         await asyncio.sleep(0)
-        while any("_carry_out" in str(task.get_coro()) for task in asyncio.all_tasks()):
-            await asyncio.sleep(0)  # what was decided on the last instant arrives first
+        # What was decided on the last instant arrives first.
+        await asyncio.gather(*(task for task in asyncio.all_tasks() if "_carry_out" in str(task.get_coro())))
         self._account.step({bar.symbol: bar for bar in bars})
         for _ in range(50):
             await asyncio.sleep(0)
