@@ -324,8 +324,8 @@ class Stage:
         answer: Any = None
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                while (answer := await ask()) != expected:
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110  there is nobody who would tell
+                while (answer := await ask()) != expected:  # noqa: ASYNC110  there is nobody who would tell
+                    await asyncio.sleep(0.01)
         assert answer == expected
 
     async def held(self) -> dict[str, float]:
