@@ -191,8 +191,11 @@ async def open_simulated(terms: AccountTerms) -> AsyncIterator[Bench]:
 OpenBench = Callable[[AccountTerms], AbstractAsyncContextManager[Bench]]
 BENCHES: dict[str, str] = {
     "simulated": "support_brokers:open_simulated",
+    "template": "broker_adapter.bench:open_bench",
 }
 """The brokers of the house, and where their benches are opened: `package.module:function`, an `OpenBench`."""
+UNFINISHED = frozenset({"template"})
+"""A skeleton may lack something."""
 
 
 def bench_opener(name: str) -> OpenBench:
