@@ -1,6 +1,5 @@
 """An operator at a broker without a session: every verb, twice, and what stands in the journal afterwards."""
 
-import asyncio
 import json
 from contextlib import closing
 from decimal import Decimal
