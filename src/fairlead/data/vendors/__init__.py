@@ -1,0 +1,1 @@
+"""Where market data is had from: one package for each vendor."""
