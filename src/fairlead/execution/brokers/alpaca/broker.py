@@ -38,6 +38,7 @@ from fairlead.execution.brokers.alpaca.naming import Name, write_name
 from fairlead.execution.brokers.alpaca.orders import Orders
 from fairlead.execution.brokers.alpaca.settings import AlpacaSettings
 from fairlead.execution.brokers.alpaca.stream import UpdateStream, open_stream
+from fairlead.execution.brokers.alpaca.trimming import Trimming
 from fairlead.execution.brokers.alpaca.updates import Updates
 from fairlead.execution.brokers.seam import BrokerHealth, BrokerTraits
 from fairlead.execution.brokers.words import (
@@ -78,7 +79,8 @@ class AlpacaBroker:
         self._opening = asyncio.Lock()
         self._api = TradingApi(settings, self._heard)
         self._orders = Orders(self._api, self._skip)
-        self.updates: Final = Updates(self._orders, self._out.put_nowait, self._remark)
+        self._trimming = Trimming(self._api, self._orders, self._remark)
+        self.updates: Final = Updates(self._orders, self._trimming, self._out.put_nowait, self._remark)
         """What the stream tells, and how much of it could not be read."""
 
     @property
@@ -227,28 +229,13 @@ class AlpacaBroker:
         try:
             await orders.take(raw)
             if quantity is not None:
-                await self._trim(raw.broker_id, order)
+                self._trimming.expect(change.reference, exact(order.filled) + quantity)
+                # What the old one has filled since it was asked about would come on top.
+                await orders.take_nested(order.broker_id)
+                await self._trimming.trim(change.reference)
         except BrokerError as exc:
             raise OrderUnresolved(f"the order was replaced, and cannot be shown yet: {exc}") from exc
         return lineage.order(lineage.newest(change.reference) or raw.broker_id)
-
-    async def _trim(self, broker_id: str, before: BrokerOrder) -> None:
-        """Take from a new order what the old one has filled between the question and the change: it would come on top."""
-        lineage = self._orders.lineage
-        old = await self._api.order(before.broker_id)
-        if old is None:
-            return
-        lineage.learn(old)
-        more = exact(lineage.order(before.broker_id).filled) - exact(before.filled)
-        if more <= 0:
-            return
-        left = exact(lineage.raw(broker_id).quantity) - more
-        self._remark(f"order {before.reference} filled {more} units while it was changed: they are taken from what is left")
-        if left <= 0:
-            await self._api.cancel(broker_id)
-            return
-        fields = change_fields(ChangeRequest(reference=before.reference), left, lineage.next_name(broker_id))
-        await self._orders.take(await self._api.change(broker_id, fields))
 
     # Questions.
 

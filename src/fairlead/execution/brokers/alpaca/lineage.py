@@ -172,5 +172,8 @@ class Lineage:
         """Whether what was told now was so before what is known: things come late and out of order."""
         if raw.filled != known.filled:
             return raw.filled < known.filled and raw.ts_ns <= known.ts_ns
-        ended = STATUSES.get(known.status) in TERMINAL
-        return (ended and STATUSES.get(raw.status) not in TERMINAL) or raw.ts_ns < known.ts_ns
+        was, now = STATUSES.get(known.status), STATUSES.get(raw.status)
+        if was in TERMINAL and now not in TERMINAL:
+            return True
+        # An answer may come after what the stream said of the same instant; nothing goes back to where it began.
+        return (now is OrderStatus.SUBMITTED and was is not now) or raw.ts_ns < known.ts_ns

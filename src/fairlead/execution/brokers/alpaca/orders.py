@@ -50,15 +50,12 @@ class Orders:
             if raw is not None:
                 await self.take(raw)
                 if self.lineage.newest(reference) is None:
-                    await self._take_nested(raw.broker_id)  # it is the leg, which only the nested order shows
+                    await self.take_nested(raw.broker_id)  # it is the leg, which only the nested order shows
             else:
                 await self._search(lambda: self.lineage.newest(reference) is not None)
-        else:
-            raw = await self._api.order(broker_id)
-            if raw is None:
-                return None
-            await self.take(raw)
-        return await self._newest_of(reference)
+        elif not await self.take_nested(broker_id):
+            return None
+        return await self._newest_of(reference, broker_id)
 
     async def here(self, reference: str) -> BrokerOrder | None:
         """Return an order that has just been told; asked for only if that said too little."""
@@ -134,10 +131,13 @@ class Orders:
             self.lineage.learn(raw)
         return None if last == broker_id else last
 
-    async def _newest_of(self, reference: str) -> BrokerOrder | None:
+    async def _newest_of(self, reference: str, asked: str | None) -> BrokerOrder | None:
+        """Return the order that stands for a reference after another, `asked`, was asked for."""
         broker_id = self.lineage.newest(reference)
         if broker_id is None:
             return None
+        if asked not in {None, broker_id}:
+            await self.take_nested(broker_id)  # a replacement was refused: what it was to replace may have changed meanwhile
         await self.successor(broker_id)
         newest = self.lineage.newest(reference) or broker_id
         await self._complete(newest)
@@ -163,10 +163,12 @@ class Orders:
             self.lineage.learn(raw)
         return True
 
-    async def _take_nested(self, broker_id: str) -> None:
+    async def take_nested(self, broker_id: str) -> bool:
+        """Ask for an order with its legs, learn of it, and return whether it is there."""
         raw = await self._api.order(broker_id)
         if raw is not None:
             await self.take(raw)
+        return raw is not None
 
     async def _search(self, is_found: Callable[[], bool]) -> None:
         """Learn of the account's orders, the newest first, until what is sought is among them."""

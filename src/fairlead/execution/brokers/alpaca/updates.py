@@ -11,6 +11,7 @@ from fairlead.execution.brokers.alpaca.executions import AMENDMENTS, FILLS, of_a
 from fairlead.execution.brokers.alpaca.mapping import STATUSES, RawOrder, read_order
 from fairlead.execution.brokers.alpaca.orders import Orders
 from fairlead.execution.brokers.alpaca.stream import STREAM
+from fairlead.execution.brokers.alpaca.trimming import Trimming
 from fairlead.execution.brokers.words import BrokerEvent
 
 REFUSALS: Final = frozenset({"order_cancel_rejected", "order_replace_rejected"})
@@ -22,6 +23,8 @@ class Updates:
     Parameters
     ----------
     orders : Orders
+    trimming : Trimming
+        Asked to act where an order would fill more than it may.
     tell : callable
         Told what they say.
     remark : callable
@@ -33,8 +36,10 @@ class Updates:
         Messages that could not be read.
     """
 
-    def __init__(self, orders: Orders, tell: Callable[[BrokerEvent], None], remark: Callable[[str], None]) -> None:
-        self._orders, self._tell, self._remark = orders, tell, remark
+    def __init__(
+        self, orders: Orders, trimming: Trimming, tell: Callable[[BrokerEvent], None], remark: Callable[[str], None]
+    ) -> None:
+        self._orders, self._trimming, self._tell, self._remark = orders, trimming, tell, remark
         self._asking: set[asyncio.Task[None]] = set()
         self._unknown: set[str] = set()
         self.malformed = 0
@@ -112,10 +117,9 @@ class Updates:
         if raw.status == "rejected" and raw.replaces and newest is not None:
             # The replacement was refused: the order is what it was.
             self._remark(f"order {raw.broker_id} was refused, and {raw.replaces} is what it was: {data.get('reason') or ''}")
-        if newest is not None:
-            self._tell(lineage.order(newest))
-        else:
-            self._tell(lineage.order(raw.broker_id))
+        self._tell(lineage.order(raw.broker_id if newest is None else newest))
+        if reference and self._trimming.excess(reference) > 0:
+            self._later(self._trim(reference))
 
     async def _amend(self, data: Mapping[str, Any], raw: RawOrder) -> None:
         lineage, number = self._orders.lineage, str(data.get("previous_execution_id") or "")
@@ -128,6 +132,12 @@ class Updates:
         except ContractError as exc:
             self.skip(exc)
         self._tell(lineage.order(raw.broker_id))
+
+    async def _trim(self, reference: str) -> None:
+        try:
+            await self._trimming.trim(reference)
+        except BrokerError as exc:
+            self._remark(f"order {reference} is for more than it may be, and that cannot be changed yet: {exc}")
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
