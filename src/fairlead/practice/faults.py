@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from fairlead.data.live.faults import Fault, FaultPlan, FaultSettings
+from fairlead.execution.brokers.simulated.switches import Switches
 
 MessageT = TypeVar("MessageT")
+__all__ = ["Delivery", "PracticeFaults", "Switches", "Telling"]
 
 
 class PracticeFaults(FaultSettings):
@@ -94,43 +95,3 @@ class Telling(Generic[MessageT]):
         if not settings.delay_rate or self._random.random() >= settings.delay_rate:
             return 0.0
         return self._random.random() * settings.delay_s
-
-
-@dataclass(slots=True)
-class Switches:
-    """What a test turns while a server runs; every server of a broker has one.
-
-    Attributes
-    ----------
-    is_silent : bool
-        Connections stay open, and nothing is told or answered.
-    refuses_keys : bool
-        Keys and accounts are not accepted, from the next call on.
-    holds_answers : bool
-        Orders are taken and worked on, and nobody is answered until it is turned off.
-    loses_answers : int
-        So many orders are taken, and the connection breaks before the answer.
-    loses_orders : int
-        So many orders are not taken, and the connection breaks.
-    too_many : int
-        So many calls are answered with "too much".
-    refuses_orders : str
-        Why every new order is refused; empty for not.
-    """
-
-    is_silent: bool = False
-    refuses_keys: bool = False
-    holds_answers: bool = False
-    loses_answers: int = 0
-    loses_orders: int = 0
-    too_many: int = 0
-    refuses_orders: str = ""
-    calls: list[str] = field(default_factory=list)
-    """Names of the calls that came, so that a test can tell what was sent, and how often."""
-
-    def take(self, name: str) -> bool:
-        """Return whether one of the counted switches is on, and count it down."""
-        left: int = getattr(self, name)
-        if left > 0:
-            setattr(self, name, left - 1)
-        return left > 0
