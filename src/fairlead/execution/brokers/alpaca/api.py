@@ -41,7 +41,27 @@ class TradingApi:
 
     def __init__(self, settings: AlpacaSettings, heard: Callable[[], None]) -> None:
         self._settings, self._heard = settings, heard
-        self._open: Rest | None = None
+        self._rest: Rest | None = None
+
+    def open(self) -> None:
+        """Let questions be asked; a second call does nothing."""
+        if self._rest is None:
+            settings = self._settings
+            self._rest = Rest(
+                settings.base_url,
+                settings.api_key.get_secret_value(),
+                settings.api_secret.get_secret_value(),
+                timeout_s=settings.timeout_s,
+                connect_s=settings.connect_s,
+                workers=settings.workers,
+                heard=self._heard,
+            )
+
+    def close(self) -> None:
+        """Ask nothing any more; a second call does nothing."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest.close()
 
     async def send(self, fields: Mapping[str, Any]) -> RawOrder:
         """Send an order.
@@ -125,7 +145,7 @@ class TradingApi:
     async def look(self, path: str, fields: Mapping[str, Any] | None = None) -> Any:
         """Ask for something that may not be there: None then."""
         try:
-            return await self._rest().ask("GET", path, fields)
+            return await self._way().ask("GET", path, fields)
         except RestFailure as exc:
             if exc.kind is FailureKind.MISSING:
                 return None
@@ -139,35 +159,20 @@ class TradingApi:
         BrokerConnection, BrokerAccess, PacingViolation, BrokerError
         """
         try:
-            return await self._rest().ask("GET", path, fields)
+            return await self._way().ask("GET", path, fields)
         except RestFailure as exc:
             raise _of_question(exc) from exc
 
-    def close(self) -> None:
-        """Close the connections; the next call opens them again."""
-        rest, self._open = self._open, None
-        if rest is not None:
-            rest.close()
-
     async def _wish(self, method: Method, path: str, fields: Mapping[str, Any] | None = None) -> Any:
         try:
-            return await self._rest().ask(method, path, fields)
+            return await self._way().ask(method, path, fields)
         except RestFailure as exc:
             raise _of_wish(exc) from exc
 
-    def _rest(self) -> Rest:
-        if self._open is None:
-            settings = self._settings
-            self._open = Rest(
-                settings.base_url,
-                settings.api_key.get_secret_value(),
-                settings.api_secret.get_secret_value(),
-                timeout_s=settings.timeout_s,
-                connect_s=settings.connect_s,
-                workers=settings.workers,
-                heard=self._heard,
-            )
-        return self._open
+    def _way(self) -> Rest:
+        if self._rest is None:
+            raise BrokerConnection("Alpaca is not connected. Call connect() first.")
+        return self._rest
 
 
 def _order(raw: Any) -> RawOrder:

@@ -41,6 +41,7 @@ from fairlead.execution.brokers.alpaca.stream import UpdateStream, open_stream
 from fairlead.execution.brokers.alpaca.trimming import Trimming
 from fairlead.execution.brokers.alpaca.updates import Updates
 from fairlead.execution.brokers.seam import BrokerHealth, BrokerTraits
+from fairlead.execution.brokers.terms import check_terms
 from fairlead.execution.brokers.words import (
     BrokerAccount,
     BrokerEvent,
@@ -113,6 +114,7 @@ class AlpacaBroker:
         BrokerAccess
             Also if address and account do not agree on whether money moves.
         """
+        self._api.open()
         account = await self.account()
         if self._settings.is_paper_host not in {None, account.is_paper}:
             kinds = ("paper", "live") if self._settings.is_paper_host else ("live", "paper")
@@ -157,6 +159,7 @@ class AlpacaBroker:
 
     async def submit(self, requests: Sequence[OrderRequest]) -> Sequence[BrokerOrder]:
         """Send an order, or two linked exits as one order of the class `oco`."""
+        check_terms(requests, self.traits, NAME)
         if len(requests) == _PAIR:
             first, second = in_pair_order(*requests)
             name = Name(first.reference, second.reference)

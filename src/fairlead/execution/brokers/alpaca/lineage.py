@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.execution.brokers.alpaca.mapping import STATUSES, RawOrder, status_of
-from fairlead.execution.brokers.alpaca.naming import Name, read_name, write_name
+from fairlead.execution.brokers.alpaca.naming import Name, is_alpacas, read_name, write_name
 from fairlead.execution.brokers.words import BrokerOrder
 
 
@@ -28,6 +28,7 @@ class Lineage:
         self._names: dict[str, str] = {}
         self._legs: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self._reasons: dict[str, str] = {}
         self._newest: dict[str, str] = {}
         self._stood: dict[str, OrderStatus] = {}
         self._strangers: set[str] = set()
@@ -64,6 +65,10 @@ class Lineage:
         if raw.status == "rejected" and raw.replaces and self._newest.get(reference) == raw.broker_id:
             # A replacement that was refused leaves the order before it as it is.
             self._newest[reference] = raw.replaces
+
+    def explain(self, broker_id: str, reason: str) -> None:
+        """Learn why an order is as it is: only the stream says so."""
+        self._reasons[broker_id] = reason
 
     def give_up(self, broker_id: str) -> None:
         """Learn that a leg has no parent that is ours."""
@@ -121,7 +126,7 @@ class Lineage:
             return self.reference(raw.replaces)
         if raw.is_linked and not raw.legs:
             return "" if broker_id in self._strangers else None
-        return "" if raw.is_linked else name.reference
+        return "" if raw.is_linked or is_alpacas(raw.name) else name.reference
 
     def filled_before(self, broker_id: str) -> Filled:
         """Return what the orders before this one have filled."""
@@ -157,7 +162,7 @@ class Lineage:
             status=status,
             limit_price=raw.limit_price,
             stop_price=raw.stop_price,
-            reason="" if raw.status in STATUSES else f"Alpaca calls it {raw.status!r}",
+            reason=self._reasons.get(broker_id, "") if raw.status in STATUSES else f"Alpaca calls it {raw.status!r}",
             ts_ns=raw.ts_ns,
         )
 

@@ -7,6 +7,7 @@ an order needs a name that was never used: the same, with a number behind it.
 
 from __future__ import annotations
 
+import uuid
 from typing import Final, NamedTuple
 
 from fairlead.core.errors import OrderRejected
@@ -14,6 +15,8 @@ from fairlead.core.errors import OrderRejected
 _PAIR: Final = "+"
 _AGAIN: Final = "~"
 LONGEST: Final = 128
+_RANDOM: Final = 4
+_UUID_LENGTH: Final = 36
 _ROOM: Final = 5
 """What the number of a replacement may need."""
 
@@ -43,6 +46,14 @@ def read_name(text: str) -> Name:
         whole, number = text, "0"
     reference, _, leg = whole.partition(_PAIR)
     return Name(reference, leg, int(number))
+
+
+def is_alpacas(text: str) -> bool:
+    """Whether a name is one that Alpaca gives to orders that come without: a random UUID, which references never are."""
+    try:
+        return uuid.UUID(text).version == _RANDOM and len(text) == _UUID_LENGTH
+    except ValueError:
+        return False
 
 
 def write_name(name: Name) -> str:

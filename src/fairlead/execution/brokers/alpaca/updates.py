@@ -68,6 +68,9 @@ class Updates:
             return
         lineage = self._orders.lineage
         lineage.learn(raw)
+        reason = data.get("reason") or data["order"].get("reject_reason")
+        if reason:
+            lineage.explain(raw.broker_id, str(reason))
         is_known = lineage.reference(raw.broker_id) is not None and lineage.predecessor(raw.broker_id) is None
         event = str(data.get("event"))
         if is_known and event not in AMENDMENTS and raw.status != "replaced":
