@@ -150,7 +150,8 @@ class OrderBook:
         if change.client_order_id in self._names:
             raise invalid("client_order_id must be unique", NOT_UNIQUE)
         if record.sign < 0 or self._held.get(record.symbol, 0.0) < 0:
-            others = [each for each in self.open_records() if each is not record]
+            own = self._group(record)
+            others = [each for each in self.open_records() if each not in own]
             check_available(self.account, others, record.symbol, record.side, change.quantity, is_exit=False)
         new = Record.of(record.to_dict())
         new.order_id = self._new_id()

@@ -13,6 +13,7 @@ from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import Execution
 from fairlead.practice.alpaca.activities import Activities, execution_uuid
 from fairlead.practice.alpaca.book import OrderBook
+from fairlead.practice.alpaca.feed import DataStream
 from fairlead.practice.alpaca.pacing import RateLimit
 from fairlead.practice.alpaca.records import Record
 from fairlead.practice.alpaca.stream import TradeStream
@@ -52,6 +53,9 @@ class AlpacaBroker:
     book : OrderBook
     activities : Activities
     stream : TradeStream
+    feed : DataStream
+    limit, data_limit : RateLimit
+        Of trading and of market data: they are counted apart.
     extra : dict
         Fields that every order told on the stream has besides.
     """
@@ -74,8 +78,10 @@ class AlpacaBroker:
         self.extra: dict[str, Any] = {}
         self.epoch = f"{account.account_id}/{account.serial}"
         self.limit = RateLimit(calls_per_minute, elapsed)
+        self.data_limit = RateLimit(calls_per_minute, elapsed)
         self.activities = Activities(self.epoch)
         self.stream = TradeStream(self.accepts, lambda: self.switches.is_silent)
+        self.feed = DataStream(self.accepts, lambda: self.switches.is_silent)
         self.book = OrderBook(account, epoch=self.epoch, now_ns=now_ns, tell=self._tell)
         market.serve(account)
 
@@ -101,6 +107,7 @@ class AlpacaBroker:
         """Take in what has happened on the market, after the account has met it."""
         if isinstance(event, Bar):
             self.settle()
+        self.feed.heard(event)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what survives a restart, as plain data."""

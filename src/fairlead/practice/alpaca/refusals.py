@@ -24,7 +24,7 @@ class Refusal(Exception):
     status : int
         Of HTTP.
     code : int
-        Alpaca's; its first three digits are mostly the status again.
+        Alpaca's; its first three digits are mostly the status again. 0 for none: market data has none for keys.
     message : str
     more : any
         What else the body has.
@@ -39,7 +39,7 @@ class Refusal(Exception):
     @property
     def body(self) -> dict[str, Any]:
         """What the client is sent."""
-        return {"code": self.code, "message": str(self), **self.more}
+        return {**({"code": self.code} if self.code else {}), "message": str(self), **self.more}
 
     def response(self) -> Response:
         """Return it as an answer."""

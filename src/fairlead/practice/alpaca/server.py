@@ -6,10 +6,11 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from fairlead.core.errors import ConfigurationError
+from fairlead.core.events import CorporateAction
 from fairlead.data.live.feed import MarketEvent
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.practice.alpaca.broker import AlpacaBroker, Keys
@@ -37,6 +38,8 @@ class AlpacaServer:
         0 for as many as come.
     runs : bool
         The session goes on by itself, at its pace; otherwise by `step`.
+    actions : sequence of CorporateAction
+        What companies did to their shares, for those who ask.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class AlpacaServer:
         port: int = 0,
         calls_per_minute: int = 200,
         runs: bool = False,
+        actions: Sequence[CorporateAction] = (),
     ) -> None:
         self.market = market
         self.keys = Keys() if keys is None else keys
@@ -56,12 +60,13 @@ class AlpacaServer:
         self._now_ns = now_ns or (lambda: market.now_ns)
         self._calls_per_minute = calls_per_minute
         self._runs = runs
+        self._actions = tuple(actions)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._listening: HttpServer | None = None
         self._session: asyncio.Task[None] | None = None
         self._state = self._made(account)
-        self._gate = Gate(self._state)
+        self._gate = Gate(self._state, self._actions)
         market.listen(self._heard)
 
     @property
@@ -165,7 +170,7 @@ class AlpacaServer:
             self._state = self._made(account)
             if not empty:
                 self._state.restore(kept)
-            self._gate = Gate(self._state)
+            self._gate = Gate(self._state, self._actions)
             if down_s:
                 await asyncio.sleep(down_s)
             await self._open()
