@@ -55,6 +55,8 @@ class OrderBook:
         What is asked for stays pending until it is released, and a fill may come before it.
     ends_days : bool
         An order for the day is told to be done for the day instead of expired.
+    extra : dict
+        What every order that is told has besides, or instead of what it would have.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class OrderBook:
         self.holds_cancels = False
         self.holds_replaces = False
         self.ends_days = False
+        self.extra: dict[str, Any] = {}
         self._epoch = epoch
         self._now_ns = now_ns
         self._tell = tell
@@ -79,6 +82,7 @@ class OrderBook:
         self._untold: dict[str, list[Execution]] = {}
         self._ready: deque[Record] = deque()
         self._cancels: list[Record] = []
+        self._ids = 0
         self._replaces: list[tuple[Record, Record]] = []
         self._held = {position.symbol: position.quantity for position in account.positions()}
         account.listen(self._heard.append)
@@ -157,8 +161,7 @@ class OrderBook:
         new.order_id = self._new_id()
         new.client_order_id = change.client_order_id or self._new_id()
         new.quantity = float(change.quantity)
-        new.limit_price = None if change.limit_price is None else float(change.limit_price)
-        new.stop_price = None if change.stop_price is None else float(change.stop_price)
+        new.limit_price, new.stop_price = _float(change.limit_price), _float(change.stop_price)
         new.replaces, new.fills, new.status = record.order_id, {}, "accepted"
         new.created_ns = new.updated_ns = self._now_ns()
         self._keep(new)
@@ -171,7 +174,7 @@ class OrderBook:
             except OrderRejected as exc:
                 del self.records[new.order_id], self._names[new.client_order_id]
                 raise invalid(str(exc)) from exc
-        return {**self.json(new, nested=True), "status": "accepted"}
+        return {**self.json(new, nested=True), "status": "accepted", **self.extra}
 
     def release(self) -> None:
         """Do what was held: cancels and replacements, unless what they are about has ended meanwhile."""
@@ -235,7 +238,7 @@ class OrderBook:
     def json(self, record: Record, *, nested: bool) -> dict[str, Any]:
         """Return an order as Alpaca writes it, with its legs if they are wanted and it has any."""
         legs = [self.records[leg].to_json() for leg in record.leg_ids] if nested else []
-        return record.to_json(legs or None)
+        return {**record.to_json(legs or None), **self.extra}
 
     def held(self, symbol: str) -> float:
         """Return signed units held after all that was told."""
@@ -243,13 +246,14 @@ class OrderBook:
 
     # What survives a restart.
 
-    def to_dict(self) -> list[dict[str, Any]]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the orders as plain data."""
-        return [record.to_dict() for record in self.records.values()]
+        return {"ids": self._ids, "records": [record.to_dict() for record in self.records.values()]}
 
-    def restore(self, data: list[Mapping[str, Any]]) -> None:
+    def restore(self, data: Mapping[str, Any]) -> None:
         """Take back what `to_dict` made plain; what was pending there is not done any more."""
-        for one in data:
+        self._ids = data["ids"]
+        for one in data["records"]:
             record = Record.of(one)
             if record.status in ("pending_cancel", "pending_replace"):
                 record.status = "partially_filled" if record.filled else "new"
@@ -262,7 +266,6 @@ class OrderBook:
     # Inside.
 
     def _record(self, asked: Asked) -> Record:
-        prices = {name: getattr(asked, name) for name in ("limit_price", "stop_price", "trail_price", "trail_percent")}
         return Record(
             order_id=self._new_id(),
             client_order_id=asked.client_order_id or self._new_id(),
@@ -276,7 +279,10 @@ class OrderBook:
             extended_hours=asked.extended_hours,
             created_ns=self._now_ns(),
             updated_ns=self._now_ns(),
-            **{name: None if price is None else float(price) for name, price in prices.items()},
+            limit_price=_float(asked.limit_price),
+            stop_price=_float(asked.stop_price),
+            trail_price=_float(asked.trail_price),
+            trail_percent=_float(asked.trail_percent),
         )
 
     def _legs_of(self, asked: Asked) -> Iterator[Exit]:
@@ -297,8 +303,8 @@ class OrderBook:
             time_in_force=parent.time_in_force,
             quantity=parent.quantity,
             order_class=parent.order_class,
-            limit_price=None if way_out.limit_price is None else float(way_out.limit_price),
-            stop_price=None if way_out.stop_price is None else float(way_out.stop_price),
+            limit_price=_float(way_out.limit_price),
+            stop_price=_float(way_out.stop_price),
             status="held",
             parent_id=parent.order_id,
             created_ns=self._now_ns(),
@@ -306,8 +312,8 @@ class OrderBook:
         )
 
     def _new_id(self) -> str:
-        self._count = getattr(self, "_count", 0) + 1
-        return str(uuid.uuid5(_ASSETS, f"{self._epoch}/{self._count}"))
+        self._ids += 1
+        return str(uuid.uuid5(_ASSETS, f"{self._epoch}/{self._ids}"))
 
     def _keep(self, *records: Record) -> None:
         for record in records:
@@ -463,6 +469,10 @@ class OrderBook:
 
 def _exact(value: float) -> Decimal:
     return Decimal(repr(value))
+
+
+def _float(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _maybe(value: float | None) -> Decimal | None:

@@ -40,6 +40,8 @@ class AlpacaServer:
         The session goes on by itself, at its pace; otherwise by `step`.
     actions : sequence of CorporateAction
         What companies did to their shares, for those who ask.
+    obeys : bool
+        Whoever asks at ``/practice`` may order it to misbehave.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class AlpacaServer:
         calls_per_minute: int = 200,
         runs: bool = False,
         actions: Sequence[CorporateAction] = (),
+        obeys: bool = False,
     ) -> None:
         self.market = market
         self.keys = Keys() if keys is None else keys
@@ -60,13 +63,14 @@ class AlpacaServer:
         self._now_ns = now_ns or (lambda: market.now_ns)
         self._calls_per_minute = calls_per_minute
         self._runs = runs
+        self._obeys = obeys
         self._actions = tuple(actions)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._listening: HttpServer | None = None
         self._session: asyncio.Task[None] | None = None
         self._state = self._made(account)
-        self._gate = Gate(self._state, self._actions)
+        self._gate = Gate(self._state, self._actions, obeys=self._obeys)
         market.listen(self._heard)
 
     @property
@@ -170,7 +174,7 @@ class AlpacaServer:
             self._state = self._made(account)
             if not empty:
                 self._state.restore(kept)
-            self._gate = Gate(self._state, self._actions)
+            self._gate = Gate(self._state, self._actions, obeys=self._obeys)
             if down_s:
                 await asyncio.sleep(down_s)
             await self._open()
