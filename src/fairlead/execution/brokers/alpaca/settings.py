@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from fairlead.contracts.settings import Settings
-from fairlead.core.errors import ConfigurationError
+from fairlead.data.vendors.alpaca.settings import PAPER_URL, Address
 
-PAPER_URL: Final = "https://paper-api.alpaca.markets"
-LIVE_URL: Final = "https://api.alpaca.markets"
 _PAPER_HOST: Final = "paper-api.alpaca.markets"
 _LIVE_HOST: Final = "api.alpaca.markets"
-
-
-def check_base_url(value: str) -> str:
-    """Return `value` if it is an address of Alpaca's kind, without what alpaca-py adds itself.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is not, or keys would travel in the open.
-    """
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError.of("base_url", f"be an address such as {PAPER_URL}", value)
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
-        raise ConfigurationError.of("base_url", "begin with https, except on this machine", value)
-    return value.rstrip("/").removesuffix("/v2")
 
 
 class AlpacaSettings(Settings):
@@ -56,7 +38,7 @@ class AlpacaSettings(Settings):
         How often orders and executions are asked for although the stream tells them; 0 for never.
     """
 
-    base_url: Annotated[str, AfterValidator(check_base_url)] = PAPER_URL
+    base_url: Address = PAPER_URL
     api_key: SecretStr
     api_secret: SecretStr
     timeout_s: float = Field(default=10.0, gt=0, le=300)
