@@ -172,7 +172,7 @@ def running_yahoo(listings: dict[str, Listing], calendar: str = "XNYS") -> Itera
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815  as the library wants it named
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""

@@ -128,7 +128,7 @@ def _show(result: PullResult) -> None:
     if result.manifest is None:
         return
     say(
-        "[green]ok[/] {added} bars new, {revised} corrected in dataset [bold]{name}[/], which holds {rows}; {requests} requests",
+        "[green]ok[/] {added} bars new, {revised} corrected in [bold]{name}[/], which holds {rows} ({requests} requests)",
         added=f"{result.added:,}",
         revised=f"{result.revised:,}",
         name=result.dataset,

@@ -197,7 +197,7 @@ def _session_at(url: str) -> Any:
     """Return a session of the library's kind that sends everything to `url`, whatever host the library names."""
     from curl_cffi.requests import Session  # noqa: PLC0415  comes with yfinance
 
-    class Elsewhere(Session):  # type: ignore[type-arg,misc]
+    class Elsewhere(Session):  # type: ignore[type-arg]
         def request(self, method: Any, url: str, *args: Any, **kwargs: Any) -> Any:
             path = urlsplit(url)._replace(scheme=there.scheme, netloc=there.netloc)
             return super().request(method, urlunsplit(path), *args, **kwargs)
