@@ -11,7 +11,7 @@ from fairlead.contracts.sessions import SessionHours, hours_of
 from fairlead.core.errors import ConfigurationError, ContractError
 from fairlead.core.time import BarSize, date_to_day, to_datetime, to_ns
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.engine.closing import session_hours
+from fairlead.data.closing import session_hours
 from fairlead.sdk import Strategy, StrategyHarness
 from fairlead.sdk.context import Context
 from support_sessions import Scripted, days, run, steady

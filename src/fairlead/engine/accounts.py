@@ -15,6 +15,7 @@ from fairlead.core.time import day_to_date
 from fairlead.engine.record import FinancingCharge
 from fairlead.engine.runner import StrategyRunner
 from fairlead.execution.financing import FinancingSettings, accrue, borrowable
+from fairlead.execution.holdings import holdings_of, opening_value, together
 from fairlead.execution.margin import (
     AccountSettings,
     Holding,
@@ -98,7 +99,7 @@ class Accounts:
         assumed = {} if after is None else {after.symbol: after.side.sign * after.remaining}
         held = runner.ledger.quantity(symbol) + assumed.get(symbol, 0.0)
         same_side = [o for o in working if o.symbol == symbol and o.side is side and not o.reduce_only]
-        resting = _together([o for o in same_side if not (oco_id and o.oco_id == oco_id)])
+        resting = together([o for o in same_side if not (oco_id and o.oco_id == oco_id)])
         if held * signed_quantity < 0.0:
             # What the others will have closed is not there to be closed once more.
             assumed[symbol] = assumed.get(symbol, 0.0) + side.sign * resting
@@ -116,7 +117,7 @@ class Accounts:
             cash,
             holdings,
             self._account,
-            working=_opening_value(runner, working),
+            working=opening_value(runner.ledger, working),
             unsettled=self._unsettled(runner.name) - self._coming(runner, working),
         )
 
@@ -179,8 +180,10 @@ class Accounts:
         """
         if not self._account.is_watched:
             return math.inf
-        working_value, unsettled = _opening_value(runner, working), self._unsettled(runner.name)
-        return withdrawable(runner.ledger.cash, _holdings(runner), self._account, working=working_value, unsettled=unsettled)
+        working_value, unsettled = opening_value(runner.ledger, working), self._unsettled(runner.name)
+        return withdrawable(
+            runner.ledger.cash, holdings_of(runner.ledger), self._account, working=working_value, unsettled=unsettled
+        )
 
     def _paid_ahead(self, runner: StrategyRunner, ahead: Sequence[Fill]) -> float:
         # Proceeds that have to settle first are no more to be spent than those that are booked.
@@ -213,7 +216,7 @@ class Accounts:
 
     def calls(self, runner: StrategyRunner) -> list[Liquidation]:
         """Return what a margin call closes now; empty if there is none."""
-        holdings = _holdings(runner)
+        holdings = holdings_of(runner.ledger)
         if not self._account.is_watched or not holdings:
             return []
         return liquidations(runner.ledger.cash, holdings, self._account, self.lots)
@@ -225,7 +228,7 @@ class Accounts:
 
     def describe(self, runner: StrategyRunner) -> str:
         """Return the text of a margin call."""
-        state = margin_state(runner.ledger.cash, _holdings(runner), self._account)
+        state = margin_state(runner.ledger.cash, holdings_of(runner.ledger), self._account)
         day = day_to_date(self._today)
         return f"margin call on {day}: equity {state.equity:.2f}, maintenance margin {state.maintenance:.2f}"
 
@@ -249,41 +252,12 @@ class Accounts:
         return self._settlement(name).unsettled(self._today) if self._account.settlement_days else 0.0
 
 
-def _holdings(runner: StrategyRunner) -> list[Holding]:
-    ledger = runner.ledger
-    return [
-        Holding(p.symbol, p.quantity, ledger.marks[p.symbol], p.multiplier) for p in ledger.positions.values() if p.quantity
-    ]
-
-
 def _as_if(runner: StrategyRunner, assumed: Mapping[str, float]) -> tuple[float, list[Holding]]:
     """Return cash and holdings as they would be if signed units had been traded at the last known prices."""
-    ledger, held = runner.ledger, {h.symbol: h for h in _holdings(runner)}
+    ledger, held = runner.ledger, {h.symbol: h for h in holdings_of(runner.ledger)}
     cash = ledger.cash
     for symbol, quantity in assumed.items():
         price, multiplier = ledger.marks[symbol], ledger.multipliers.get(symbol, 1.0)
         cash -= quantity * price * multiplier
         held[symbol] = Holding(symbol, ledger.quantity(symbol) + quantity, price, multiplier)
     return cash, list(held.values())
-
-
-def _together(orders: Sequence[Order]) -> float:
-    """Return the units that orders of one side can fill together: of a set one fills."""
-    single, sets = 0.0, dict[str, float]()
-    for order in orders:
-        if order.oco_id:
-            sets[order.oco_id] = max(sets.get(order.oco_id, 0.0), order.remaining)
-        else:
-            single += order.remaining
-    return single + sum(sets.values())
-
-
-def _opening_value(runner: StrategyRunner, working: Sequence[Order]) -> float:
-    """Return the value of the orders that open or enlarge a position, in currency."""
-    ledger, total = runner.ledger, 0.0
-    for order in working:
-        held = ledger.quantity(order.symbol)
-        opens = not order.reduce_only and held * order.side.sign >= 0
-        if opens:
-            total += order.remaining * ledger.marks[order.symbol] * ledger.multipliers.get(order.symbol, 1.0)
-    return total

@@ -14,13 +14,13 @@ from fairlead.core.errors import ConfigurationError, DataNotFound, UnknownName
 from fairlead.core.identity import random_stream
 from fairlead.core.instruments import Instrument
 from fairlead.core.portfolio import Portfolio
+from fairlead.data.closing import session_closes, session_hours
 from fairlead.data.liquidity import Liquidity
 from fairlead.data.source import DataSource
 from fairlead.engine.accounts import Accounts
 from fairlead.engine.actions import check_actions
 from fairlead.engine.attendance import Attendant, SessionParts, attended
 from fairlead.engine.clock import ClockSettings, HistoricalClock
-from fairlead.engine.closing import session_closes, session_hours
 from fairlead.engine.deferred import DeferredRecord
 from fairlead.engine.desk import OrderDesk
 from fairlead.engine.digest import run_digest

@@ -443,7 +443,7 @@ def _sizer_of(sizing: object) -> Any:
 
 
 def _hours_of(calendar: str) -> HoursOf:
-    found: HoursOf = import_module("fairlead.engine.closing").session_hours(calendar)
+    found: HoursOf = import_module("fairlead.data.closing").session_hours(calendar)
     return found
 
 

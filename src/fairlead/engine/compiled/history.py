@@ -11,7 +11,7 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.errors import DataNotFound
 from fairlead.core.events import ActionKind, CorporateAction
 from fairlead.core.instruments import Instrument
-from fairlead.engine.closing import session_closes
+from fairlead.data.closing import session_closes
 from fairlead.engine.compiled import layout as at
 from fairlead.engine.compiled.layout import History
 from fairlead.engine.session import SessionPlan
