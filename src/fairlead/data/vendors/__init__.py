@@ -1,1 +1,1 @@
-"""Where market data is had from: one package for each vendor."""
+"""History from vendors: one seam, a module per vendor, and the pull that stores what they have."""
