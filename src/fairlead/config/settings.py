@@ -36,7 +36,7 @@ _WIRING: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "backtest": {"clock": ("historical",), "data": ("historical",), "execution": ("simulated",)},
         "replay": {"clock": ("historical",), "data": ("historical", "replay"), "execution": ("simulated",)},
-        "paper": {"clock": ("realtime", "historical"), "data": ("live", "replay"), "execution": ("simulated",)},
+        "paper": {"clock": ("realtime", "historical"), "data": ("live", "replay"), "execution": ("simulated", "broker")},
         "live": {"clock": ("realtime",), "data": ("live",), "execution": ("broker",)},
     }
 )
@@ -233,6 +233,11 @@ class SessionSettings(Settings):
     def _section_that_is_there_arms(cls, data: Any) -> Any:
         # "risk:" with nothing after it asks for the defaults; only a file without the key has no guards.
         return {**data, "risk": {}} if isinstance(data, Mapping) and data.get("risk", 0) is None else data
+
+    @property
+    def title(self) -> str:
+        """What a person calls the run: its name, or its strategies'."""
+        return self.name or " + ".join(entry.name for entry in self.strategies if entry.enabled)
 
     @property
     def armed(self) -> RiskSettings | None:
