@@ -264,6 +264,41 @@ class Order:
         self.commission += commission
         return self.move_to(status, ts_ns)
 
+    def record_late_fill(self, quantity: float, price: float, commission: float, ts_ns: int) -> OrderUpdate:
+        """Add an execution that a broker tells of an order that is over, or above what it had left: it is true all the same.
+
+        The status stays what it is.
+        """
+        value = 0.0 if self.average_price is None else self.average_price * self.filled_quantity
+        self.filled_quantity += quantity
+        self.average_price = (value + price * quantity) / self.filled_quantity
+        self.executed += quantity
+        self.commission += commission
+        return self._told_again(ts_ns, "late_fill")
+
+    def take_back_fill(self, quantity: float, price: float, commission: float, ts_ns: int) -> OrderUpdate:
+        """Take off an execution that a broker says never was. The status stays what it is.
+
+        Raises
+        ------
+        InvalidTransition
+            If so much was not filled.
+        """
+        left = self.filled_quantity - quantity
+        if not quantity > 0.0 or left < -_ROUNDING * quantity:
+            raise InvalidTransition(f"order {self.order_id} has filled {self.filled_quantity} and cannot give back {quantity}.")
+        value = 0.0 if self.average_price is None else self.average_price * self.filled_quantity
+        self.filled_quantity = max(0.0, left)
+        self.average_price = (value - price * quantity) / left if left > 0.0 else None
+        self.executed -= quantity
+        self.commission -= commission
+        return self._told_again(ts_ns, "fill_taken_back")
+
+    def _told_again(self, ts_ns: int, reason: str) -> OrderUpdate:
+        self.update_count = seq = self.update_count + 1
+        status = self.status
+        return _make_update((self.order_id, seq, ts_ns, status, status, self.filled_quantity, self.average_price, reason))
+
     def _impossible(self, status: OrderStatus) -> InvalidTransition:
         allowed = ", ".join(sorted(TRANSITIONS[self.status])) or "nothing: it is final"
         return InvalidTransition(f"order {self.order_id} cannot go from {self.status} to {status}. Allowed: {allowed}.")

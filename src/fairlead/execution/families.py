@@ -73,6 +73,19 @@ class Families:
         """
         return min(quantity, max(0.0, held * order.side.sign))
 
+    def surplus(self, order: Order, quantity: float) -> float:
+        """Return how much of a fill came although another of its set, or its twin, had done its work already.
+
+        A broker fills what works there until it hears of the cancel; a simulated venue hears of it at once.
+        """
+        if any(other.filled_quantity > 0.0 for other in self._sets.get(order.oco_id, ()) if other is not order):
+            return quantity
+        parent = self._parents.get(order.order_id)
+        if parent is None or order.role not in EXITS:
+            return 0.0
+        exits = sum(child.filled_quantity for child in self._children.get(parent.order_id, ()) if child.role in EXITS)
+        return min(quantity, max(0.0, exits - parent.filled_quantity))
+
     def to_grow(self, parent: Order) -> list[Order]:
         """Return the exits that a fill of `parent` makes larger."""
         return [c for c in self._children.get(parent.order_id, ()) if c.role in EXITS and not c.is_terminal]

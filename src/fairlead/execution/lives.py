@@ -1,16 +1,13 @@
-"""The lives of orders at a venue, from their arrival to their end (domain rules 4.3, 4.5)."""
+"""The lives of orders at a simulated venue, from their arrival to their end (domain rules 4.3, 4.5)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from fairlead.core.fills import Fill
-from fairlead.core.orders import TERMINAL, Order, OrderStatus, OrderUpdate, TimeInForce
-from fairlead.execution.families import Families
+from fairlead.core.orders import TERMINAL, Order, OrderStatus, TimeInForce
 from fairlead.execution.pricing import BarPricer
+from fairlead.execution.working import Heard, Held, WorkingOrders
 
-Heard = Callable[[Order, OrderUpdate, Fill | None], None]
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _SUBMITTED: Final = OrderStatus.SUBMITTED
 _ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
@@ -21,35 +18,20 @@ _CLS: Final = TimeInForce.CLS
 AUCTIONS: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
 
 
-class OrderLives:
-    """Keeps the orders that work, and tells of every change.
+class OrderLives(WorkingOrders):
+    """Lets orders arrive, expire and miss.
 
     Parameters
     ----------
     pricer : BarPricer
         Knows when sessions close, and which stops trail.
-    hear : callable
-        Called with every change: the order, the update, and the fill that caused it, if one did.
-
-    Attributes
-    ----------
-    working : dict of str to Order
-        Orders that are not final, oldest first. What waits for a parent is not among them.
+    hear, held
+        As `WorkingOrders`.
     """
 
-    def __init__(self, pricer: BarPricer, hear: Heard) -> None:
-        self.working: dict[str, Order] = {}
+    def __init__(self, pricer: BarPricer, hear: Heard, held: Held | None = None) -> None:
+        super().__init__(hear, held)
         self._pricer = pricer
-        self._hear = hear
-        self._note_change: Callable[[OrderUpdate], None] | None = None
-        self._families = Families()
-
-    def tell_only(self, note_change: Callable[[OrderUpdate], None] | None) -> None:
-        """Tell of changes without a fill by their updates alone, if nobody acts on them; None: as of all others.
-
-        Of most orders two changes in three are such: that it was sent, and that it has arrived.
-        """
-        self._note_change = note_change
 
     def _has_arrived(self, order: Order, now: int, session: int) -> bool:
         may_expire = order.day_session is not None or order.expires_ns is not None
@@ -101,25 +83,7 @@ class OrderLives:
         else:
             self._end(order, _CANCELLED, now, "not_marketable")
 
-    def _note(self, order: Order, ts_ns: int, reason: str) -> None:
-        # A change that reaches the venue before the order itself finds it there in the simulation.
-        status = _ACKNOWLEDGED if order.status is _SUBMITTED else order.status
-        self._hear(order, order.move_to(status, ts_ns, reason), None)
-
-    def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
-        self._remove(order)
-        self._hear(order, order.move_to(status, ts_ns, reason), None)
-        if self._families.used:
-            for orphan in self._families.orphans(order):
-                self._end_waiting(orphan, ts_ns, "parent_ended")
-            self._families.forget(order)
-
-    def _end_waiting(self, order: Order, ts_ns: int, reason: str) -> None:
-        # What waits for a parent is none of the venue's yet; and hearing of one may have ended another.
-        if not order.is_terminal:
-            self._hear(order, order.move_to(_CANCELLED, ts_ns, reason), None)
-
     def _remove(self, order: Order) -> None:
-        del self.working[order.order_id]
+        super()._remove(order)
         if self._pricer.trailing:
             self._pricer.forget(order)

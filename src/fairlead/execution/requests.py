@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
-from fairlead.core.orders import Order
+from fairlead.core.orders import Order, OrderStatus, OrderType
+from fairlead.execution.families import EXITS
+from fairlead.execution.pricing import prices_on_tick
+
+_TRAILING: Final = OrderType.TRAILING_STOP
+_PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 
 
 class Request(NamedTuple):
@@ -53,3 +59,26 @@ class Requests:
     def touched(self, until_ns: int) -> set[str]:
         """Return the orders that a request will have reached by an instant."""
         return {request.order.order_id for request in self.waiting if request.arrives_ns <= until_ns}
+
+
+class Terms(NamedTuple):
+    """What an order asks for: unsigned units, and prices in currency."""
+
+    quantity: float
+    limit_price: float | None
+    stop_price: float | None
+
+
+def changed_terms(order: Order, change: ReplaceIntent, instrument: Instrument) -> Terms | None:
+    """Return what a working order would ask for after a change, on the grids; None if it cannot be changed so."""
+    quantity = order.quantity if change.quantity is None else instrument.floor_quantity(change.quantity)
+    wrong = (change.limit_price is not None and order.limit_price is None) or (
+        change.stop_price is not None and (order.stop_price is None or order.order_type is _TRAILING)
+    )
+    # The size of an exit follows its entry.
+    wrong = wrong or (change.quantity is not None and order.role in EXITS)
+    if wrong or quantity <= order.filled_quantity or order.status is _PENDING_CANCEL:
+        return None
+    limit = order.limit_price if change.limit_price is None else change.limit_price
+    stop = order.stop_price if change.stop_price is None else change.stop_price
+    return Terms(quantity, *prices_on_tick(instrument, order.side, limit, stop))

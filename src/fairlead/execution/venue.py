@@ -17,18 +17,16 @@ from fairlead.core.orders import TERMINAL, Order, OrderStatus, OrderType, Side, 
 from fairlead.execution.corporate import GONE, orders_of, orders_to_cancel, orders_to_move, rename_order, rescale_order
 from fairlead.execution.cost_kernels import slipped
 from fairlead.execution.costs import ExecutionCosts
-from fairlead.execution.families import EXITS
 from fairlead.execution.fills import ELSEWHERE, FillPrice, Spark, spark_of
 from fairlead.execution.latency import Latency, LatencyKind
-from fairlead.execution.lives import AUCTIONS, Heard, OrderLives
-from fairlead.execution.pricing import BarPricer, SessionClose, prices_on_tick
-from fairlead.execution.requests import Request, Requests
+from fairlead.execution.lives import AUCTIONS, OrderLives
+from fairlead.execution.pricing import BarPricer, SessionClose
+from fairlead.execution.requests import Request, Requests, changed_terms
 from fairlead.execution.settings import ExecutionSettings
+from fairlead.execution.working import Heard, Held
 
 Afford = Callable[[Order, float, float, Callable[[float], float]], float]
 """Order, units, price and the commission of so many units -> the units that are paid for."""
-Held = Callable[[str, str], float]
-"""Strategy and symbol -> signed units held."""
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _PENDING: Final = OrderStatus.PENDING
 _SUBMITTED: Final = OrderStatus.SUBMITTED
@@ -90,7 +88,8 @@ class Venue(OrderLives, ABC):
         one_bar_sessions: bool = False,
         session_close: SessionClose | None = None,
     ) -> None:
-        super().__init__(BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close), hear)
+        pricer = BarPricer(settings, instruments, one_bar_sessions=one_bar_sessions, session_close=session_close)
+        super().__init__(pricer, hear, held)
         self.mids: list[float] = []
         self._settings = settings
         self.costs = ExecutionCosts(settings.slippage.build(), settings.commission.build())
@@ -100,7 +99,6 @@ class Venue(OrderLives, ABC):
         self._slip_limits = settings.slippage_on_limits
         self._instruments = instruments
         self._latency = latency
-        self._held = held
         self._afford = afford
         self._requests = Requests()
         self._awake: list[tuple[Order, Spark]] = []
@@ -206,19 +204,11 @@ class Venue(OrderLives, ABC):
                 self._replace(request.order, request.change, request.arrives_ns)
 
     def _replace(self, order: Order, change: ReplaceIntent, ts_ns: int) -> None:
-        instrument = self._instruments[order.symbol]
-        quantity = order.quantity if change.quantity is None else instrument.floor_quantity(change.quantity)
-        wrong = (change.limit_price is not None and order.limit_price is None) or (
-            change.stop_price is not None and (order.stop_price is None or order.order_type is _TRAILING)
-        )
-        # The size of an exit follows its entry.
-        wrong = wrong or (change.quantity is not None and order.role in EXITS)
-        if wrong or quantity <= order.filled_quantity or order.status is _PENDING_CANCEL:
+        terms = changed_terms(order, change, self._instruments[order.symbol])
+        if terms is None:
             self._note(order, ts_ns, "replace_rejected")
             return
-        limit = order.limit_price if change.limit_price is None else change.limit_price
-        stop = order.stop_price if change.stop_price is None else change.stop_price
-        limit, stop = prices_on_tick(instrument, order.side, limit, stop)
+        quantity, limit, stop = terms
         if (limit, stop) != (order.limit_price, order.stop_price) or quantity > order.quantity:
             self._requeue(order, ts_ns)
         order.quantity, order.limit_price, order.stop_price = quantity, limit, stop
@@ -268,7 +258,8 @@ class Venue(OrderLives, ABC):
                 commission = self.costs.charge(order, paid, price, instrument.multiplier, session)
             self._fill(order, paid, ideal, price, commission, now, cells.label_ns[row])
             if self._families.used:
-                self._react(order, paid, spark_of(order, found), now, session)
+                spark = spark_of(order, found)
+                self._react(order, paid, now, lambda child: self._start(child, order, spark, now, session))
         if paid < quantity and not order.is_terminal:
             self._refuse_rest(order, now)
         return paid
@@ -328,42 +319,6 @@ class Venue(OrderLives, ABC):
         if not self._slip_limits and (order.order_type is _LIMIT or order.order_type is _STOP_LIMIT):
             return 0.0
         return self.costs.slip(order, quantity, price, block, row)
-
-    # What one fill means for other orders.
-
-    def _react(self, order: Order, quantity: float, spark: Spark, now: int, session: int) -> None:
-        families = self._families
-        for rival in families.rivals(order):
-            self._cancel_for(rival, now, "oco")
-        twin = families.twin(order)
-        if twin is not None:
-            # Not cancelled by a part: what is left of the position would stand without its stop.
-            twin.quantity = max(twin.filled_quantity, twin.quantity - quantity)
-            if twin.remaining <= 0.0:
-                self._cancel_for(twin, now, "oco")
-        held = self._held(order.strategy, order.symbol) if self._held is not None else None
-        opened = quantity if held is None else families.opened(order, quantity, held)
-        for child in families.to_grow(order) if opened > 0.0 else ():
-            child.quantity += opened
-            if child.status is _PENDING:
-                self._start(child, order, spark, now, session)
-        for child in families.to_start(order):
-            # Hearing of the one before may have made the strategy fail.
-            if child.status is _PENDING:
-                self._start(child, order, spark, now, session)
-        for child in families.left_alone(order.strategy, order.symbol, held) if held is not None else ():
-            self._cancel_for(child, now, "position_closed")
-        for orphan in families.orphans(order) if order.is_terminal else ():
-            # An order that only closed has left nothing to protect.
-            self._end_waiting(orphan, now, "nothing_to_reduce")
-        families.forget(order)
-
-    def _cancel_for(self, order: Order, now: int, reason: str) -> None:
-        # Hearing of one may have ended another.
-        if order.order_id in self.working:
-            self._end(order, _CANCELLED, now, reason)
-        else:
-            self._end_waiting(order, now, reason)
 
     def _start(self, child: Order, parent: Order, spark: Spark, now: int, session: int) -> None:
         elsewhere = child.symbol != parent.symbol
