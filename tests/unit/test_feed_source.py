@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fairlead.core.errors import ConfigurationError
 from fairlead.core.time import NS_PER_SECOND, BarSize
 from fairlead.data.live import AggregationSettings, EventQueue, FeedNotice, NoticeKind, Received, session_events
-from fairlead.data.live import source as feed_source
+from fairlead.data.live import rows as feed_rows
 from fairlead.data.live.source import FeedFacts, FeedSource
 from support_feeds import minute_bar, quote, trade
 from support_sessions import ArraySource, days, dividend, minutes, random_bars, split
@@ -228,7 +228,7 @@ def test_its_blocks_are_those_of_a_backtest(seed, n, width, gaps, carry, room, p
     source.calendar = "24/7"
     feed, _, _ = source_of(session_events(source), FeedFacts.of(source), grace_s=math.inf)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feed_source, "_ROOM", room)
+        patch.setattr(feed_rows, "_ROOM", room)
         found = list(feed.blocks(carry=carry))
     expected = list(source.blocks(carry=carry))
     assert len(found) == len(expected) == len(kept)

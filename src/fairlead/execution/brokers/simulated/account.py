@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -13,13 +13,14 @@ from fairlead.core.events import Bar
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import AssetClass, Instrument
 from fairlead.core.intents import ReplaceIntent
-from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, OrderUpdate, Side, TimeInForce
+from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.time import BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.rows import Rows
 from fairlead.execution.brokers.simulated.admission import check_change, check_money, check_request
 from fairlead.execution.brokers.simulated.book import AccountBook
 from fairlead.execution.brokers.simulated.matching import AccountMatching, are_exits
+from fairlead.execution.brokers.simulated.orders import AccountOrders
 from fairlead.execution.brokers.words import (
     BrokerAccount,
     BrokerOrder,
@@ -35,8 +36,6 @@ from fairlead.execution.settings import ExecutionSettings
 
 _CARRY: Final = 400
 """Rows that a block shows of before: whether a bar is the first of its session, a session of minutes tells."""
-_IDS_OF_A_SERIAL: Final = 1_000_000
-_TOLD_REASONS: Final = frozenset({OrderStatus.CANCELLED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
 MARGIN: Final = ExecutionSettings(account=AccountSettings(type="reg_t"))
 """What an account is if nobody says: brokers lend on margin."""
 
@@ -107,9 +106,7 @@ class SimulatedAccount:
         self._now_ns = now_ns
         self._session = -1
         self._listeners: list[Callable[[BrokerOrder | Execution], None]] = []
-        self._orders: dict[str, Order] = {}
-        self._changed_ns: dict[str, int] = {}
-        self._by_reference: dict[str, Order] = {}
+        self._orders = AccountOrders(serial, now_ns)
         multipliers = {symbol: instrument.multiplier for symbol, instrument in self.instruments.items()}
         self._book = AccountBook(serial, cash, self.marks, multipliers)
         self._rows = Rows(self.symbols, _CARRY)
@@ -119,6 +116,7 @@ class SimulatedAccount:
             self.instruments,
             self._hear,
             self._held,
+            self._resized,
             calendar=calendar,
             bar_size=bar_size,
         )
@@ -143,7 +141,7 @@ class SimulatedAccount:
         if self.blocked:
             raise OrderRejected(f"account {self.account_id} takes no orders: {self.blocked}.")
         self._check_names(requests)
-        made = [self._make(request, ahead) for ahead, request in enumerate(requests)]
+        made = self._orders.make(requests, self.market_ns)
         are_linked = are_exits(made)
         for count, order in enumerate(made):
             self._check_money(order, () if are_linked else made[:count])
@@ -151,14 +149,12 @@ class SimulatedAccount:
             for order in made:
                 order.group_id = made[0].order_id
         for order in made:
-            self._orders[order.order_id] = order
-            if order.tag:
-                self._by_reference[order.tag] = order
-            self._tell_change(order, order.move_to(OrderStatus.SUBMITTED, self._now_ns()))
+            self._orders.add(order)
+            self._hear(order, order.move_to(OrderStatus.SUBMITTED, self._now_ns()), None)
         if not self.holds_acknowledgements:
             for order in made:
                 self.acknowledge(order.order_id)
-        return [self._told(order) for order in made]
+        return [self._orders.told(order) for order in made]
 
     def acknowledge(self, broker_id: str) -> None:
         """Let an order come into force that was held; of one that is, nothing.
@@ -168,11 +164,11 @@ class SimulatedAccount:
         OrderRejected
             If there is no such order.
         """
-        order = self._known(broker_id)
+        order = self._orders.known(broker_id)
         if order.status is not OrderStatus.SUBMITTED:
             return
         order.created_ns = order.arrives_ns = self.market_ns
-        self._tell_change(order, order.move_to(OrderStatus.ACKNOWLEDGED, self._now_ns()))
+        self._hear(order, order.move_to(OrderStatus.ACKNOWLEDGED, self._now_ns()), None)
         self._venue.take(order)
         self._link(order)
 
@@ -184,9 +180,9 @@ class SimulatedAccount:
         OrderRejected
             If there is no such order, or it has ended.
         """
-        order = self._live(broker_id, "cancelled")
+        order = self._orders.live(broker_id, "cancelled")
         self._end(order, OrderStatus.CANCELLED, reason or "cancelled")
-        return self._told(order)
+        return self._orders.told(order)
 
     def replace(self, broker_id: str, change: ChangeRequest) -> BrokerOrder:
         """Change a working order at once.
@@ -196,7 +192,7 @@ class SimulatedAccount:
         OrderRejected
             If there is no such order, it has ended, or cannot be changed so: it is what it was.
         """
-        order = self._live(broker_id, "changed")
+        order = self._orders.live(broker_id, "changed")
         check_change(change, order, self.instruments[order.symbol])
         quantity = None if change.quantity is None else float(change.quantity)
         if quantity is not None and quantity > order.quantity:
@@ -207,15 +203,15 @@ class SimulatedAccount:
             order.quantity = order.quantity if quantity is None else quantity
             order.limit_price = order.limit_price if limit is None else limit
             order.stop_price = order.stop_price if stop is None else stop
-            self._tell(self._told(order))
+            self._resized(order)
         else:
             self._venue.change(order, ReplaceIntent(broker_id, quantity, limit, stop), self._now_ns())
-        return self._told(order)
+        return self._orders.told(order)
 
     def find(self, reference: str) -> BrokerOrder | None:
         """Return the order with a reference, ended or not; None if there is none."""
-        order = self._by_reference.get(reference)
-        return None if order is None else self._told(order)
+        order = self._orders.find(reference)
+        return None if order is None else self._orders.told(order)
 
     def order(self, broker_id: str) -> BrokerOrder:
         """Return an order.
@@ -225,15 +221,15 @@ class SimulatedAccount:
         OrderRejected
             If there is no such order.
         """
-        return self._told(self._known(broker_id))
+        return self._orders.told(self._orders.known(broker_id))
 
     def orders(self) -> list[BrokerOrder]:
         """Return all orders that there ever were, oldest first."""
-        return [self._told(order) for order in self._orders.values()]
+        return [self._orders.told(order) for order in self._orders.all()]
 
     def open_orders(self) -> list[BrokerOrder]:
         """Return the orders that can still fill, oldest first."""
-        return [self._told(order) for order in self._orders.values() if not order.is_terminal]
+        return [self._orders.told(order) for order in self._orders.open()]
 
     def executions(self, since_ns: int = 0) -> list[Execution]:
         """Return what was told of executions at or after an instant, corrections and busts among it, in order."""
@@ -249,7 +245,7 @@ class SimulatedAccount:
         ledger, rules = self._book.ledger, self.settings.account
         holdings = holdings_of(ledger)
         state = margin_state(ledger.cash, holdings, rules)
-        power = buying_power(ledger.cash, holdings, rules, working=opening_value(ledger, self._working()))
+        power = buying_power(ledger.cash, holdings, rules, working=opening_value(ledger, self._orders.competing()))
         return BrokerAccount(
             self.account_id,
             self.is_paper,
@@ -301,10 +297,10 @@ class SimulatedAccount:
         InvalidTransition
             If less remains of it.
         """
-        order = self._live(broker_id, "executed")
+        order = self._orders.live(broker_id, "executed")
         if order.status is OrderStatus.SUBMITTED:
             self.acknowledge(broker_id)
-        self._venue.execute(order, quantity, price, commission, self._now_ns(), self._session)
+        self._venue.execute(order, quantity, price, commission, self._now_ns())
         return self._book.of_order(broker_id)[-1]
 
     def correct(self, execution_id: str, quantity: float, price: float) -> Execution:
@@ -337,7 +333,7 @@ class SimulatedAccount:
         InvalidTransition
             If it has been executed in part.
         """
-        self._end(self._live(broker_id, "refused"), OrderStatus.REJECTED, reason)
+        self._end(self._orders.live(broker_id, "refused"), OrderStatus.REJECTED, reason)
 
     # What survives a restart of a server.
 
@@ -354,8 +350,7 @@ class SimulatedAccount:
             "market_ns": self.market_ns,
             "session": self._session,
             "marks": dict(self.marks),
-            "orders": [asdict(order) for order in self._orders.values()],
-            "changed_ns": dict(self._changed_ns),
+            "orders": self._orders.to_list(),
             "executions": [execution._asdict() for execution in self._book.told],
         }
 
@@ -378,17 +373,13 @@ class SimulatedAccount:
     def _restore(self, data: Mapping[str, Any]) -> None:
         self.blocked, self.market_ns, self._session = data["blocked"], data["market_ns"], data["session"]
         self.marks.update(data["marks"])
-        self._changed_ns.update(data["changed_ns"])
         told = [execution_of(one) for one in data["executions"]]
         self._book = AccountBook(
             self.serial, data["cash"], self.marks, {s: i.multiplier for s, i in self.instruments.items()}, told
         )
-        for one in data["orders"]:
-            order = _order_of(one)
-            self._orders[order.order_id] = order
-            if order.tag:
-                self._by_reference[order.tag] = order
-            if not order.is_terminal and order.status is not OrderStatus.SUBMITTED:
+        self._orders.restore(data["orders"])
+        for order in self._orders.open():
+            if order.status is not OrderStatus.SUBMITTED:
                 self._venue.take(order)
                 self._link(order)
 
@@ -397,61 +388,30 @@ class SimulatedAccount:
     def _held(self, symbol: str) -> float:
         return self._book.ledger.quantity(symbol)
 
+    def _resized(self, order: Order) -> None:
+        self._tell(self._orders.note(order))
+
     def _check_names(self, requests: Sequence[OrderRequest]) -> None:
         references: set[str] = set()
         for request in requests:
             if request.symbol not in self.instruments:
                 raise OrderRejected(f"there is no symbol {request.symbol!r} to trade at this broker.")
-            if request.reference and (request.reference in self._by_reference or request.reference in references):
+            if request.reference and (self._orders.has(request.reference) or request.reference in references):
                 raise OrderRejected(f"there is an order with the reference {request.reference!r} already.")
             references.add(request.reference)
             check_request(request, self.instruments[request.symbol])
 
-    def _make(self, request: OrderRequest, ahead: int) -> Order:
-        number = self.serial * _IDS_OF_A_SERIAL + len(self._orders) + ahead + 1
-        return Order(
-            str(number),
-            request.reference,
-            "",
-            "",
-            request.symbol,
-            request.side,
-            float(request.quantity),
-            request.order_type,
-            self.market_ns,
-            self.market_ns,
-            None if request.limit_price is None else float(request.limit_price),
-            None if request.stop_price is None else float(request.stop_price),
-            request.time_in_force,
-            request.expires_ns,
-            request.reference,
-            request.oco_id,
-            role=request.role,
-            reduce_only=request.reduce_only,
-            trail_amount=None if request.trail_amount is None else float(request.trail_amount),
-            trail_percent=None if request.trail_percent is None else float(request.trail_percent),
-        )
-
     def _check_money(self, order: Order, before: Sequence[Order]) -> None:
-        working = [o for o in (*self._working(), *before) if not (order.oco_id and o.oco_id == order.oco_id)]
+        working = [o for o in (*self._orders.competing(), *before) if not (order.oco_id and o.oco_id == order.oco_id)]
         instrument, rules = self.instruments[order.symbol], self.settings.account
         check_money(order, instrument, self._book.ledger, working, rules, can_short=self.can_short)
 
     def _check_money_of_more(self, order: Order, quantity: float) -> None:
-        more = _order_of(asdict(order))
-        more.quantity = quantity
+        more = replace(order, quantity=quantity)
         twin = order.group_id
-        working = [o for o in self._working() if o is not order and not (twin and o.group_id == twin)]
+        working = [o for o in self._orders.competing() if o is not order and not (twin and o.group_id == twin)]
         instrument, rules = self.instruments[order.symbol], self.settings.account
         check_money(more, instrument, self._book.ledger, working, rules, can_short=self.can_short)
-
-    def _working(self) -> list[Order]:
-        """Return what can still fill, of exits that share their quantity the elder."""
-        live = [order for order in self._orders.values() if not order.is_terminal]
-        elder: dict[str, Order] = {}
-        for order in live:
-            elder.setdefault(order.group_id or order.order_id, order)
-        return list(elder.values())
 
     def _link(self, order: Order) -> None:
         pair = [o for o in self._venue.working.values() if order.group_id and o.group_id == order.group_id]
@@ -460,13 +420,13 @@ class SimulatedAccount:
 
     def _end(self, order: Order, status: OrderStatus, reason: str) -> None:
         if order.status is OrderStatus.SUBMITTED:
-            self._tell_change(order, order.move_to(status, self._now_ns(), reason))
+            self._hear(order, order.move_to(status, self._now_ns(), reason), None)
         else:
             self._venue.end(order, status, self._now_ns(), reason)
 
     def _amend(self, execution_id: str, quantity: float | None, price: float | None, *, is_bust: bool) -> Execution:
         old = self._book.counting(execution_id)
-        order = None if old is None else self._orders[old.broker_id]
+        order = None if old is None else self._orders.known(old.broker_id)
         if old is not None and order is not None and quantity is not None:
             filled = sum(e.quantity for e in self._book.of_order(old.broker_id)) - old.quantity + quantity
             if filled > order.quantity or not quantity > 0:
@@ -485,12 +445,11 @@ class SimulatedAccount:
         order.filled_quantity = sum(e.quantity for e in counting)
         value = sum(e.quantity * e.price for e in counting)
         order.average_price = value / order.filled_quantity if counting else None
-        self._changed_ns[order.order_id] = self._now_ns()
         self._tell(news)
-        self._tell(self._told(order))
+        self._tell(self._orders.note(order))
         return news
 
-    def _hear(self, order: Order, update: OrderUpdate, fill: Fill | None) -> None:
+    def _hear(self, order: Order, _update: OrderUpdate, fill: Fill | None) -> None:
         if fill is not None:
             execution = Execution(
                 self._book.next_id(),
@@ -506,57 +465,12 @@ class SimulatedAccount:
             self.marks[fill.symbol] = self.marks[fill.symbol] or fill.price
             self._book.add(execution)
             self._tell(execution)
-        self._tell_change(order, update)
-
-    def _tell_change(self, order: Order, _update: OrderUpdate) -> None:
-        self._changed_ns[order.order_id] = self._now_ns()
-        self._tell(self._told(order))
+        self._tell(self._orders.note(order))
 
     def _tell(self, news: BrokerOrder | Execution) -> None:
         for heard in self._listeners:
             heard(news)
 
-    def _told(self, order: Order) -> BrokerOrder:
-        return BrokerOrder(
-            order.tag,
-            order.order_id,
-            order.symbol,
-            order.side,
-            order.order_type,
-            order.quantity,
-            order.filled_quantity,
-            order.average_price,
-            order.status,
-            order.limit_price,
-            order.stop_price,
-            order.reason if order.status in _TOLD_REASONS else "",
-            self._changed_ns.get(order.order_id, 0),
-        )
-
-    def _known(self, broker_id: str) -> Order:
-        order = self._orders.get(broker_id)
-        if order is None:
-            raise OrderRejected(f"there is no order {broker_id!r} at this broker.")
-        return order
-
-    def _live(self, broker_id: str, verb: str) -> Order:
-        order = self._known(broker_id)
-        if order.is_terminal:
-            name = order.tag or order.order_id
-            raise OrderRejected(f"order {name} is {order.status} and cannot be {verb} any more.")
-        return order
-
 
 def _instrument_of(data: Mapping[str, Any]) -> Instrument:
     return Instrument(**{**data, "asset_class": AssetClass(data["asset_class"])})
-
-
-def _order_of(data: Mapping[str, Any]) -> Order:
-    words = {
-        "side": Side(data["side"]),
-        "order_type": OrderType(data["order_type"]),
-        "time_in_force": TimeInForce(data["time_in_force"]),
-        "role": OrderRole(data["role"]),
-        "status": OrderStatus(data["status"]),
-    }
-    return Order(**{**data, **words})

@@ -13,11 +13,10 @@ from fairlead.core.orders import Order, OrderStatus, OrderType, Side
 from fairlead.core.time import BarSize
 from fairlead.data.closing import session_closes
 from fairlead.execution.families import EXITS
-from fairlead.execution.fills import FillPhase, Spark
 from fairlead.execution.latency import Latency, LatencySettings
-from fairlead.execution.lives import Heard
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.simulated import SimulatedExecution
+from fairlead.execution.working import Heard
 
 # Whoever sends an order is as far away as it is; here it has arrived.
 _AT_ONCE: Final = LatencySettings(mean_ms=0.0, std_ms=0.0)
@@ -34,6 +33,8 @@ class AccountMatching(SimulatedExecution):
         As of `Venue`.
     held : callable
         Symbol -> signed units of the account; asked for orders that only reduce.
+    resized : callable
+        Told an exit that is for less, as the other has filled in part.
     calendar : str
     bar_size : BarSize
     """
@@ -44,6 +45,7 @@ class AccountMatching(SimulatedExecution):
         instruments: Mapping[str, Instrument],
         hear: Heard,
         held: Callable[[str], float],
+        resized: Callable[[Order], None],
         *,
         calendar: str,
         bar_size: BarSize,
@@ -57,7 +59,7 @@ class AccountMatching(SimulatedExecution):
             one_bar_sessions=not bar_size.is_intraday,
             session_close=session_closes(calendar),
         )
-        self._held_of = held
+        self._held_of, self._tell_resized = held, resized
 
     def take(self, order: Order) -> None:
         """Let an order work from now on, without a word of it; also one that worked before a restart."""
@@ -93,12 +95,14 @@ class AccountMatching(SimulatedExecution):
             change = ReplaceIntent(order.order_id, None, change.limit_price, change.stop_price)
         self._replace(order, change, ts_ns)
 
-    def execute(self, order: Order, quantity: float, price: float, commission: float, ts_ns: int, session: int) -> None:
+    def execute(self, order: Order, quantity: float, price: float, commission: float, ts_ns: int) -> None:
         """Let a working order be executed as somebody says, and the others that belong to it react."""
         self._fill(order, quantity, price, price, commission, ts_ns, ts_ns)
         if self._families.used:
-            self._react(order, quantity, Spark(price, FillPhase.CLOSE, 0), ts_ns, session)
-        self._awake.clear()
+            self._react(order, quantity, ts_ns, lambda _child: None)  # nothing waits for a parent here
+
+    def _resized(self, order: Order) -> None:
+        self._tell_resized(order)
 
     def _reducible(self, order: Order) -> float:
         return -self._held_of(order.symbol) * order.side.sign
