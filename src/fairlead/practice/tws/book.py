@@ -10,12 +10,12 @@ from fairlead.core.errors import OrderRejected
 from fairlead.core.orders import OrderRole, OrderStatus
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import BrokerOrder, Execution, OrderRequest
-from fairlead.practice.tws.admission import check_change, check_ticket
+from fairlead.practice.tws.admission import NO_DEFINITION, check_change, check_ticket
 from fairlead.practice.tws.asked import Ticket
 from fairlead.practice.tws.codes import Code
 from fairlead.practice.tws.listings import Listing, Listings
 from fairlead.practice.tws.records import Held, Printed
-from fairlead.practice.tws.switches import Switches
+from fairlead.practice.tws.switches import TwsSwitches
 from fairlead.practice.tws.translation import STOPS, change_of, request_of, roles_of, status_of, ticket_by_hand
 
 _FIRST_PERM: Final = 1_000_000_001
@@ -43,14 +43,14 @@ class OrderBook:
     ----------
     account : SimulatedAccount
     listings : Listings
-    switches : Switches
+    switches : TwsSwitches
     voice : Voice
     holds_stops : bool
         Whether a stop is PreSubmitted until it fills.
     """
 
     def __init__(
-        self, account: SimulatedAccount, listings: Listings, switches: Switches, voice: Voice, *, holds_stops: bool
+        self, account: SimulatedAccount, listings: Listings, switches: TwsSwitches, voice: Voice, *, holds_stops: bool
     ) -> None:
         self._account, self._listings, self._switches, self._voice = account, listings, switches, voice
         self._holds_stops = holds_stops
@@ -78,6 +78,10 @@ class OrderBook:
         """Begin to number orders from 1 again. Those that work keep their numbers, so that the same will be given twice."""
         self._used.clear()
 
+    def is_new(self, client_id: int, ticket: Ticket) -> bool:
+        """Return whether a ticket is an order that there is not yet, rather than the change of one."""
+        return (client_id, ticket.order_id) not in self._by_key
+
     def place(self, client_id: int, ticket: Ticket, listing: Listing | None) -> None:
         """Take a new order, or the change of one whose number it has."""
         old = self._by_key.get((client_id, ticket.order_id))
@@ -85,17 +89,17 @@ class OrderBook:
             self._change(old, ticket, listing)
             return
         if ticket.order_id in self._used.get(client_id, ()):
-            is_filled = old is not None and old.status == "Filled"
-            code, text = (Code.CHANGE_OF_DONE, "Cannot modify a filled order.") if is_filled else (Code.DUPLICATE_ID, "")
-            self._voice.error(client_id, ticket.order_id, code, text or "Duplicate order id")
+            if old is not None and old.status == "Filled":
+                self._voice.error(client_id, ticket.order_id, Code.CHANGE_OF_DONE, "Cannot modify a filled order.")
+            else:
+                self._voice.error(client_id, ticket.order_id, Code.DUPLICATE_ID, "Duplicate order id")
             return
         self._used.setdefault(client_id, set()).add(ticket.order_id)
         fault = check_ticket(ticket, listing, self._account.account_id)
         if fault is None and ticket.parent_id and (client_id, ticket.parent_id) not in self._by_key:
             fault = Code.NO_PARENT, f"Can't find order with ID ={ticket.parent_id}"
         if fault is not None or listing is None:
-            code, text = fault or (Code.NO_CONTRACT, "")
-            self._voice.error(client_id, ticket.order_id, code, text)
+            self._voice.error(client_id, ticket.order_id, *(fault or (Code.NO_CONTRACT, NO_DEFINITION)))
             return
         held = Held(
             ticket=ticket,

@@ -102,12 +102,15 @@ class Listings:
         )
         return listing if agrees else None
 
-    def details(self, listing: Listing, hours: str) -> tuple[object, ...]:
-        """Return the fields of contract details from the symbol on, as from version 164."""
-        name, currency = listing.their_symbol, listing.instrument.currency
-        types = "ACTIVETIM,AD,ADJUST,ALERT,ALGO,DAY,GTC,GTD,IOC,FOK,LMT,MKT,OCA,STP,STPLMT,TRAIL,WHATIF"
-        start: tuple[object, ...] = (name, listing.kind, "", 0, "", "SMART", currency, name, name, name, listing.con_id)
-        middle = (listing.min_tick, "", types, f"SMART,{_PRIMARY}", 1, 0, listing.symbol, _PRIMARY, "", "", "", "")
-        step = listing.instrument.lot_step
-        end = ("US/Eastern", hours, hours, "", 0, 0, 1, "", "", "26", "", "COMMON")
-        return (*start, *middle, *end, listing.instrument.min_quantity, step, step)
+    def details(self, listing: Listing, version: int) -> tuple[object, ...]:
+        """Return the fields of contract details from the symbol on."""
+        name, currency, step = listing.their_symbol, listing.instrument.currency, listing.instrument.lot_step
+        types = "ACTIVETIM,AD,ADJUST,ALERT,ALGO,DAY,GTC,GTD,IOC,FOK,LMT,MKT,OCA,STP,STPLMT,TRAIL"
+        sizes: tuple[object, ...] = (listing.instrument.min_quantity, step, step) if version >= 164 else ()
+        return (
+            *(name, listing.kind, "", 0, "", "SMART", currency, name, name, name, listing.con_id, listing.min_tick),
+            *(() if version >= 164 else (100,)),
+            *("", types, f"SMART,{_PRIMARY}", 1, 0, listing.symbol, _PRIMARY, "", "", "", ""),
+            *("US/Eastern", "", "", "", 0, 0, 1, "", "", "26", "", "COMMON"),
+            *(sizes if version != 163 else (step,)),
+        )

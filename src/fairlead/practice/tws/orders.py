@@ -15,7 +15,7 @@ from fairlead.practice.tws.layouts import commission, completed_order, execution
 from fairlead.practice.tws.listings import Listings
 from fairlead.practice.tws.records import Held, Printed
 from fairlead.practice.tws.settings import TwsSettings
-from fairlead.practice.tws.switches import Switches
+from fairlead.practice.tws.switches import TwsSwitches
 from fairlead.practice.tws.translation import read_moment
 
 READ_ONLY = "Error validating request.-'bW' : cause - The API interface is currently in Read-Only mode."
@@ -29,7 +29,7 @@ class OrderDesk:
     account_id, currency : str
     listings : Listings
     settings : TwsSettings
-    switches : Switches
+    switches : TwsSwitches
     clients : mapping of int to Client
         Who is connected, by client id; read whenever something is told.
     now_ns : callable
@@ -44,7 +44,7 @@ class OrderDesk:
         currency: str,
         listings: Listings,
         settings: TwsSettings,
-        switches: Switches,
+        switches: TwsSwitches,
         clients: Mapping[int, Client],
         now_ns: Callable[[], int],
         changed: Callable[[], None],
@@ -52,6 +52,7 @@ class OrderDesk:
         self._account_id, self._currency = account_id, currency
         self._listings, self._settings, self._switches, self._clients = listings, settings, switches, clients
         self._now_ns, self._changed = now_ns, changed
+        self._waiting: list[Callable[[], None]] = []
         self._unpaid: list[tuple[Held, Printed]] = []
         self.book: OrderBook
         """Given after this was made, as each needs the other."""
@@ -73,23 +74,23 @@ class OrderDesk:
         """Tell whoever sent an order where it stands."""
         client = self._hearer(held.client_id)
         if client is not None:
-            client.send(*open_order(client.version, held))
+            client.tell(*open_order(client.version, held))
             for _ in range(self._settings.repeats):
-                client.send(*order_status(held))
+                client.tell(*order_status(held))
 
     def printed(self, held: Held, printed: Printed) -> None:
         """Tell whoever sent an order that it was executed; what that has cost comes after the order's own change."""
         self._changed()
         client = self._hearer(held.client_id)
         if client is not None:
-            client.send(*self._execution(client, -1, held, printed))
+            client.tell(*self._execution(client, -1, held, printed))
         self._unpaid.append((held, printed))
 
     def error(self, client_id: int, request_id: int, code: int, text: str) -> None:
         """Tell a client what went wrong with an order."""
         client = self._hearer(client_id)
         if client is not None:
-            client.error(request_id, code, text)
+            client.tell_error(request_id, code, text)
 
     def settle(self) -> None:
         """Tell everything that has happened since the last time."""
@@ -100,7 +101,7 @@ class OrderDesk:
         for held, printed in unpaid:
             client = self._hearer(held.client_id)
             if client is not None and not printed.execution.is_bust:
-                client.send(*commission(printed, self._currency))
+                client.tell(*commission(printed, self._currency))
 
     def _hearer(self, client_id: int) -> Client | None:
         return None if self._switches.is_cut_off else self._clients.get(client_id)
@@ -108,29 +109,50 @@ class OrderDesk:
     # What is asked.
 
     def _place(self, client: Client, fields: Fields) -> None:
-        ticket = read_ticket(fields, client.version)
-        if self._switches.is_read_only:
-            client.error(ticket.order_id, Code.INVALID, READ_ONLY)
-        elif self._switches.loses_orders:
-            return
-        elif self._switches.refusals:
-            client.error(ticket.order_id, *self._switches.refusals.pop(0))
+        ticket, switches = read_ticket(fields, client.version), self._switches
+        if self._is_read_only:
+            client.tell_error(ticket.order_id, Code.INVALID, READ_ONLY)
+        elif switches.take("loses_orders"):
+            client.close()
+        elif switches.refuses_orders:
+            client.tell_error(ticket.order_id, Code.REJECTED, f"Order rejected - reason:{switches.refuses_orders}")
+        elif switches.refusals:
+            client.tell_error(ticket.order_id, *switches.refusals.pop(0))
         else:
-            self.book.place(client.client_id, ticket, self._listings.find(ticket.contract))
+            if switches.take("loses_answers"):
+                client.is_muted = True
+                client.close()
+            listing = self._listings.find(ticket.contract)
+            is_new = self.book.is_new(client.client_id, ticket)
+            self._do(lambda: self.book.place(client.client_id, ticket, listing), is_new=is_new)
 
     def _cancel(self, client: Client, fields: Fields) -> None:
         fields.skip(1)
         order_id = fields.whole()
         if client.version >= 169:
             fields.skip(1)
-        if self._switches.is_read_only:
-            client.error(order_id, Code.INVALID, READ_ONLY)
+        if self._is_read_only:
+            client.tell_error(order_id, Code.INVALID, READ_ONLY)
         else:
-            self.book.cancel(client.client_id, order_id)
+            self._do(lambda: self.book.cancel(client.client_id, order_id))
 
     def _cancel_all(self, client: Client, _fields: Fields) -> None:
         if self._is_open_to(client):
-            self.book.cancel_all()
+            self._do(self.book.cancel_all)
+
+    def _do(self, action: Callable[[], None], *, is_new: bool = False) -> None:
+        # A new order waits in the book, where it can be seen; everything else waits here.
+        if self._switches.is_cut_off and not is_new:
+            self._waiting.append(action)
+        else:
+            action()
+
+    def send_waiting(self) -> None:
+        """Do what could not be done while the broker's own servers were not reached."""
+        self.book.send_waiting()
+        waiting, self._waiting = self._waiting, []
+        for action in waiting:
+            action()
 
     def _open_orders(self, client: Client, _fields: Fields) -> None:
         if self._is_open_to(client):
@@ -184,9 +206,13 @@ class OrderDesk:
         client.send(Told.NEXT_VALID_ID, 1, self.book.next_id(client.client_id))
 
     def _is_open_to(self, client: Client) -> bool:
-        if self._switches.is_read_only:
+        if self._is_read_only:
             client.error(-1, Code.INVALID, READ_ONLY)
-        return not self._switches.is_read_only
+        return not self._is_read_only
+
+    @property
+    def _is_read_only(self) -> bool:
+        return self._switches.is_read_only or self._switches.refuses_keys
 
     def _execution(self, client: Client, request_id: int, held: Held, printed: Printed) -> tuple[object, ...]:
         stamp = self._stamp(printed.execution.ts_ns)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from fairlead.practice.tws.server import TwsServer
 
@@ -37,7 +37,7 @@ class RunningTws:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result(_LONGEST_S)
+        self._wait_for(self.server.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_LONGEST_S)
 
@@ -50,6 +50,20 @@ class RunningTws:
     def port(self) -> int:
         """Where it listens."""
         return self.server.port
+
+    def play(self) -> None:
+        """Let the rest of the market's session happen at its pace, from now on."""
+        market = self.server.market
+        if market is not None:
+            asyncio.run_coroutine_threadsafe(market.run(), self._loop)
+
+    def go_down(self, *, forgets_ids: bool = False) -> None:
+        """Go down for the night; see `TwsServer.go_down`."""
+        self._wait_for(self.server.go_down(forgets_ids=forgets_ids))
+
+    def come_back(self) -> None:
+        """Listen again, where it did."""
+        self._wait_for(self.server.start())
 
     def call(self, action: Callable[[TwsServer], _T]) -> _T:
         """Do something with the server in its own thread, let clients be told, and return what came of it.
@@ -65,7 +79,10 @@ class RunningTws:
             self.server.settle()
             return result
 
-        return asyncio.run_coroutine_threadsafe(do(), self._loop).result(_LONGEST_S)
+        return self._wait_for(do())
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_LONGEST_S)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

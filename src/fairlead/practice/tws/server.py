@@ -11,17 +11,21 @@ from typing import Any, Final, Self
 
 from fairlead.core.errors import ConfigurationError, ContractError
 from fairlead.core.time import to_datetime
+from fairlead.data.live.feed import MarketEvent
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
+from fairlead.practice.faults import PracticeFaults, Telling
+from fairlead.practice.market import PracticeMarket
 from fairlead.practice.tws.asked import Fields
 from fairlead.practice.tws.book import OrderBook
 from fairlead.practice.tws.client import NOBODY, Client
 from fairlead.practice.tws.codes import Asked, Code, Told
+from fairlead.practice.tws.feeds import MarketDesk
 from fairlead.practice.tws.listings import Listings
 from fairlead.practice.tws.money import MoneyDesk, merged
 from fairlead.practice.tws.orders import OrderDesk
 from fairlead.practice.tws.rate import RateWatch
 from fairlead.practice.tws.settings import LOWEST_VERSION, TwsSettings
-from fairlead.practice.tws.switches import Switches
+from fairlead.practice.tws.switches import TwsSwitches
 from fairlead.practice.tws.wire import FrameReader
 
 _LOG: Final = logging.getLogger(__name__)
@@ -32,6 +36,8 @@ _FARMS: Final = (
     (Code.HISTORY_FARM_OK, "HMDS data farm connection is OK:ushmds"),
     (Code.DEFINITION_FARM_OK, "Sec-def data farm connection is OK:secdefnj"),
 )
+_TOO_MANY: Final = "Max rate of messages per second has been exceeded"
+_LINK_BACK: Final = "Connectivity between IB and Trader Workstation has been restored"
 LINK_LOST: Final = "Connectivity between IB and Trader Workstation has been lost."
 
 
@@ -46,6 +52,10 @@ class TwsServer:
         The server's clock, in nanoseconds.
     elapsed : callable
         Seconds of a clock that never goes back, by which the rate of messages is measured.
+    market : PracticeMarket, optional
+        What the account's orders meet, and clients hear of. Whoever has it lets it run, in the same loop.
+    faults : PracticeFaults, optional
+        What befalls the news that clients are told.
     """
 
     def __init__(
@@ -55,10 +65,12 @@ class TwsServer:
         *,
         now_ns: Callable[[], int],
         elapsed: Callable[[], float] = time.monotonic,
+        market: PracticeMarket | None = None,
+        faults: PracticeFaults | None = None,
     ) -> None:
         self.account = account
         self.settings = TwsSettings() if settings is None else settings
-        self.switches = Switches()
+        self.switches = TwsSwitches()
         self.clients: dict[int, Client] = {}
         self.violations = 0
         """How often more was sent than is allowed."""
@@ -78,7 +90,16 @@ class TwsServer:
         )
         self.book = OrderBook(account, self._listings, self.switches, self.orders, holds_stops=self.settings.holds_stops)
         self.orders.book = self.book
-        self._answers = merged(self.orders.answers, self.money.answers, {Asked.CURRENT_TIME: self._current_time})
+        self.market = market
+        self.feeds = MarketDesk(market, self._listings, self.settings, self.switches, now_ns, elapsed)
+        if market is not None:
+            market.serve(account)
+            market.listen(self._hear_market)
+        self._faults = PracticeFaults() if faults is None else faults
+        self._connections = 0
+        self._answers = merged(
+            self.orders.answers, self.money.answers, self.feeds.answers, {Asked.CURRENT_TIME: self._current_time}
+        )
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._port = self.settings.port
@@ -131,11 +152,43 @@ class TwsServer:
         if self._is_changed and not self.switches.is_cut_off:
             self._is_changed = False
             self.money.tell_changes(self.clients.values())
+        for client in list(self.clients.values()):
+            client.settle()
 
     def notify(self, code: int, text: str, request_id: int = -1) -> None:
         """Tell everybody a notice."""
         for client in list(self.clients.values()):
             client.error(request_id, code, text)
+
+    def lose_link(self) -> None:
+        """Lose the broker's own servers (1100): orders wait, and what happens meanwhile is not told afterwards either."""
+        self.settle()
+        self.switches.is_cut_off = True
+        self.notify(Code.LINK_LOST, LINK_LOST)
+
+    def restore_link(self, *, is_data_lost: bool = False) -> None:
+        """Reach them again: 1102, or 1101 if clients must subscribe anew."""
+        self.settle()
+        self.switches.is_cut_off = False
+        if is_data_lost:
+            self.feeds.forget()
+            self.notify(Code.LINK_BACK_DATA_LOST, f"{_LINK_BACK}- data lost.")
+        else:
+            self.notify(Code.LINK_BACK, f"{_LINK_BACK}- data maintained.")
+        self.orders.send_waiting()
+        self.settle()
+
+    async def go_down(self, *, forgets_ids: bool = False) -> None:
+        """Go down for the night: 1100, every socket closed, and nobody listens until `start`."""
+        self.notify(Code.LINK_LOST, LINK_LOST)
+        if forgets_ids:
+            self.book.forget_ids()
+        await self.stop()
+
+    def send_raw(self, data: bytes) -> None:
+        """Send everybody bytes as they are: a frame that is none, or one that never ends."""
+        for client in list(self.clients.values()):
+            client.write(data)
 
     def drop(self, client_id: int | None = None) -> None:
         """Break the connection of a client, or of all."""
@@ -155,12 +208,18 @@ class TwsServer:
         *,
         now_ns: Callable[[], int],
         elapsed: Callable[[], float] = time.monotonic,
+        market: PracticeMarket | None = None,
+        faults: PracticeFaults | None = None,
     ) -> Self:
         """Return the server that `to_dict` made plain."""
         account = SimulatedAccount.of(data["account"], now_ns=now_ns)
-        server = cls(account, settings, now_ns=now_ns, elapsed=elapsed)
+        server = cls(account, settings, now_ns=now_ns, elapsed=elapsed, market=market, faults=faults)
         server.book.take_from(data["book"])
         return server
+
+    def _hear_market(self, event: MarketEvent) -> None:
+        self.settle()  # what became of orders at this instant goes before its prices
+        self.feeds.hear(event)
 
     def _note_change(self) -> None:
         self._is_changed = True
@@ -179,6 +238,7 @@ class TwsServer:
         finally:
             if client is not None and self.clients.get(client.client_id) is client:
                 del self.clients[client.client_id]
+                self.feeds.forget(client)
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
@@ -193,7 +253,15 @@ class TwsServer:
             frames.feed(data)
         if versions.highest < LOWEST_VERSION:
             raise ContractError.of("version", f"be {LOWEST_VERSION} or later", versions.highest)
-        client = Client(min(versions.highest, self.settings.version), writer.write, writer.close, self.switches)
+        client = Client(
+            min(versions.highest, self.settings.version),
+            writer.write,
+            writer.close,
+            asyncio.get_running_loop().call_later,
+            self.switches,
+            Telling(self._faults.model_copy(update={"seed": self._faults.seed + self._connections})),
+        )
+        self._connections += 1
         client.send(client.version, f"{to_datetime(self._now_ns()):%Y%m%d %H:%M:%S} UTC")
         try:
             await self._listen(reader, writer, frames, client)
@@ -219,7 +287,7 @@ class TwsServer:
 
     def _count_violation(self, client: Client, watch: RateWatch) -> None:
         self.violations += 1
-        text = f"Max rate of messages per second has been exceeded:max={watch.limit} rec={watch.limit + 1} ({watch.strikes})"
+        text = f"{_TOO_MANY}:max={watch.limit} rec={watch.limit + 1} ({watch.strikes})"
         client.error(-1, Code.RATE, text)
         if watch.strikes >= _STRIKES:
             client.close()
@@ -234,6 +302,10 @@ class TwsServer:
             answer = self._answers.get(number)
             if answer is None:
                 client.error(-1, Code.UNREADABLE, f"Error reading request. Unknown or unsupported message id: {number}")
+                return False
+            self.switches.calls.append(Asked(number).name.lower())
+            if self.switches.take("too_many"):
+                client.error(-1, Code.RATE, f"{_TOO_MANY}:max={self.settings.messages_per_s} rec=51 (1)")
             elif not self.switches.is_deaf:
                 answer(client, rest)
         except ContractError as exc:

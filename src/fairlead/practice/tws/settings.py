@@ -25,6 +25,8 @@ class TwsSettings:
         What a client may send; 0 for no limit.
     tickers : int
         Market-data lines at once.
+    paces_history : bool
+        Whether history is refused to who asks for too much of it.
     holds_stops : bool
         Whether a stop that has not been triggered is PreSubmitted, as one that is simulated at the broker is.
     repeats : int
@@ -37,6 +39,7 @@ class TwsSettings:
     zone: str = "US/Eastern"
     messages_per_s: int = 50
     tickers: int = 100
+    paces_history: bool = True
     holds_stops: bool = True
     repeats: int = 2
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fairlead.practice.faults import Switches
+
 
 @dataclass(slots=True)
-class Switches:
-    """How a server misbehaves.
+class TwsSwitches(Switches):
+    """How a server misbehaves: as any broker may, and in the ways of this one.
 
-    Parameters
+    Of those that all share, `refuses_keys` is an API that is read only, `too_many` answers with 100, and `refuses_orders` with
+    201. What is held back by `is_silent` or `holds_answers` comes when they are turned off, to whoever is still connected.
+
+    Attributes
     ----------
-    is_silent : bool
-        It takes everything and says nothing. What it would have said comes when the switch is turned back.
     is_read_only : bool
-        Orders are refused with 321, as by an API that was set to be read only.
+        Orders, and questions about them, are refused with 321.
     is_cut_off : bool
         It cannot reach the broker's own servers: orders wait, and what happens to them is not told.
-    loses_orders : bool
-        An order is taken off the socket, and nothing comes of it.
     is_deaf : bool
         It answers nothing that it is asked, but tells what happens.
     holds_commissions : bool
-        Executions are told, their costs are not.
+        Executions are told, what they cost is not.
     market_data_error : int
         The code with which market data are refused, such as 354; 0 for none.
     history_error : str
@@ -35,10 +36,8 @@ class Switches:
         A status that nobody knows, told in the place of Submitted.
     """
 
-    is_silent: bool = False
     is_read_only: bool = False
     is_cut_off: bool = False
-    loses_orders: bool = False
     is_deaf: bool = False
     holds_commissions: bool = False
     market_data_error: int = 0
