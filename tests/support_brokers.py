@@ -191,6 +191,7 @@ async def open_simulated(terms: AccountTerms) -> AsyncIterator[Bench]:
 OpenBench = Callable[[AccountTerms], AbstractAsyncContextManager[Bench]]
 BENCHES: dict[str, str] = {
     "simulated": "support_brokers:open_simulated",
+    "ibkr": "support_ibkr:open_ibkr",
 }
 """The brokers of the house, and where their benches are opened: `package.module:function`, an `OpenBench`."""
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from fairlead.core.time import to_ns
+from fairlead.data.vendors.ibkr.codes import CodeAction, is_read_only, rule_of
 from fairlead.data.vendors.ibkr.endpoint import our_spelling
 from fairlead.data.vendors.ibkr.messages import (
     UNSET,
@@ -135,7 +136,18 @@ class Hearing:
             del self.questions[request_id]
             question.fail(exc)
             return
+        if request_id < 0:
+            self._fail_unnumbered(fault)
         self._tell(fault)
+
+    def _fail_unnumbered(self, fault: Fault) -> None:
+        """Let questions fail by what does not say whose it is: a question can be asked again, so one too many does no harm."""
+        is_of_all = rule_of(fault.code).action is CodeAction.BACK_OFF
+        exc = self._fault_of(fault) if is_of_all or is_read_only(fault.text) else None
+        if exc is None:
+            return
+        for key in [key for key in self.questions if is_of_all or isinstance(key, str)]:
+            self.questions.pop(key).fail(exc)
 
     def contractDetails(self, request_id: int, details: Any) -> None:
         found = details.contract

@@ -181,6 +181,11 @@ def limit_of(terms: Mapping[str, Any]) -> float | None:
     return None if value is None else float(value)
 
 
+def held_as(theirs: str, why_held: str) -> str:
+    """Return a status with what it is held for in mind: a stop that the broker itself holds until its trigger is working."""
+    return _WORKING if theirs == "PreSubmitted" and "trigger" in why_held else theirs
+
+
 def status_of(theirs: str, filled: float, quantity: float, before: OrderStatus | None) -> OrderStatus:
     """Return an order's status.
 
@@ -207,7 +212,7 @@ def status_of(theirs: str, filled: float, quantity: float, before: OrderStatus |
     return before if before is OrderStatus.ACKNOWLEDGED else OrderStatus.SUBMITTED
 
 
-def account_of(account: str, values: Sequence[ValueTold], *, is_paper: bool) -> BrokerAccount | None:
+def account_of(account: str, values: Sequence[ValueTold], *, is_paper: bool, can_short: bool = True) -> BrokerAccount | None:
     """Return an account of its summary; None if that does not tell the least that there is to know."""
     told = {value.tag: value for value in values if value.account == account}
     try:
@@ -223,6 +228,7 @@ def account_of(account: str, values: Sequence[ValueTold], *, is_paper: bool) -> 
         cash=cash,
         buying_power=numbers.get("BuyingPower", cash),
         maintenance_margin=numbers.get("MaintMarginReq"),
+        can_short=can_short,
     )
 
 

@@ -69,6 +69,10 @@ class IbkrSettings(EndpointSettings):
         Seconds that an execution waits for its commission before it is told without.
     emergency_client_id : int
         Kept free for who has to flatten the account while this connection stands.
+    calendar : str
+        The exchange's: what is left of a DAY order after the close has expired, for which the protocol has no word.
+    can_short : bool
+        Whether the account may sell short: the gateway does not tell.
     reset : ResetSettings, optional
         None: no notice of it.
     """
@@ -76,6 +80,8 @@ class IbkrSettings(EndpointSettings):
     acknowledge_s: float = Field(default=5.0, gt=0, le=300)
     commission_s: float = Field(default=2.0, ge=0, le=60)
     emergency_client_id: int = Field(default=32, ge=1, le=32)
+    calendar: str = Field(default="XNYS", min_length=1)
+    can_short: bool = True
     reset: ResetSettings | None = ResetSettings()
 
     @model_validator(mode="after")
