@@ -28,7 +28,7 @@ class PageRequest:
         In our spelling.
     bar_size : BarSize
     first, last : date
-        Sessions, both included.
+        The sessions from one to the other, both included; they need not be sessions themselves.
     calendar : ExchangeCalendar
         The exchange whose sessions they are.
     token : str
@@ -51,7 +51,8 @@ class HistoryPage:
     ----------
     frame : pandas.DataFrame, polars.DataFrame or None
         Stamps of the bars' openings, or the dates of daily bars, with their zone; open, high, low, close and volume, as traded:
-        what the vendor serves adjusted, its module has turned back. In order of time. None if there are no bars.
+        what the vendor serves adjusted, its module has turned back, and bars outside of trading hours it has left out. In order
+        of time. None if there are no bars.
     next_token : str
         What to ask for the rest with; empty if this is all.
     """
@@ -77,9 +78,6 @@ class HistoryTraits:
         Whether `actions` tells anything.
     needs_actions : bool
         Whether `actions` has to be asked before `page`: what a module turns adjusted prices back with.
-    has_extended_hours : bool
-        Whether it serves bars before the opening and after the close as well. They are then left out; of any other vendor such
-        bars are at fault.
     """
 
     sessions_per_page: Mapping[BarSize, int]
@@ -87,7 +85,6 @@ class HistoryTraits:
     reach_days: Mapping[BarSize, int] = field(default_factory=dict)
     has_actions: bool = False
     needs_actions: bool = False
-    has_extended_hours: bool = False
 
 
 class HistorySource(Protocol):
