@@ -12,7 +12,7 @@ from typing import Any
 
 from fairlead.backtest.result import Result
 from fairlead.config.livebroker import SessionBroker
-from fairlead.config.papering import wire_live
+from fairlead.config.papering import wire_at_broker
 from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
 from fairlead.core.time import BarSize
@@ -88,7 +88,7 @@ def traded_live(
     feed = TwoSidedMarket(events, account, broker)
     given = ("mode=live", "clock={type: realtime}", data, "execution={type: broker, broker: simulated}", *overrides)
     at = SessionBroker(account="DU1", open=lambda: broker, admit=lambda _account: None, settings=QUICK)
-    session = dataclasses.replace(wire_live(loaded(config, *given), {}, now_ns, at, workspace), feed=lambda: feed)
+    session = dataclasses.replace(wire_at_broker(loaded(config, *given), {}, now_ns, at, workspace), feed=lambda: feed)
     return session.run("live_DU1", now=NOW, now_ns=now_ns, progress=feed.decided.put)
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.config.feeding import live_source, queue_of
-from fairlead.config.live import RealtimeClockSettings
+from fairlead.config.live import BrokerSettings, RealtimeClockSettings
 from fairlead.config.livebroker import SessionBroker
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import (
@@ -88,12 +88,12 @@ class PaperSession:
 
     @property
     def mode(self) -> Literal["paper", "live"]:
-        """Where its orders go."""
-        return "paper" if self.broker is None else "live"
+        """Whether real money may move; a broker's paper trading is paper."""
+        return "live" if self.wired.loaded.settings.mode == "live" else "paper"
 
     @property
     def _begins_with(self) -> str:
-        return "paper_sim" if self.broker is None else f"live_{self.broker.account}"
+        return f"{self.mode}_{'sim' if self.broker is None else slug(self.broker.account)}"
 
     @property
     def workspace(self) -> Path:
@@ -351,17 +351,20 @@ def wire_paper(
     if settings.mode != _MODE:
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
+    if isinstance(settings.execution, BrokerSettings):
+        rule, remedy = "be simulated here", "A broker is reached by wire_at_broker."
+        raise loaded.problem(("execution", "type"), ConfigurationError.of("execution.type", rule, "broker", remedy))
     return _wired(loaded, environ, now_ns, workspace)
 
 
-def wire_live(
+def wire_at_broker(
     loaded: LoadedConfig,
     environ: Mapping[str, str],
     now_ns: Callable[[], int],
     broker: SessionBroker,
     workspace: Path | str | None = None,
 ) -> PaperSession:
-    """Wire a configuration of mode live: the session of paper, with orders that go to a broker.
+    """Wire a configuration of mode live or paper whose orders go to a broker: all else is as on paper.
 
     Parameters
     ----------
@@ -373,8 +376,10 @@ def wire_live(
     ConfigurationError
         If the mode is another, or data and strategies do not fit; the text names file and line.
     """
-    if loaded.settings.mode != "live":
-        raise loaded.problem(("mode",), ConfigurationError.of("mode", "be live here", loaded.settings.mode))
+    settings = loaded.settings
+    if settings.mode not in {"live", _MODE} or not isinstance(settings.execution, BrokerSettings):
+        rule = "be live, or paper at a broker, here"
+        raise loaded.problem(("mode",), ConfigurationError.of("mode", rule, settings.mode))
     return replace(_wired(loaded, environ, now_ns, workspace), broker=broker)
 
 
