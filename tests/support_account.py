@@ -72,7 +72,7 @@ class Kind(SimulatedKind):
     def endpoint(self):
         return Endpoint(EndpointKind.PRACTICE, "127.0.0.1:9")
 
-    def account_kind(self, account_id):
+    def kind_of(self, account_id):
         return AccountKind.PAPER if account_id.startswith("D") else AccountKind.LIVE
 
     def open(self, keys, now_ns, *, is_emergency=False):

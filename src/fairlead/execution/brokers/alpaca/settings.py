@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr
 from fairlead.contracts.settings import Settings
 from fairlead.data.vendors.alpaca.settings import PAPER_URL, Address
 
-_PAPER_HOST: Final = "paper-api.alpaca.markets"
-_LIVE_HOST: Final = "api.alpaca.markets"
+PAPER_HOST: Final = "paper-api.alpaca.markets"
+LIVE_HOST: Final = "api.alpaca.markets"
 
 
 class AlpacaSettings(Settings):
@@ -58,4 +58,4 @@ class AlpacaSettings(Settings):
     def is_paper_host(self) -> bool | None:
         """Whether the address is Alpaca's for paper trading; None if it is neither of the two."""
         host = urlsplit(self.base_url).hostname
-        return True if host == _PAPER_HOST else False if host == _LIVE_HOST else None
+        return True if host == PAPER_HOST else False if host == LIVE_HOST else None
