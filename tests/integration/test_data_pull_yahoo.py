@@ -20,7 +20,7 @@ from fairlead.data.vendors.pull import PullOrder, opened_pull
 from fairlead.data.vendors.pulled import PullResult
 from fairlead.data.vendors.yahoo import YahooHistory, yahoo_symbol
 from servers.yahoo import Listing, YahooServer, running_yahoo
-from support_cli import run_cli
+from support_cli import fairlead
 from support_pulls import XNYS, World, state
 
 yfinance = pytest.importorskip("yfinance")
@@ -132,8 +132,7 @@ def test_a_class_of_shares_is_spelled_as_yahoo_does() -> None:
     assert yahoo_symbol("VOD.L", ExchangeCalendar.get("XLON").name) == "VOD.L"
 
 
-def test_the_command_tells_what_came(yahoo: YahooServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_command_tells_what_came(yahoo: YahooServer, tmp_path: Path) -> None:
     yahoo.listings["NVDA"].bars["2024-06-12"] = (100.0, 90.0, 99.0, 100.0, 5.0)
     command = [
         "data",
@@ -148,22 +147,23 @@ def test_the_command_tells_what_came(yahoo: YahooServer, tmp_path: Path, monkeyp
         "-o",
         f"url={yahoo.url}",
     ]
-    first = run_cli(*command, "--symbols", "NVDA")
+    first = fairlead(*command, "--symbols", "NVDA", cwd=tmp_path)
     assert first.code == 0, first.err
     assert "5 bars new, 0 corrected in us" in first.out
     assert "put aside: D09" in first.err
     assert "NVDA lacks 1 bars in 2024-06-12" in first.err
-    told = run_cli(*command, "--symbols", "NVDA,NOPE", "--json")
+    told = fairlead(*command, "--symbols", "NVDA,NOPE", "--json", cwd=tmp_path)
     assert told.code == 2
     assert "no bars of NOPE came from yahoo" in told.err
     assert json.loads(told.out)["added"] == 0
-    check = run_cli("data", "check", "us")
+    check = fairlead("data", "check", "us", cwd=tmp_path)
     assert "pass every rule" in check.out
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        (["--source", "ibkr"], "'--source ibkr' is not there yet"),
         (["--source", "nowhere"], "no source of history named 'nowhere'"),
         (["--bar-size", "7min"], "'bar_size' must be one of"),
         (["--bar-size", "4h"], "'bar_size' must be one of 1min, 5min, 15min, 30min, 1h, 1d from yahoo"),
@@ -177,12 +177,9 @@ def test_the_command_tells_what_came(yahoo: YahooServer, tmp_path: Path, monkeyp
         (["--calendar", "MOON"], "no exchange calendar named 'MOON'"),
     ],
 )
-def test_bad_input_is_one_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: list[str], message: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_bad_input_is_one_clear_error(tmp_path: Path, changed: list[str], message: str) -> None:
     command = ["data", "pull", "us", "--source", "yahoo", "--symbols", "NVDA", "--start", "2024-06-05", *changed]
-    answer = run_cli(*command)
+    answer = fairlead(*command, cwd=tmp_path)
     assert answer.code == 2
     assert message in " ".join(answer.err.split())
-    assert not (tmp_path / "artifacts" / "data").exists()
+    assert not [*(tmp_path / "artifacts" / "data" / "bars").glob("*")]

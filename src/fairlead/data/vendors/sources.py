@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
 from fairlead.contracts.settings import Settings
+from fairlead.core.errors import ConfigurationError
 from fairlead.data.vendors.history import HistorySource
 
 GROUP: Final = "fairlead.history"
@@ -44,7 +45,12 @@ class _Shipped(Mapping[str, type[HistoryKind]]):
 
     def __getitem__(self, name: str) -> type[HistoryKind]:
         module, _, attribute = self._targets[name].partition(":")
-        kind: type[HistoryKind] = getattr(importlib.import_module(module), attribute)
+        try:
+            kind: type[HistoryKind] = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as exc:
+            if exc.name is None or not exc.name.startswith("fairlead."):
+                raise
+            raise ConfigurationError(f"'--source {name}' is not there yet. Use another: alpaca or yahoo.") from exc
         return kind
 
     def __contains__(self, name: object) -> bool:
@@ -60,6 +66,7 @@ class _Shipped(Mapping[str, type[HistoryKind]]):
 _SHIPPED: Final = _Shipped(
     {
         "alpaca": "fairlead.data.vendors.alpaca_history:AlpacaHistoryKind",
+        "ibkr": "fairlead.data.vendors.ibkr.history:IbkrHistoryKind",
         "yahoo": "fairlead.data.vendors.yahoo:YahooHistoryKind",
     }
 )
