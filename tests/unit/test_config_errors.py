@@ -207,9 +207,9 @@ def test_secrets_are_not_shown():
     found = "\n".join(problems(live % "{x: hunter2}"))
     assert "'execution.api_key' must be text, was a list of 1." in found
     assert "hunter2" not in found
-    found = "\n".join(problems(live.replace("[hunter2]", "1234567") % '"${MY_TOKEN}"', environ={"MY_TOKEN": "7654321"}))
+    found = "\n".join(problems(live.replace("[hunter2]", "1234567") % '["${MY_TOKEN}"]', environ={"MY_TOKEN": "7654321"}))
     assert "run.yaml:4: 'execution.api_key' must be text, was (redacted)." in found
-    assert "run.yaml:4: 'execution.account' must be text, was (redacted)." in found
+    assert "run.yaml:4: 'execution.account' must be text, was a list of 1." in found
     assert "1234567" not in found
     assert "7654321" not in found
 

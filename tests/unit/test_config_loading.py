@@ -157,19 +157,19 @@ def test_replay_takes_recorded_sessions(load):
 LIVE = """\
 mode: live
 clock: {type: realtime}
-data: {type: live, feed: f, symbols: [IBM], api_key: abc123}
+data: {type: live, feed: f, symbols: [IBM], api_key: "${FEED_KEY}"}
 execution: {type: broker, broker: b, account: "${ACCOUNT_PASSWORD}"}
 strategies: [{name: plain, capital: 1}]
 """
 
 
 def test_secrets_are_in_force_and_nowhere_else(load):
-    config = load(LIVE, environ={"ACCOUNT_PASSWORD": "hunter2"})
+    config = load(LIVE, environ={"ACCOUNT_PASSWORD": "hunter2", "FEED_KEY": "abc123"})
     assert (config.settings.data.api_key, config.settings.execution.account) == ("abc123", "hunter2")
     assert config.effective["data"]["api_key"] == "(redacted)"
     assert config.effective["data"]["api_secret"] is None
     assert config.effective["execution"]["account"] == "(redacted)"
-    assert config.hash == load(LIVE, environ={"ACCOUNT_PASSWORD": "another"}).hash
+    assert config.hash == load(LIVE, environ={"ACCOUNT_PASSWORD": "another", "FEED_KEY": "1e5"}).hash
 
 
 def test_the_saved_text_means_the_same(load):

@@ -47,12 +47,15 @@ class Node:
         Whether it was written in single quotes or as ``!!str``: text that stays text whatever is inserted into it.
     is_secret : bool
         Whether it holds the value of an environment variable whose name says that it is secret.
+    is_reference : bool
+        Whether all of it is the value of an environment variable: nothing of it was written down.
     """
 
     value: Scalar | dict[str, Node] | list[Node]
     origin: Origin
     is_literal: bool = False
     is_secret: bool = False
+    is_reference: bool = False
 
     @property
     def mapping(self) -> dict[str, Node]:

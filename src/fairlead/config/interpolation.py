@@ -68,5 +68,9 @@ def _walk(node: Node, path: tuple[str | int, ...], environ: Mapping[str, str], p
         return (value or default) if default is not None else (value or "")
 
     text = _REFERENCE.sub(insert, node.value)
-    value = text if node.is_literal or not used else scalar_of(text)
-    return replace(node, value=value, is_secret=secret)
+    # A key that looks like a number is text all the same; one that is empty is none.
+    is_text = node.is_literal or not used or (bool(text) and is_secret(path))
+    whole = _REFERENCE.fullmatch(node.value)
+    # A default that is not empty was written down.
+    is_reference = whole is not None and whole["name"] is not None and not (whole["escaped"] or whole["default"])
+    return replace(node, value=text if is_text else scalar_of(text), is_secret=secret, is_reference=is_reference)

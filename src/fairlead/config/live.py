@@ -1,12 +1,14 @@
-"""The shape of what paper and live sessions need; the components behind it, when they come, take these classes over."""
+"""What live sessions, and paper sessions at a broker, need beside the settings of each component."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from fairlead.contracts.settings import Settings
+from fairlead.execution.brokers.link import LinkSettings
+from fairlead.execution.brokers.opening import AccountKeys, BrokerKind, broker_kind
 
 
 class RealtimeClockSettings(Settings):
@@ -23,21 +25,48 @@ class RealtimeClockSettings(Settings):
     hours: Literal["market", "24/7"] = "market"
 
 
+def _id_of(value: Any) -> Any:
+    # Some account numbers are digits alone, and YAML reads those as a number.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class BrokerSettings(Settings):
     """Orders to a broker.
 
     Parameters
     ----------
     broker : str
-        A registered broker, or ``package.module:Class``.
+        ``alpaca``, ``ibkr``, ``simulated``, an entry point of ``fairlead.brokers``, or ``package.module:Class``.
     account : str, optional
-        Account at the broker; None for its only one.
+        The account's id; None for the only one that the keys open. Mode live needs it.
     api_key, api_secret : str, optional
-        Credentials; give them as ``${NAME}``, never in the file.
+        Where the keys are: ``${NAME}``, ``file:PATH`` or ``keyring:SERVICE/NAME``. A key in the file itself is refused.
+    params : dict
+        What else the broker takes, such as its address.
+    link : LinkSettings
+        How it is kept in touch with.
     """
 
     type: Literal["broker"]
     broker: str = Field(min_length=1)
-    account: str | None = None
+    account: Annotated[str | None, BeforeValidator(_id_of)] = Field(default=None, min_length=1, max_length=64)
     api_key: str | None = None
     api_secret: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    link: LinkSettings = LinkSettings()
+
+    @property
+    def kind(self) -> BrokerKind:
+        """The kind of broker, with its parameters.
+
+        Raises
+        ------
+        UnknownName, ConfigurationError
+            If there is none of that name, or it does not take the parameters.
+        """
+        return broker_kind(self.broker, self.params)
+
+    @property
+    def keys(self) -> AccountKeys:
+        """What opens the account, once the configuration is unlocked."""
+        return AccountKeys(self.account, self.api_key, self.api_secret)

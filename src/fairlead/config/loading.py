@@ -21,6 +21,7 @@ from fairlead.config.redaction import redacted, secrets_of
 from fairlead.config.settings import SessionSettings
 from fairlead.config.strategies import FindStrategy, check_strategies
 from fairlead.config.translation import named_problem, origin_of, problems_of, switches_for_numbers
+from fairlead.config.writtenkeys import written_keys
 from fairlead.contracts.settings import SettingsT
 from fairlead.core.errors import FairleadError
 from fairlead.core.redaction import Secrets
@@ -132,7 +133,7 @@ def settings_of(
         As `load_settings`.
     """
     params, problems = check_strategies(root, find)
-    settings = validated(SessionSettings, root, problems)
+    settings = validated(SessionSettings, root, [*problems, *written_keys(root)])
     entries = [
         entry.model_copy(update={"params": params[i]}) if i in params else entry for i, entry in enumerate(settings.strategies)
     ]

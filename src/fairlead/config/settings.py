@@ -36,7 +36,7 @@ _WIRING: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = MappingProxyType(
     {
         "backtest": {"clock": ("historical",), "data": ("historical",), "execution": ("simulated",)},
         "replay": {"clock": ("historical",), "data": ("historical", "replay"), "execution": ("simulated",)},
-        "paper": {"clock": ("realtime", "historical"), "data": ("live", "replay"), "execution": ("simulated",)},
+        "paper": {"clock": ("realtime", "historical"), "data": ("live", "replay"), "execution": ("simulated", "broker")},
         "live": {"clock": ("realtime",), "data": ("live",), "execution": ("broker",)},
     }
 )

@@ -45,6 +45,8 @@ class WebSocketKind(FeedKind):
 
 
 _SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind}
+_VENDORS: Final = {"ibkr": "fairlead.data.vendors.ibkr.feed:IbkrKind"}
+"""Feeds that ship and need a library of their own: imported only if they are asked for."""
 
 
 def open_feed(settings: LiveDataSettings, *, now_ns: NowNs) -> LiveFeed:
@@ -64,7 +66,7 @@ def open_feed(settings: LiveDataSettings, *, now_ns: NowNs) -> LiveFeed:
         If the feed does not take its `params`.
     """
     base: Any = FeedKind
-    kind: type[FeedKind] = find_part("feed", settings.feed, _SHIPPED, base, GROUP)
+    kind: type[FeedKind] = find_part("feed", _VENDORS.get(settings.feed, settings.feed), _SHIPPED, base, GROUP)
     return build_part("feed", settings.feed, kind, settings.params).open(settings, now_ns)
 
 

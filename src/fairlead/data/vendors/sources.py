@@ -78,7 +78,7 @@ def open_history(name: str, params: Mapping[str, Any], environ: Mapping[str, str
     Parameters
     ----------
     name : str
-        ``alpaca``, ``yahoo``, an entry point of `GROUP`, or ``package.module:Class`` of a `HistoryKind`.
+        ``alpaca``, ``ibkr``, ``yahoo``, an entry point of `GROUP`, or ``package.module:Class`` of a `HistoryKind`.
     params : mapping of str to text
         The settings of its kind.
     environ, now_ns : mapping, callable

@@ -168,11 +168,10 @@ class SimulatedBroker:
         """Return the account as it stands."""
         return await self._ask("account", self._account.account)
 
-    async def events(self) -> AsyncIterator[BrokerEvent]:
+    def events(self) -> AsyncIterator[BrokerEvent]:
         """Yield what the broker tells, until `disconnect` is called."""
-        events = self._events
-        while (event := await events.get()) is not None:
-            yield event
+        # Now, not when the first is asked for: `disconnect` may come before that.
+        return _until_none(self._events)
 
     # What happens to it.
 
@@ -249,3 +248,8 @@ class SimulatedBroker:
         if found is None:
             raise OrderRejected(f"there is no order {reference!r} at the simulated broker.")
         return found.broker_id
+
+
+async def _until_none(events: asyncio.Queue[BrokerEvent | None]) -> AsyncIterator[BrokerEvent]:
+    while (event := await events.get()) is not None:
+        yield event
