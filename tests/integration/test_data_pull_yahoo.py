@@ -163,7 +163,6 @@ def test_the_command_tells_what_came(yahoo: YahooServer, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (["--source", "ibkr"], "'--source ibkr' is not there yet"),
         (["--source", "nowhere"], "no source of history named 'nowhere'"),
         (["--bar-size", "7min"], "'bar_size' must be one of"),
         (["--bar-size", "4h"], "'bar_size' must be one of 1min, 5min, 15min, 30min, 1h, 1d from yahoo"),

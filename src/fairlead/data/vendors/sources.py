@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
 from fairlead.contracts.settings import Settings
-from fairlead.core.errors import ConfigurationError
 from fairlead.data.vendors.history import HistorySource
 
 GROUP: Final = "fairlead.history"
@@ -45,12 +44,7 @@ class _Shipped(Mapping[str, type[HistoryKind]]):
 
     def __getitem__(self, name: str) -> type[HistoryKind]:
         module, _, attribute = self._targets[name].partition(":")
-        try:
-            kind: type[HistoryKind] = getattr(importlib.import_module(module), attribute)
-        except ModuleNotFoundError as exc:
-            if exc.name is None or not exc.name.startswith("fairlead."):
-                raise
-            raise ConfigurationError(f"'--source {name}' is not there yet. Use another: alpaca or yahoo.") from exc
+        kind: type[HistoryKind] = getattr(importlib.import_module(module), attribute)
         return kind
 
     def __contains__(self, name: object) -> bool:
