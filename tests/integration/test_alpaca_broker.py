@@ -291,6 +291,22 @@ def test_two_exits_are_linked_at_alpaca_and_known_after_a_restart():
     run(body)
 
 
+def test_a_stop_that_is_moved_is_still_the_other_exits_twin():
+    async def body(server, broker, heard):
+        (bought,) = await broker.submit([limit("in")])
+        fill(server, bought.broker_id, 100)
+        await broker.submit(exits())
+        changed = await broker.replace(ChangeRequest(reference="sl", stop_price=Decimal(95)))
+        assert (changed.reference, changed.stop_price) == ("sl", 95.0)
+        fill(server, changed.broker_id, 100, 95.0)
+        await heard.until(lambda: heard.orders("tp") and heard.orders("tp")[-1].status is S.CANCELLED)
+        await heard.until(lambda: heard.orders("sl")[-1].status is S.FILLED)
+        async with connected(server) as (fresh, _):
+            assert [(e.reference, e.quantity) for e in await fresh.executions(0)] == [("in", 100.0), ("sl", 100.0)]
+
+    run(body)
+
+
 def test_linked_exits_whose_answer_is_lost_are_both_found():
     async def body(server, broker, _heard):
         (bought,) = await broker.submit([limit("in")])
