@@ -10,20 +10,19 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from fairlead.core.errors import ConfigurationError
-from fairlead.execution.brokers.alpaca.settings import LIVE_HOST, PAPER_HOST, AlpacaSettings
+from fairlead.execution.brokers.alpaca.settings import AlpacaSettings, AlpacaTerms
 from fairlead.execution.brokers.endpoint import AccountKind, Endpoint, EndpointKind, is_loopback
 from fairlead.execution.brokers.opening import AccountKeys, BrokerKind
 from fairlead.execution.brokers.seam import Broker
 
-_HOSTS: Final = MappingProxyType({LIVE_HOST: EndpointKind.LIVE, PAPER_HOST: EndpointKind.PAPER})
+_HOSTS: Final = MappingProxyType(
+    {"api.alpaca.markets": EndpointKind.LIVE, "paper-api.alpaca.markets": EndpointKind.PAPER}
+)
 _TLS: Final = 443
 
 
-class AlpacaKind(AlpacaSettings, BrokerKind):
+class AlpacaKind(AlpacaTerms, BrokerKind):
     """An account at Alpaca. Its keys stand beside ``params``, in ``api_key`` and ``api_secret``."""
-
-    api_key: SecretStr = SecretStr("")
-    api_secret: SecretStr = SecretStr("")
 
     def endpoint(self) -> Endpoint:
         """Return what stands behind the base URL."""
@@ -35,8 +34,7 @@ class AlpacaKind(AlpacaSettings, BrokerKind):
 
     def open(self, keys: AccountKeys, now_ns: Callable[[], int], *, is_emergency: bool = False) -> Broker:  # noqa: ARG002  any number may connect
         """Return the broker; see `BrokerKind.open`."""
-        api_key = keys.api_key or self.api_key.get_secret_value()
-        api_secret = keys.api_secret or self.api_secret.get_secret_value()
+        api_key, api_secret = keys.api_key or "", keys.api_secret or ""
         for name, key in (("api_key", api_key), ("api_secret", api_secret)):
             if not key:
                 remedy = f"Write execution.{name}: ${{NAME}}, file:PATH or keyring:SERVICE/NAME."
@@ -45,8 +43,8 @@ class AlpacaKind(AlpacaSettings, BrokerKind):
             from fairlead.execution.brokers.alpaca.broker import AlpacaBroker  # noqa: PLC0415  its library is an extra
         except ImportError as exc:
             raise ConfigurationError("Alpaca needs its library: pip install 'fairlead[alpaca]'.") from exc
-        values = {name: getattr(self, name) for name in AlpacaSettings.model_fields}
-        settings = AlpacaSettings(**{**values, "api_key": SecretStr(api_key), "api_secret": SecretStr(api_secret)})
+        terms = {name: getattr(self, name) for name in AlpacaTerms.model_fields}
+        settings = AlpacaSettings(**terms, api_key=SecretStr(api_key), api_secret=SecretStr(api_secret))
         return AlpacaBroker(settings, now_ns=now_ns)
 
 
