@@ -66,6 +66,9 @@ class SimulatedAccount:
     currency : str
     serial : int
         Of accounts with one id that begin anew, each has a higher one: no id of an order or an execution comes again.
+    arrives_ns : callable, optional
+        The market's own time, nanoseconds, where bars may be heard of later here than by whoever sends orders: an order meets
+        no bar that was over when it came. None: an order comes with the last bars.
 
     Attributes
     ----------
@@ -92,6 +95,7 @@ class SimulatedAccount:
         bar_size: BarSize = BarSize.M1,
         currency: str = "USD",
         serial: int = 0,
+        arrives_ns: Callable[[], int] | None = None,
     ) -> None:
         self.account_id = account_id
         self.symbols = tuple(sorted(symbols))
@@ -104,6 +108,7 @@ class SimulatedAccount:
         self.market_ns = 0
         self.marks: dict[str, float] = dict.fromkeys(self.symbols, 0.0)
         self._now_ns = now_ns
+        self._arrives_ns = arrives_ns
         self._session = -1
         self._listeners: list[Callable[[BrokerOrder | Execution], None]] = []
         self._orders = AccountOrders(serial, now_ns)
@@ -167,7 +172,8 @@ class SimulatedAccount:
         order = self._orders.known(broker_id)
         if order.status is not OrderStatus.SUBMITTED:
             return
-        order.created_ns = order.arrives_ns = self.market_ns
+        order.created_ns = self.market_ns
+        order.arrives_ns = self.market_ns if self._arrives_ns is None else max(self.market_ns, self._arrives_ns())
         self._hear(order, order.move_to(OrderStatus.ACKNOWLEDGED, self._now_ns()), None)
         self._venue.take(order)
         self._link(order)
@@ -355,12 +361,13 @@ class SimulatedAccount:
         }
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], *, now_ns: Callable[[], int]) -> Self:
+    def of(cls, data: Mapping[str, Any], *, now_ns: Callable[[], int], arrives_ns: Callable[[], int] | None = None) -> Self:
         """Return the account that `to_dict` made plain, or one that was read from JSON since."""
         account = cls(
             data["account_id"],
             symbols=data["symbols"],
             now_ns=now_ns,
+            arrives_ns=arrives_ns,
             cash=data["cash"],
             instruments={symbol: _instrument_of(one) for symbol, one in data["instruments"].items()},
             settings=ExecutionSettings.model_validate(data["settings"]),
