@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Final, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.time import BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.rows import Rows
-from fairlead.execution.brokers.simulated.admission import check_change, check_money, check_request
+from fairlead.execution.brokers.simulated.admission import Door, check_change
 from fairlead.execution.brokers.simulated.book import AccountBook
 from fairlead.execution.brokers.simulated.matching import AccountMatching, are_exits
 from fairlead.execution.brokers.simulated.orders import AccountOrders
@@ -112,6 +112,7 @@ class SimulatedAccount:
         self._session = -1
         self._listeners: list[Callable[[BrokerOrder | Execution], None]] = []
         self._orders = AccountOrders(serial, now_ns)
+        self._door = Door(self.instruments, self.settings.account, can_short=can_short)
         multipliers = {symbol: instrument.multiplier for symbol, instrument in self.instruments.items()}
         self._book = AccountBook(serial, cash, self.marks, multipliers)
         self._rows = Rows(self.symbols, _CARRY)
@@ -145,11 +146,11 @@ class SimulatedAccount:
         """
         if self.blocked:
             raise OrderRejected(f"account {self.account_id} takes no orders: {self.blocked}.")
-        self._check_names(requests)
+        self._door.check_names(requests, self._orders)
         made = self._orders.make(requests, self.market_ns)
         are_linked = are_exits(made)
         for count, order in enumerate(made):
-            self._check_money(order, () if are_linked else made[:count])
+            self._door.check_money(order, [*self._orders.competing(), *(() if are_linked else made[:count])], self._book.ledger)
         if are_linked:
             for order in made:
                 order.group_id = made[0].order_id
@@ -202,7 +203,7 @@ class SimulatedAccount:
         check_change(change, order, self.instruments[order.symbol])
         quantity = None if change.quantity is None else float(change.quantity)
         if quantity is not None and quantity > order.quantity:
-            self._check_money_of_more(order, quantity)
+            self._door.check_more(order, quantity, self._orders.competing(), self._book.ledger)
         limit = None if change.limit_price is None else float(change.limit_price)
         stop = None if change.stop_price is None else float(change.stop_price)
         if order.status is OrderStatus.SUBMITTED:
@@ -397,28 +398,6 @@ class SimulatedAccount:
 
     def _resized(self, order: Order) -> None:
         self._tell(self._orders.note(order))
-
-    def _check_names(self, requests: Sequence[OrderRequest]) -> None:
-        references: set[str] = set()
-        for request in requests:
-            if request.symbol not in self.instruments:
-                raise OrderRejected(f"there is no symbol {request.symbol!r} to trade at this broker.")
-            if request.reference and (self._orders.has(request.reference) or request.reference in references):
-                raise OrderRejected(f"there is an order with the reference {request.reference!r} already.")
-            references.add(request.reference)
-            check_request(request, self.instruments[request.symbol])
-
-    def _check_money(self, order: Order, before: Sequence[Order]) -> None:
-        working = [o for o in (*self._orders.competing(), *before) if not (order.oco_id and o.oco_id == order.oco_id)]
-        instrument, rules = self.instruments[order.symbol], self.settings.account
-        check_money(order, instrument, self._book.ledger, working, rules, can_short=self.can_short)
-
-    def _check_money_of_more(self, order: Order, quantity: float) -> None:
-        more = replace(order, quantity=quantity)
-        twin = order.group_id
-        working = [o for o in self._orders.competing() if o is not order and not (twin and o.group_id == twin)]
-        instrument, rules = self.instruments[order.symbol], self.settings.account
-        check_money(more, instrument, self._book.ledger, working, rules, can_short=self.can_short)
 
     def _link(self, order: Order) -> None:
         pair = [o for o in self._venue.working.values() if order.group_id and o.group_id == order.group_id]
