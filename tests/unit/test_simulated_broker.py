@@ -62,7 +62,7 @@ def test_the_same_seed_waits_alike():
 
 def test_an_order_that_is_on_its_way_when_the_line_is_lost_never_arrives():
     way = Way()
-    way.meanwhile = lambda: way.broker.drop()
+    way.meanwhile = way.broker.drop
 
     async def sent():
         await way.broker.connect()
