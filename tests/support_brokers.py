@@ -192,6 +192,7 @@ OpenBench = Callable[[AccountTerms], AbstractAsyncContextManager[Bench]]
 BENCHES: dict[str, str] = {
     "simulated": "support_brokers:open_simulated",
     "template": "broker_adapter.bench:open_bench",
+    "ibkr": "support_ibkr:open_ibkr",
 }
 """The brokers of the house, and where their benches are opened: `package.module:function`, an `OpenBench`."""
 UNFINISHED = frozenset({"template"})

@@ -1,4 +1,4 @@
-"""A live session that a test drives: its bars come by hand, and its orders go to a simulated broker in the session's own loop."""
+"""A live session that a test drives: its bars come by hand, and its orders go to a simulated broker in a loop of its own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any, TypeVar
 
 from fairlead.config.livebroker import SessionBroker
 from fairlead.config.papering import PaperSession, wire_live
-from fairlead.core.errors import BrokerAccess
+from fairlead.core.errors import BrokerAccess, FairleadError
 from fairlead.core.events import Bar
+from fairlead.core.instruments import Instrument
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.execution.brokers.link import LinkSettings
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.simulated.broker import SimulatedBroker, SimulatedBrokerSettings
 from fairlead.execution.brokers.words import BrokerAccount
 from fairlead.execution.settings import ExecutionSettings
+from support_feeds import OPEN_NS
 from support_operated import WAIT_S, Operated, Told, written
 from support_paper import loaded
 
@@ -47,9 +49,11 @@ class Here(SimulatedBroker):
         return account
 
 
-def account_of(symbols: str = "A", clock: Callable[[], int] = lambda: 0, **options: Any) -> SimulatedAccount:
+def account_of(symbols: str = "A", clock: Callable[[], int] = lambda: OPEN_NS, **options: Any) -> SimulatedAccount:
     """A fresh account that fills as a paper session without costs does."""
-    return SimulatedAccount("DU1", symbols=symbols.split(","), now_ns=clock, cash=CASH, settings=FREE, **options)
+    names = symbols.split(",")
+    traded = {name: Instrument(symbol=name, calendar="24/7") for name in names}
+    return SimulatedAccount("DU1", symbols=names, now_ns=clock, cash=CASH, settings=FREE, instruments=traded, **options)
 
 
 class Live(Operated):
@@ -88,6 +92,14 @@ class Live(Operated):
         self.at_broker(lambda: self.account.step({"A": bar}))
         super().minute(price, low, **wishes)
         self.at_broker(lambda: None)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        try:
+            return super().status
+        except FairleadError:
+            self._thread.join(1.0)
+            raise self.error or AssertionError("the session does not answer") from None
 
     def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Ask how things stand until something holds."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from fairlead.core.errors import ConfigurationError, DataError, UnknownName
+from fairlead.core.errors import ConfigurationError, UnknownName
 from fairlead.core.orders import OrderStatus, OrderType, Side
 from fairlead.core.time import BarSize
 from fairlead.data.live import MarketServer
@@ -62,11 +62,11 @@ def test_orders_meet_the_bars_of_its_market():
 
 
 def test_the_account_outlives_the_process(tmp_path):
-    kept = str(tmp_path / "account.json")
+    state = str(tmp_path / "account.json")
 
     async def played(reference):
         async with server_of() as server:
-            broker = opened(server.url, kept=kept)
+            broker = opened(server.url, state=state)
             await broker.connect()
             ear = Ear(broker)
             await broker.submit([request(reference)])
@@ -81,11 +81,13 @@ def test_the_account_outlives_the_process(tmp_path):
     found = run(played("second"))
     assert found.status is OrderStatus.FILLED
     assert [order["tag"] for order in json.loads((tmp_path / "account.json").read_text())["orders"]] == ["first", "second"]
-    with pytest.raises(ConfigurationError, match="must be a file of account OTHER with A, was 'SIMULATED with A'"):
-        opened("ws://127.0.0.1:1", keys="OTHER", kept=kept)
+    with pytest.raises(ConfigurationError, match=r"'account' must be the one that .* was 'OTHER'. That is SIM1"):
+        opened("ws://127.0.0.1:1", keys="OTHER", state=state)
+    with pytest.raises(ConfigurationError, match=r"'symbols' must be those that .*: A, was 'A, B'"):
+        opened("ws://127.0.0.1:1", state=state, symbols=["A", "B"])
     (tmp_path / "account.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be read"):
-        opened("ws://127.0.0.1:1", kept=kept)
+    with pytest.raises(ConfigurationError, match="keeps no simulated account"):
+        opened("ws://127.0.0.1:1", state=state)
 
 
 def test_an_order_meets_no_bar_that_was_over_when_it_came():
@@ -118,8 +120,10 @@ def test_a_market_that_cannot_be_reached_is_told():
 def test_it_says_what_it_is_before_it_is_opened():
     kind = broker_kind("simulated", {"url": "ws://127.0.0.1:1", **PARAMS})
     assert kind.endpoint().kind is EndpointKind.PRACTICE
-    assert kind.account_kind("X") is AccountKind.PAPER
+    assert kind.kind_of("X") is AccountKind.PAPER
     assert isinstance(kind.open(AccountKeys(), lambda: 0), FollowingBroker)
+    alone = broker_kind("simulated", {"symbols": ["A"]}).open(AccountKeys(), lambda: 0)
+    assert not isinstance(alone, FollowingBroker)
     with pytest.raises(ConfigurationError, match="'symbols'"):
         broker_kind("simulated", {"url": "ws://127.0.0.1:1"})
 

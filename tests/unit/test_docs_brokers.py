@@ -60,4 +60,4 @@ def test_the_template_plays_what_the_guide_says():
 def test_the_brokers_of_the_examples_can_be_opened():
     """What the guide writes into a configuration is taken."""
     found = [yaml.safe_load(text)["execution"] for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
-    assert [BrokerSettings.model_validate(one).kind.endpoint().address for one in found] == ["in memory", "in this process"]
+    assert [BrokerSettings.model_validate(one).kind.endpoint().address for one in found] == ["in memory", "a simulated broker"]

@@ -24,6 +24,7 @@ from fairlead.cli.console import (
 )
 from fairlead.cli.data_check import brief, check
 from fairlead.cli.data_pack import pack
+from fairlead.cli.data_pull import pull
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -50,7 +51,7 @@ ReplaceFlag = Annotated[bool, typer.Option("--replace", help="Forget what the da
 
 @app.callback()
 def _group() -> None:
-    """Import, list, check, pack and generate market data."""
+    """Import, pull, list, check, pack and generate market data."""
 
 
 @app.command("import")
@@ -173,6 +174,7 @@ def ls(*, workspace: WorkspaceOption = None, json: JsonFlag = False) -> None:
 
 
 app.command("check")(check)
+app.command("pull")(pull)
 
 
 @app.command("synth")

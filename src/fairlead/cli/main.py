@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from fairlead.cli.backtest import backtest
+from fairlead.cli.broker import app as broker
 from fairlead.cli.check import app as check
 from fairlead.cli.compare import compare
 from fairlead.cli.console import fail
@@ -61,6 +62,7 @@ app.add_typer(orders, name="orders", rich_help_panel=_RUN)
 app.add_typer(factory, name="factory", rich_help_panel=_RUN)
 app.add_typer(journal, name="journal", rich_help_panel=_RUN)
 app.add_typer(session, name="session", rich_help_panel=_RUN)
+app.add_typer(broker, name="broker", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)

@@ -119,7 +119,7 @@ class Conductor:
         self._scribe.log.info("session_started", message=f"{len(names)} strategies", strategies=names)
         self._reconciler.begin(parts.desk, self._now)
         if self.broker is not None:
-            for report in self.broker.begin(parts, self._settings.began_ns):
+            for report in self.broker.begin(parts):
                 self._hear_broker(report)
 
     def instant(self, row: int) -> None:

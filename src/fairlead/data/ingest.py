@@ -52,6 +52,7 @@ def import_bars(
     symbol: str | None = None,
     on_bad: OnBad = "refuse",
     stamp_format: str | None = None,
+    is_answer: bool = False,
 ) -> ImportResult:
     """Read bars from files or frames and check every row.
 
@@ -72,6 +73,9 @@ def import_bars(
         first is kept; a row whose stamp lies before an earlier row's is put aside, never sorted in.
     stamp_format : str, optional
         A strptime pattern for stamps that are not ISO 8601.
+    is_answer : bool
+        Whether the rows are what a vendor answered when it was asked for bars of this size. They may then be few and far apart,
+        and all of them may be put aside.
 
     Raises
     ------
@@ -89,18 +93,18 @@ def import_bars(
     exchange = calendar if isinstance(calendar, ExchangeCalendar) else ExchangeCalendar.get(calendar)
     reading = Reading(size, timezone, stamp_format)
     batch = Batch.of([read_part(raw, reading) for raw in read_tables(source, symbol)])
-    _check_stamps(batch, size, exchange)
+    _check_stamps(batch, size, exchange, is_answer=is_answer)
     _check_order(batch)
     batch.blame(price_faults(*(batch.values[:, i] for i in range(4))))
     batch.blame({"D08": bad_volume(batch.values[:, 4])})
     bad = batch.bad()
-    if bad.any() and (on_bad == "refuse" or bad.all()):
+    if bad.any() and (on_bad == "refuse" or (bad.all() and not is_answer)):
         raise contract_error(batch.describe(), [*batch.findings()])
     table = _table(batch, ~bad, size, exchange)
     return ImportResult(table, tuple(batch.quarantined(bad)), len(bad), table.num_rows)
 
 
-def _check_stamps(batch: Batch, size: BarSize, calendar: ExchangeCalendar) -> None:
+def _check_stamps(batch: Batch, size: BarSize, calendar: ExchangeCalendar, *, is_answer: bool) -> None:
     outside_code = "I02" if size.is_intraday else "D11"
     readable = ~(batch.faults["D02"] | batch.faults["D03"])
     days = batch.label_ns // NS_PER_DAY
@@ -119,7 +123,7 @@ def _check_stamps(batch: Batch, size: BarSize, calendar: ExchangeCalendar) -> No
     for name, rows in batch.by_symbol():
         steps = spacings(batch.label_ns[rows[known[rows]]], segments)
         # Bars may be missing, so most of an illiquid symbol's may be farther apart; but none of another size may pass as this.
-        if len(steps) and (np.median(steps) < size.ns or steps.min() > size.ns):
+        if len(steps) and (np.median(steps) < size.ns or (steps.min() > size.ns and not is_answer)):
             found = f"{np.median(steps) / NS_PER_SECOND:g} s at the median, {steps.min() / NS_PER_SECOND:g} s at least"
             where = batch.place(int(rows[0]))
             finding = f"I03 {RULES['I03'][0]}: {RULES['I03'][1]}, {size}; {name} has bars {found} apart (from {where})"

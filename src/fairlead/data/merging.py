@@ -69,21 +69,46 @@ def merge_bars(stored: pa.Table, new: pa.Table) -> tuple[pa.Table, pa.Table]:
     ContractError
         If a bar is in both with different values.
     """
-    both = pa.concat_tables([stored, new]).combine_chunks()
-    known, (_, ranks) = column_ns(both, "known"), symbol_ranks(both)
-    order = np.lexsort((ranks, known))  # stable: of two equal keys the stored one comes first
-    again = np.concatenate([[False], (np.diff(known[order]) == 0) & (np.diff(ranks[order]) == 0)])
+    both, order, again = _aligned(stored, new)
     pairs = np.flatnonzero(again)
     _refuse_conflicts(both, order[pairs - 1], order[pairs])
     fresh = order[~again]
     return both.take(fresh), both.take(fresh[fresh >= stored.num_rows])
 
 
-def _refuse_conflicts(both: pa.Table, old: IntArray, new: IntArray) -> None:
+def revise_bars(stored: pa.Table, new: pa.Table) -> tuple[pa.Table, pa.Table, int]:
+    """Return both tables as one, the rows of `new` that `stored` does not have, and how many of the others it has differently.
+
+    A bar that is in both has the values of `new`.
+    """
+    both, order, again = _aligned(stored, new)
+    pairs = np.flatnonzero(again)
+    revised = int(np.count_nonzero(_differing(both, order[pairs - 1], order[pairs])))
+    fresh = order[~again]
+    kept = order.copy()
+    kept[pairs - 1] = order[pairs]
+    return both.take(kept[~again]), both.take(fresh[fresh >= stored.num_rows]), revised
+
+
+def _aligned(stored: pa.Table, new: pa.Table) -> tuple[pa.Table, IntArray, BoolArray]:
+    """Return both tables one after the other, the order of their rows, and which row in it has the key of the one before."""
+    both = pa.concat_tables([stored, new]).combine_chunks()
+    known, (_, ranks) = column_ns(both, "known"), symbol_ranks(both)
+    order = np.lexsort((ranks, known))  # stable: of two equal keys the stored one comes first
+    again = np.concatenate([[False], (np.diff(known[order]) == 0) & (np.diff(ranks[order]) == 0)])
+    return both, order, again
+
+
+def _differing(both: pa.Table, old: IntArray, new: IntArray) -> BoolArray:
     differs: BoolArray = np.zeros(len(old), np.bool_)
     for name in _VALUES:
         values = both.column(name).to_numpy()
         differs |= values[old] != values[new]
+    return differs
+
+
+def _refuse_conflicts(both: pa.Table, old: IntArray, new: IntArray) -> None:
+    differs = _differing(both, old, new)
     if not differs.any():
         return
     first = int(np.argmax(differs))
@@ -95,18 +120,30 @@ def _refuse_conflicts(both: pa.Table, old: IntArray, new: IntArray) -> None:
     )
 
 
-def merge_actions(stored: Iterable[CorporateAction], new: Iterable[CorporateAction]) -> tuple[CorporateAction, ...]:
+def merge_actions(
+    stored: Iterable[CorporateAction], new: Iterable[CorporateAction], *, revise: bool = False
+) -> tuple[CorporateAction, ...]:
     """Return both, ordered by `CorporateAction.sort_key`, each once.
+
+    Parameters
+    ----------
+    stored, new : iterable of CorporateAction
+    revise : bool
+        Whether an action that is in both has the values of `new`.
 
     Raises
     ------
     ContractError
-        If one action is given with two values.
+        If one action is given with two values, and `revise` is false.
     """
     merged: dict[tuple[int, str, int, str], CorporateAction] = {}
     for action in (*stored, *new):
         child = action.other if action.kind is ActionKind.SPIN_OFF else ""  # a company may hand out two in one day
-        known = merged.setdefault((*action.sort_key[:3], child), action)
+        key = (*action.sort_key[:3], child)
+        if revise:
+            merged[key] = action
+            continue
+        known = merged.setdefault(key, action)
         if known != action:
             old, new_ = _stated(known), _stated(action)
             raise ContractError(

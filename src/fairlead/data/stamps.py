@@ -6,6 +6,7 @@ except a plain date of a daily bar: that is a session label and needs none.
 
 from __future__ import annotations
 
+import functools
 import zoneinfo
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -45,8 +46,14 @@ class Reading:
     remedy: str = "Declare the zone they are in, e.g. timezone='America/New_York'."
 
     def __post_init__(self) -> None:
-        if self.timezone is not None and self.timezone not in zoneinfo.available_timezones():
+        if self.timezone is not None and self.timezone not in _zones():
             raise ConfigurationError.of("timezone", "be an IANA time zone such as 'America/New_York' or 'UTC'", self.timezone)
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """Return the names of all zones; to find them takes longer than to read a page of bars."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 @dataclass(frozen=True, slots=True)

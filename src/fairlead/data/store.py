@@ -29,6 +29,7 @@ from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import BarSize, day_to_date, to_datetime, to_ns
 from fairlead.data.calendars import ExchangeCalendar
+from fairlead.data.coverage import COVERAGE_FILE, Coverage
 from fairlead.data.dataset import (
     ACTIONS_FILE,
     BARS_FILE,
@@ -40,7 +41,16 @@ from fairlead.data.dataset import (
     read_month,
 )
 from fairlead.data.fingerprint import bars_sha256, symbol_ranks
-from fairlead.data.merging import REPLACE, canonical, column_ns, merge_actions, merge_bars, session_days, split_months
+from fairlead.data.merging import (
+    REPLACE,
+    canonical,
+    column_ns,
+    merge_actions,
+    merge_bars,
+    revise_bars,
+    session_days,
+    split_months,
+)
 from fairlead.data.quarantine import Quarantine, merge_quarantine, quarantine_csv
 from fairlead.data.wide import WIDE_FILE, write_wide
 
@@ -146,15 +156,74 @@ class BarStore:
         StorageError
             If the disk refuses; the dataset is what it was before.
         """
-        check_dataset_name(dataset)
-        size = BarSize.parse(bar_size)
-        folder = self.root / dataset / size.value
-        recover_replaced(folder.parent)
-        stored = None if replace or not (folder / MANIFEST_FILE).exists() else Dataset.load(folder)
+        stored = None if replace else self._stored(dataset, BarSize.parse(bar_size))
         if stored is not None:
             _check_same_kind(stored.manifest, calendar=calendar, synthetic=synthetic, seed=seed)
         plan = _plan(stored, canonical(table), actions, quarantined)
-        if stored is not None and not plan.changes_anything(stored.manifest):
+        return self._write(
+            dataset, BarSize.parse(bar_size), stored, plan, calendar=calendar, synthetic=synthetic, seed=seed, source=source
+        )
+
+    def write_pulled(
+        self,
+        dataset: str,
+        table: pa.Table,
+        *,
+        bar_size: BarSize,
+        calendar: str,
+        actions: Sequence[CorporateAction],
+        quarantined: Iterable[Any],
+        coverage: Coverage,
+    ) -> tuple[BarManifest, int]:
+        """Add to a dataset what a vendor answered, as `write` does; what it tells differently now replaces what is stored.
+
+        Parameters
+        ----------
+        coverage : Coverage
+            What need not be asked again; it joins what the dataset says already, and becomes so with the bars or not at all.
+
+        Returns
+        -------
+        manifest : BarManifest
+        revised : int
+            How many stored bars have other values now.
+
+        Raises
+        ------
+        ContractError
+            If the dataset has another calendar or is synthetic, or `table` is not canonical.
+        DataNotFound
+            If a new dataset would have no bar.
+        StorageError
+            If the disk refuses; the dataset is what it was before.
+        """
+        stored = self._stored(dataset, bar_size)
+        if stored is not None:
+            _check_same_kind(stored.manifest, calendar=calendar, synthetic=False, seed=None)
+        plan = _plan(stored, canonical(table), actions, quarantined, coverage)
+        manifest = self._write(dataset, bar_size, stored, plan, calendar=calendar, source=f"pulled from {coverage.source}")
+        return manifest, plan.revised
+
+    def _stored(self, dataset: str, size: BarSize) -> Dataset | None:
+        check_dataset_name(dataset)
+        folder = self.root / dataset / size.value
+        recover_replaced(folder.parent)
+        return Dataset.load(folder) if (folder / MANIFEST_FILE).exists() else None
+
+    def _write(
+        self,
+        dataset: str,
+        size: BarSize,
+        stored: Dataset | None,
+        plan: _Plan,
+        *,
+        calendar: str,
+        source: str,
+        synthetic: bool = False,
+        seed: int | None = None,
+    ) -> BarManifest:
+        folder = self.root / dataset / size.value
+        if stored is not None and not plan.changes_anything(stored):
             return stored.manifest
         if not plan.kept and not plan.months:
             raise DataNotFound(f"nothing to write: dataset {dataset!r} would have no bar.")
@@ -165,6 +234,8 @@ class BarStore:
             write_json(staging / ACTIONS_FILE, plan.action_records)
             if plan.quarantine:
                 atomic_write_text(staging / QUARANTINE_FILE, quarantine_csv(plan.quarantine))
+            if plan.coverage is not None:
+                write_json(staging / COVERAGE_FILE, plan.coverage.to_json())
             first, last = _label_span(stored, plan.added)
             manifest = BarManifest(
                 schema_version=BAR_MANIFEST_VERSION,
@@ -219,19 +290,29 @@ class _Plan:
     """The rows in them that are new."""
     actions: tuple[CorporateAction, ...]
     quarantine: Quarantine
+    coverage: Coverage | None
+    revised: int
 
     @property
     def action_records(self) -> list[dict[str, Any]]:
         return [ActionRecord.of(action).as_json() for action in self.actions]
 
-    def changes_anything(self, stored: BarManifest) -> bool:
-        # Rows, actions and quarantined rows are only ever added, so equal counts mean equal content.
-        return bool(self.months) or len(self.actions) != stored.actions or len(self.quarantine) != stored.quarantined
+    def changes_anything(self, stored: Dataset) -> bool:
+        # Quarantined rows are only ever added, so equal counts mean equal content.
+        has_more = len(self.quarantine) != stored.manifest.quarantined
+        return bool(self.months) or has_more or self.actions != stored.actions or self.coverage != Coverage.read(stored.folder)
 
 
-def _plan(stored: Dataset | None, table: pa.Table, actions: Sequence[CorporateAction], quarantined: Iterable[Any]) -> _Plan:
+def _plan(
+    stored: Dataset | None,
+    table: pa.Table,
+    actions: Sequence[CorporateAction],
+    quarantined: Iterable[Any],
+    pulled: Coverage | None = None,
+) -> _Plan:
     months: dict[str, pa.Table] = {}
     added: list[pa.Table] = []
+    revised = 0
     files = {} if stored is None else {file.path: file for file in stored.manifest.files}
     for month, bars in split_months(table).items():
         file = files.get(f"{month}/{BARS_FILE}")
@@ -241,16 +322,24 @@ def _plan(stored: Dataset | None, table: pa.Table, actions: Sequence[CorporateAc
             stored.verify_file(file)
             if file.content_sha256 == bars_sha256(bars):
                 continue
-            merged, fresh = merge_bars(read_month(stored.folder, file), bars)
-            if fresh.num_rows:
+            before, changed = read_month(stored.folder, file), 0
+            if pulled is None:
+                merged, fresh = merge_bars(before, bars)
+            else:
+                merged, fresh, changed = revise_bars(before, bars)
+            revised += changed
+            if fresh.num_rows or changed:
                 months[month] = merged
         added.append(fresh)
+    known = None if stored is None else Coverage.read(stored.folder)
     return _Plan(
         [file for path, file in files.items() if path.removesuffix(f"/{BARS_FILE}") not in months],
         months,
         added,
-        merge_actions(stored.actions if stored else (), actions),
+        merge_actions(stored.actions if stored else (), actions, revise=pulled is not None),
         merge_quarantine(stored.folder / QUARANTINE_FILE if stored else None, quarantined),
+        pulled if known is None else known if pulled is None else known.joined(pulled),
+        revised,
     )
 
 

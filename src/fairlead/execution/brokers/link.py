@@ -89,7 +89,8 @@ class BrokerLink:
         self.pacer = Pacer(traits.calls_per_minute, traits.burst, monotonic, sleep, self._slow)
         self._is_up, self._is_lost = asyncio.Event(), asyncio.Event()
         self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent)
-        self._since_ns = since_ns
+        self._overlap_ns = round(settings.overlap_s * NS_PER_SECOND)
+        self._since_ns = max(0, since_ns - self._overlap_ns)
         self._told: dict[str, BrokerOrder] = {}
         self._executions: set[str] = set()
         self._ready: asyncio.Future[None] | None = None
@@ -199,7 +200,7 @@ class BrokerLink:
         executions = await self._question(broker.executions(since_ns))
         positions = await self._question(broker.positions())
         account = await self._question(broker.account())
-        self._since_ns = max(since_ns, begun_ns - round(self._settings.overlap_s * NS_PER_SECOND))
+        self._since_ns = max(since_ns, begun_ns - self._overlap_ns)
         return Snapshot(begun_ns, account, tuple(positions), tuple(orders), tuple(executions))
 
     async def _question(self, asked: Coroutine[Any, Any, Any]) -> Any:

@@ -41,7 +41,7 @@ class BrokerKind(Settings, ABC):
     def endpoint(self) -> Endpoint:
         """Return where it would connect to, without connecting."""
 
-    def account_kind(self, account_id: str) -> AccountKind:  # noqa: ARG002  for those whose ids do say something
+    def kind_of(self, account_id: str) -> AccountKind:  # noqa: ARG002  for those whose ids do say something
         """Return what the id of an account says of it."""
         return AccountKind.UNKNOWN
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -34,10 +35,27 @@ from fairlead.execution.holdings import holdings_of, opening_value
 from fairlead.execution.margin import AccountSettings, buying_power, margin_state
 from fairlead.execution.settings import ExecutionSettings
 
+CallP = ParamSpec("CallP")
+AnswerT = TypeVar("AnswerT")
 _CARRY: Final = 400
 """Rows that a block shows of before: whether a bar is the first of its session, a session of minutes tells."""
 MARGIN: Final = ExecutionSettings(account=AccountSettings(type="reg_t"))
 """What an account is if nobody says: brokers lend on margin."""
+
+
+def _changing(
+    method: Callable[Concatenate[SimulatedAccount, CallP], AnswerT],
+) -> Callable[Concatenate[SimulatedAccount, CallP], AnswerT]:
+    """Let those be called who keep the account, after what changes it."""
+
+    @functools.wraps(method)
+    def changed(account: SimulatedAccount, /, *args: CallP.args, **kwargs: CallP.kwargs) -> AnswerT:
+        answer = method(account, *args, **kwargs)
+        for write in account._keepers:  # noqa: SLF001  of the same class
+            write()
+        return answer
+
+    return changed
 
 
 class SimulatedAccount:
@@ -111,6 +129,7 @@ class SimulatedAccount:
         self._arrives_ns = arrives_ns
         self._session = -1
         self._listeners: list[Callable[[BrokerOrder | Execution], None]] = []
+        self._keepers: list[Callable[[], None]] = []
         self._orders = AccountOrders(serial, now_ns)
         self._door = Door(self.instruments, self.settings.account, can_short=can_short)
         multipliers = {symbol: instrument.multiplier for symbol, instrument in self.instruments.items()}
@@ -134,8 +153,13 @@ class SimulatedAccount:
         """
         self._listeners.append(heard)
 
+    def keep(self, write: Callable[[], None]) -> None:
+        """Let somebody keep the account: called after everything that has changed it, when all of it has been told."""
+        self._keepers.append(write)
+
     # What the owner of the account asks for.
 
+    @_changing
     def submit(self, requests: Sequence[OrderRequest]) -> list[BrokerOrder]:
         """Take an order, or the two exits of a position, which then share their quantity: all of them, or none.
 
@@ -162,6 +186,7 @@ class SimulatedAccount:
                 self.acknowledge(order.order_id)
         return [self._orders.told(order) for order in made]
 
+    @_changing
     def acknowledge(self, broker_id: str) -> None:
         """Let an order come into force that was held; of one that is, nothing.
 
@@ -179,6 +204,7 @@ class SimulatedAccount:
         self._venue.take(order)
         self._link(order)
 
+    @_changing
     def cancel(self, broker_id: str, reason: str = "") -> BrokerOrder:
         """Take an order back at once.
 
@@ -191,6 +217,7 @@ class SimulatedAccount:
         self._end(order, OrderStatus.CANCELLED, reason or "cancelled")
         return self._orders.told(order)
 
+    @_changing
     def replace(self, broker_id: str, change: ChangeRequest) -> BrokerOrder:
         """Change a working order at once.
 
@@ -268,6 +295,7 @@ class SimulatedAccount:
 
     # What happens to the account.
 
+    @_changing
     def step(self, bars: Mapping[str, Bar]) -> None:
         """Let working orders meet the bars of one instant, which all became known then.
 
@@ -294,6 +322,7 @@ class SimulatedAccount:
         for column, bar in row.items():
             self.marks[self.symbols[column]] = bar.close
 
+    @_changing
     def execute(self, broker_id: str, quantity: float, price: float, commission: float = 0.0) -> Execution:
         """Let an order that works be executed in part or whole.
 
@@ -310,6 +339,7 @@ class SimulatedAccount:
         self._venue.execute(order, quantity, price, commission, self._now_ns())
         return self._book.of_order(broker_id)[-1]
 
+    @_changing
     def correct(self, execution_id: str, quantity: float, price: float) -> Execution:
         """Put another quantity or price in the place of an execution's.
 
@@ -320,6 +350,7 @@ class SimulatedAccount:
         """
         return self._amend(execution_id, quantity, price, is_bust=False)
 
+    @_changing
     def bust(self, execution_id: str) -> Execution:
         """Let an execution never have been. An order that it had ended stays so.
 
@@ -330,6 +361,7 @@ class SimulatedAccount:
         """
         return self._amend(execution_id, None, None, is_bust=True)
 
+    @_changing
     def reject(self, broker_id: str, reason: str) -> None:
         """Refuse an order that was taken before.
 

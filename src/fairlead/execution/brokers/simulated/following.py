@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from pathlib import Path
 
-from fairlead.contracts.files import write_json
 from fairlead.core.errors import FairleadError
 from fairlead.data.live.feed import FeedNotice, LiveFeed
 from fairlead.data.live.gathering import Gathering, GatheringRule, Instant
@@ -29,8 +27,6 @@ class FollowingBroker(SimulatedBroker):
         Opens the feed, without connecting.
     rule : GatheringRule
         When an instant is complete.
-    kept : Path, optional
-        Where the account is kept; None forgets it with the process.
     now_ns : callable
     """
 
@@ -41,14 +37,11 @@ class FollowingBroker(SimulatedBroker):
         *,
         open_feed: Callable[[], LiveFeed],
         rule: GatheringRule,
-        kept: Path | None,
         now_ns: Callable[[], int],
     ) -> None:
         super().__init__(account, settings, now_ns=now_ns)
-        self._open_feed, self._rule, self._kept = open_feed, rule, kept
+        self._open_feed, self._rule = open_feed, rule
         self._following: asyncio.Task[None] | None = None
-        self._is_changed = False
-        account.listen(lambda _news: self._changed())
 
     async def connect(self) -> BrokerAccount:
         """Connect, begin to follow the market, and return the account."""
@@ -65,7 +58,6 @@ class FollowingBroker(SimulatedBroker):
             with contextlib.suppress(asyncio.CancelledError):
                 await following
         await super().disconnect()
-        self._keep()
 
     async def _follow(self) -> None:
         feed, gathering = self._open_feed(), Gathering(self._rule)
@@ -85,15 +77,3 @@ class FollowingBroker(SimulatedBroker):
         bars = {bar.symbol: bar for bar in instant.values()}
         if min(bar.known_ns for bar in bars.values()) > self._account.market_ns:
             self._account.step(bars)
-            self._changed()
-
-    def _changed(self) -> None:
-        # In the midst of a step the account is not what it will be: it is written when whoever changes it has done.
-        if self._kept is not None and not self._is_changed:
-            self._is_changed = True
-            asyncio.get_running_loop().call_soon(self._keep)
-
-    def _keep(self) -> None:
-        if self._kept is not None and self._is_changed:
-            self._is_changed = False
-            write_json(self._kept, self._account.to_dict())

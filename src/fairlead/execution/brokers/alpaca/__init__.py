@@ -1,0 +1,1 @@
+"""Alpaca as a broker. The official client `alpaca-py` is loaded when one is opened."""

@@ -1,0 +1,13 @@
+"""Waiting for what a server in another thread does."""
+
+import time
+
+PATIENCE_S = 10.0
+
+
+def wait_for(condition):
+    """Wait until something has come about."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.002)
