@@ -11,7 +11,6 @@ from typing import Any
 from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_MINUTE, BarSize
 from fairlead.execution.brokers.alpaca.broker import AlpacaBroker
-from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import OrderRequest
 from fairlead.practice.alpaca.server import AlpacaServer
 from fairlead.practice.market import PracticeMarket

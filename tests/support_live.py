@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairlead.config.livebroker import SessionBroker
-from fairlead.config.papering import PaperSession, wire_live
+from fairlead.config.papering import PaperSession, wire_at_broker
 from fairlead.core.errors import BrokerAccess, FairleadError
 from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
@@ -24,13 +24,15 @@ from support_feeds import OPEN_NS
 from support_operated import WAIT_S, Operated, Told, written
 from support_paper import loaded
 
-LIVE_RUN = "live_DU1_2024-06-03_operated"
+LIVE_RUN = "live_du1_2024-06-03_operated"
 CASH = 1_000_000.0
 FREE = ExecutionSettings.model_validate(
     {"slippage": {"model": "none"}, "commission": {"model": "none"}, "latency": {"mean_ms": 0, "std_ms": 0}}
 )
 AT_ONCE = SimulatedBrokerSettings.model_validate({"latency": {"mean_ms": 0, "std_ms": 0}, "answer_s": 0.2})
-QUICK = LinkSettings.model_validate({"attempt_s": 2, "silence_s": 600, "reconnect": {"base_s": 0.01, "cap_s": 0.02}})
+QUICK = LinkSettings.model_validate(
+    {"attempt_s": 2, "silence_s": 600, "looks_s": [0.05, 0.1, 0.2], "reconnect": {"base_s": 0.01, "cap_s": 0.02}}
+)
 ResultT = TypeVar("ResultT")
 
 
@@ -71,7 +73,7 @@ class Live(Operated):
                 raise BrokerAccess(f"'account' must be 'DU1', was {shown.account_id!r}.")
 
         at = SessionBroker(account="DU1", open=lambda: self.broker, admit=admit, settings=QUICK)
-        return wire_live(loaded(config), {}, self._now_ns, at, workspace)
+        return wire_at_broker(loaded(config), {}, self._now_ns, at, workspace)
 
     def at_broker(self, act: Callable[[], ResultT]) -> ResultT:
         """Do something where the broker lives, and return when the session's queue has what came of it."""

@@ -22,6 +22,7 @@ from fairlead.cli.factory import app as factory
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
 from fairlead.cli.journal import app as journal
+from fairlead.cli.live import live
 from fairlead.cli.logs import logs
 from fairlead.cli.orders import app as orders
 from fairlead.cli.paper import paper
@@ -52,6 +53,7 @@ app.command("version", rich_help_panel=_START)(version)
 app.command("backtest", rich_help_panel=_RUN)(backtest)
 app.command("report", rich_help_panel=_RUN)(report)
 app.command("paper", rich_help_panel=_RUN)(paper)
+app.command("live", rich_help_panel=_RUN)(live)
 app.command("replay", rich_help_panel=_RUN)(replay)
 app.command("compare", rich_help_panel=_RUN)(compare)
 app.command("logs", rich_help_panel=_RUN)(logs)

@@ -66,7 +66,7 @@ class WiredSession:
         clock = settings.clock if isinstance(settings.clock, ClockSettings) and settings.mode == "backtest" else ClockSettings()
         execution = settings.execution
         if not isinstance(execution, ExecutionSettings):
-            if settings.mode != "live":
+            if settings.mode not in {"live", "paper"}:
                 raise _refused(settings)
             # What orders cost is the broker's to say.
             execution = ExecutionSettings()

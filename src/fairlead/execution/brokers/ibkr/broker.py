@@ -40,7 +40,8 @@ TRAITS: Final = BrokerTraits(
     times_in_force=frozenset(TimeInForce),
     links_exits=True,
     links_sets=True,
-    resizes_exits=True,
+    # Two orders that reduce each other cannot be made larger in one step.
+    resizes_exits=False,
     is_fractional=False,
     calls_per_minute=3_000,
     burst=50,
