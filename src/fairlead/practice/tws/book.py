@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Final, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from fairlead.core.errors import OrderRejected
-from fairlead.core.orders import OrderRole, OrderStatus
+from fairlead.core.orders import OrderStatus
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
-from fairlead.execution.brokers.words import BrokerOrder, Execution, OrderRequest
+from fairlead.execution.brokers.words import BrokerOrder, Execution
 from fairlead.practice.tws.admission import NO_DEFINITION, check_change, check_ticket
 from fairlead.practice.tws.asked import Ticket
 from fairlead.practice.tws.codes import Code
 from fairlead.practice.tws.listings import Listing, Listings
 from fairlead.practice.tws.records import Held, Printed
+from fairlead.practice.tws.sending import Sending, Voice
 from fairlead.practice.tws.switches import TwsSwitches
-from fairlead.practice.tws.translation import STOPS, change_of, request_of, roles_of, status_of, ticket_by_hand
+from fairlead.practice.tws.translation import STOPS, change_of, status_of, ticket_by_hand
 
 _FIRST_PERM: Final = 1_000_000_001
 _PERMS_OF_A_SERIAL: Final = 1_000_000
 _BY_HAND: Final = 0
-
-
-class Voice(Protocol):
-    """Who tells clients what becomes of their orders."""
-
-    def order(self, held: Held) -> None:
-        """Tell an order and where it stands."""
-
-    def printed(self, held: Held, printed: Printed) -> None:
-        """Tell an execution."""
-
-    def error(self, client_id: int, request_id: int, code: int, text: str) -> None:
-        """Tell what went wrong."""
 
 
 class OrderBook:
@@ -66,6 +53,7 @@ class OrderBook:
         self._next_perm = _FIRST_PERM + account.serial * _PERMS_OF_A_SERIAL
         self.duplicates = 0
         """How often a reference was sent that the account had already."""
+        self._sending = Sending(account, switches, voice, self.open, self._keep)
         account.listen(self._heard.append)
 
     # What clients ask for.
@@ -134,7 +122,7 @@ class OrderBook:
     def take_back(self, held: Held, reason: str) -> None:
         """Take an order back that has not ended."""
         if not held.broker_id:
-            self._end_unsent(held, "Cancelled", reason)
+            self._sending.end(held, "Cancelled", reason)
             return
         wanted = min(self._switches.fills_in_cancel, held.ticket.quantity - held.filled)
         if wanted > 0:
@@ -185,6 +173,8 @@ class OrderBook:
             if isinstance(news, Execution):
                 held.last_price = news.price
                 self._voice.printed(held, self._print(held, news))
+                for other in self._sending.reduce(held, news.quantity) if not news.replaces else ():
+                    self.take_back(other, "oca")
             else:
                 self._take_over(held, news)
 
@@ -223,69 +213,14 @@ class OrderBook:
         if held.status == "Cancelled" and not was_done:
             self._voice.error(held.client_id, held.order_id, Code.CANCELLED, f"Order Canceled - reason:{news.reason}")
         if held.is_done and not was_done:
-            self._after(held)
-
-    def _after(self, parent: Held) -> None:
-        """Let the children of an order work for what it filled, or end with it."""
-        children = [h for h in self.open(parent.client_id) if h.ticket.parent_id == parent.order_id and not h.broker_id]
-        if not parent.order_id or not children:
-            return
-        if not parent.filled:
-            for child in children:
-                self._end_unsent(child, "Cancelled", "parent order was cancelled")
-            return
-        for child in children:
-            child.ticket.quantity = min(child.ticket.quantity, parent.filled)
-        self._send([child for child in children if child.is_transmitted])
+            self._sending.follow(held)
 
     def _transmit(self, held: Held) -> None:
-        parent = self._by_key.get((held.client_id, held.ticket.parent_id)) if held.ticket.parent_id else None
-        held.is_transmitted = True
-        family = [h for h in self.open(held.client_id) if h.ticket.parent_id and h.ticket.parent_id == held.ticket.parent_id]
-        if parent is not None and not parent.is_transmitted:
-            parent.is_transmitted = True
-            self._send([parent])
-        for child in family:
-            child.is_transmitted = True
-        if parent is None:
-            self._send([held])
-        elif parent.is_done:
-            if parent.filled:
-                self._send([h for h in family if not h.broker_id])
-            else:
-                self._end_unsent(held, "Cancelled", "parent order was cancelled")
-        else:
-            for child in family:
-                if not child.broker_id and child.why_held != "child":
-                    child.status, child.why_held = "PreSubmitted", "child"
-                    self._voice.order(child)
-
-    def _send(self, orders: Sequence[Held]) -> None:
-        if self._switches.is_cut_off:
-            return
-        roles = roles_of(orders)
-        try:
-            requests = [self._request(held, role) for held, role in zip(orders, roles, strict=True)]
-            given = self._account.submit(requests)
-        except OrderRejected as exc:
-            for held in orders:
-                self._end_unsent(held, "Inactive", str(exc))
-            return
-        for held, order in zip(orders, given, strict=True):
-            held.broker_id = order.broker_id
-            self._by_broker_id[order.broker_id] = held
+        self._sending.transmit(held, self._by_key.get((held.client_id, held.ticket.parent_id)))
 
     def send_waiting(self) -> None:
-        """Send what could not be sent while the broker's servers were not reached."""
-        for held in self.open():
-            if held.is_transmitted and not held.broker_id and not held.ticket.parent_id:
-                self._send([held])
-
-    def _request(self, held: Held, role: OrderRole) -> OrderRequest:
-        ticket = held.ticket
-        group = f"{ticket.account}:{ticket.oca_group}" if ticket.oca_group else ""
-        request = request_of(ticket, held.reference, held.listing.symbol, ticket.quantity, group)
-        return request if role is OrderRole.NONE else replace(request, role=role)
+        """Send what could not be sent while the broker's own servers were not reached."""
+        self._sending.send_waiting()
 
     def _change(self, held: Held, ticket: Ticket, listing: Listing | None) -> None:
         fault = check_change(held, ticket, listing)
@@ -307,16 +242,6 @@ class OrderBook:
         held.ticket.quantity, held.ticket.limit, held.ticket.aux = ticket.quantity, ticket.limit, ticket.aux
         if change is None:
             self._voice.order(held)
-
-    def _end_unsent(self, held: Held, status: str, reason: str) -> None:
-        held.status, held.why_held, held.completed = status, "", f"{status}: {reason}" if reason else status
-        is_refused = status == "Inactive"
-        word = "Order rejected" if is_refused else "Order Canceled"
-        self._voice.error(
-            held.client_id, held.order_id, Code.REJECTED if is_refused else Code.CANCELLED, f"{word} - reason:{reason}"
-        )
-        self._voice.order(held)
-        self._after(held)
 
     def _by_hand(self, news: BrokerOrder | Execution) -> Held:
         order = self._account.order(news.broker_id)
