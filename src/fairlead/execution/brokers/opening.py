@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
 from fairlead.contracts.settings import Settings
+from fairlead.core.errors import ConfigurationError
 from fairlead.execution.brokers.endpoint import AccountKind, Endpoint
 from fairlead.execution.brokers.seam import Broker
 
@@ -71,7 +72,15 @@ class _Shipped(Mapping[str, type[BrokerKind]]):
 
     def __getitem__(self, name: str) -> type[BrokerKind]:
         module, _, attribute = self._targets[name].partition(":")
-        kind: type[BrokerKind] = getattr(importlib.import_module(module), attribute)
+        try:
+            kind: type[BrokerKind] = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as exc:
+            if (exc.name or "").startswith("fairlead"):
+                raise
+            remedy = f'Install the extra: pip install "fairlead[{name}]".'
+            raise ConfigurationError(
+                f"broker {name!r} needs the package {exc.name!r}, which is not installed. {remedy}"
+            ) from exc
         return kind
 
     def __iter__(self) -> Iterator[str]:
