@@ -13,7 +13,7 @@ CONFIG = """\
 mode: {mode}
 name: Desk
 clock: {{type: realtime}}
-data: {{type: live, feed: websocket, url: 'ws://127.0.0.1:9', symbols: [ACME, BOLT]}}
+data: {{type: live, feed: websocket, url: 'ws://127.0.0.1:9', symbols: [ACME, BOLT], calendar: 24/7}}
 execution:
   type: broker
   broker: support_account:{kind}

@@ -46,7 +46,7 @@ class AlpacaBench(AccountBench):
         await asyncio.to_thread(self._act, super().bust(reference))
 
     async def reject(self, reference: str, reason: str) -> None:
-        await asyncio.to_thread(self._do, lambda broker: broker.extra.update(reject_reason=reason))
+        await asyncio.to_thread(self._do, lambda broker: broker.book.extra.update(reject_reason=reason))
         await asyncio.to_thread(self._act, super().reject(reference, reason))
 
     async def foreign(self, request: OrderRequest) -> None:

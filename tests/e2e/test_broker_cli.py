@@ -7,7 +7,11 @@ from decimal import Decimal
 import pytest
 
 from fairlead.control import Command, ControlServer, Mailbox
+from fairlead.control.hours import MarketHours
 from fairlead.core.orders import OrderType, Side
+from fairlead.core.time import NS_PER_MINUTE, to_ns
+from fairlead.data.calendars import ExchangeCalendar
+from fairlead.engine.clock import WallClock
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import OrderRequest
 from fairlead.journal import open_store, verify
@@ -113,6 +117,16 @@ def test_a_market_that_takes_nothing(desk):
     write_config(desk, trades=False)
     done = verb(desk, "flatten", "--why", "x", "--limit", "1.5", "--json")
     assert (done.code, done.json["is_done"], done.json["residual"]) == (1, False, {"ACME": 100.0, "BOLT": -40.0})
+
+
+def test_a_closed_market_is_told_and_nothing_is_sent(desk):
+    """The hours are those of the data's calendar."""
+    now_ns, calendar = to_ns(WallClock().now()), ExchangeCalendar.get("XNYS")
+    if any(MarketHours(calendar, lambda ahead=ahead: now_ns + ahead).is_open for ahead in (0, NS_PER_MINUTE)):
+        pytest.skip("the exchange is open, or about to")
+    done = verb(desk, "flatten", "--why", "x", "--limit", "1.5", "--json", "-o", "data.calendar=XNYS")
+    assert (done.code, done.json["orders"], done.json["cancels"]) == (1, 0, 1)
+    assert "ACME waits for its market to open: 100 units" in done.json["alerts"]
 
 
 def test_halt_latches_the_title(desk):

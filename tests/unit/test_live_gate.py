@@ -6,7 +6,7 @@ import pytest
 
 from fairlead.config.livegate import LiveGate, PermissionKind
 from fairlead.core.errors import BrokerAccess, ConfigurationError
-from fairlead.execution.brokers.alpaca.opening import alpaca_account, alpaca_endpoint
+from fairlead.execution.brokers.alpaca.addresses import alpaca_account, alpaca_endpoint
 from fairlead.execution.brokers.endpoint import AccountKind, Endpoint, EndpointKind
 from fairlead.execution.brokers.ibkr.opening import ibkr_account, ibkr_endpoint
 from fairlead.execution.brokers.opening import AccountKeys, broker_kind

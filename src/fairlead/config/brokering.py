@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,12 @@ from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, SessionPlace
 from fairlead.control.emergency import Emergency, EmergencySettings
+from fairlead.control.hours import MarketHours
 from fairlead.control.operators import Links, OperatorBook, running_sessions
 from fairlead.core.errors import FairleadError, KillSwitchTriggered
 from fairlead.core.identity import slug
 from fairlead.core.time import NS_PER_DAY, NS_PER_SECOND
+from fairlead.data.calendars import ExchangeCalendar
 from fairlead.execution.brokers.seam import Broker
 from fairlead.execution.brokers.words import BrokerAccount
 from fairlead.risk.monitors import HaltAction, HaltSettings, KillLatch, KillSwitchSettings, Level, Reading, SwitchId
@@ -107,7 +109,21 @@ class BrokerOperator:
             uniform=uniform,
             admit=self.admit,
             alert=alert,
+            closed=self._closed(),
         )
+
+    def _closed(self) -> Callable[[Collection[str]], Collection[str]]:
+        """Return what says which symbols cannot be traded now: all of them, while the exchange of the data is closed."""
+        data = self.loaded.settings.data
+        hours = MarketHours(ExchangeCalendar.get(data.calendar), self.now_ns)
+
+        def closed(symbols: Collection[str]) -> Collection[str]:
+            try:
+                return () if hours.is_open else symbols
+            except FairleadError:  # days that no calendar knows: the broker decides
+                return ()
+
+        return closed
 
     def latch(self, who: str, why: str) -> bool:
         """Trip the manual kill switch of the title, so that its next session takes no risk; return whether it was not tripped.

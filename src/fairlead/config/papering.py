@@ -26,6 +26,7 @@ from fairlead.config.restarting import (
     traces_of,
 )
 from fairlead.config.running import RunningFeed, in_turn
+from fairlead.config.secrets import unlocked
 from fairlead.config.wire import WiredSession, opened, wire_on
 from fairlead.contracts.enforcement import Enforcement
 from fairlead.contracts.locking import held_alone
@@ -396,6 +397,7 @@ def wire_at_broker(
 def _wired(
     loaded: LoadedConfig, environ: Mapping[str, str], now_ns: Callable[[], int], workspace: Path | str | None
 ) -> PaperSession:
+    loaded = unlocked(loaded)
     settings = loaded.settings
     folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
     data, clock = settings.data, settings.clock
