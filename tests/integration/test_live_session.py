@@ -2,7 +2,9 @@
 
 from decimal import Decimal
 
+from fairlead.backtest.rundir import write_run
 from fairlead.core.orders import OrderStatus, OrderType, Side
+from fairlead.data.live import NoticeKind
 from fairlead.execution.brokers.words import OrderRequest
 from fairlead.sdk import OrderIntent
 from support_live import account_of, live
@@ -150,3 +152,20 @@ def test_a_restart_with_a_position_and_a_working_order_neither_doubles_nor_loses
             result = again.end()
     assert [f.quantity for f in result.record.fills] == [10.0, 3.0, 4.0]
     assert len(account.orders()) == 2
+
+
+def test_a_fill_that_is_told_after_the_last_bar_is_part_of_the_run(tmp_path):
+    with live(tmp_path) as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.minute(100.0, alpha=buy(10))
+        (order,) = session.account.open_orders()
+        session.broker.switches.holds_answers = True  # the cancel of the end is not answered
+        session.notice(NoticeKind.ENDED)
+        session.at_broker(lambda: session.account.execute(order.broker_id, 10.0, 101.0))
+        session.broker.switches.holds_answers = False
+        result = session.ended()
+        folder = write_run(result, tmp_path, report=True, plots=False)
+    assert [(f.quantity, f.price) for f in result.record.fills] == [(10.0, 101.0)]
+    assert result.record.orders[0].status is OrderStatus.FILLED
+    assert (folder / "filled_orders.csv").read_text().count("101") >= 1
