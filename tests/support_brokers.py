@@ -191,6 +191,7 @@ async def open_simulated(terms: AccountTerms) -> AsyncIterator[Bench]:
 OpenBench = Callable[[AccountTerms], AbstractAsyncContextManager[Bench]]
 BENCHES: dict[str, str] = {
     "simulated": "support_brokers:open_simulated",
+    "alpaca": "support_alpaca_bench:open_alpaca",
     "template": "broker_adapter.bench:open_bench",
     "ibkr": "support_ibkr:open_ibkr",
 }

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fairlead.core.errors import OrderRejected
-from fairlead.core.orders import OrderRole, OrderStatus, Side
+from fairlead.core.orders import OrderStatus
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
-from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution, OrderRequest
+from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution
 from fairlead.practice.alpaca.holdings import check_available
-from fairlead.practice.alpaca.placing import Asked, Exit, read_order
+from fairlead.practice.alpaca.making import exact, maybe_exact, maybe_float, new_leg, new_order, order_requests
+from fairlead.practice.alpaca.placing import read_order
 from fairlead.practice.alpaca.records import Record
 from fairlead.practice.alpaca.refusals import NOT_UNIQUE, forbidden, invalid, not_found
 from fairlead.practice.alpaca.replacing import read_change
-from fairlead.practice.alpaca.words import EVENTS, ORDER_TYPES, STATUSES, TIMES
+from fairlead.practice.alpaca.words import EVENTS, STATUSES
 
-_ASSETS: Final = uuid.UUID("6b1f9f0e-6f1d-4a43-9d0e-0b6a3a6c2f10")
+_ORDERS: Final = uuid.UUID("0f6a3b7e-9b0e-4f0f-8f39-4b5d5d2f3c11")
 _FILLED: Final = frozenset({OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
 _STAMPS: Final = {
     "filled": "filled_ns",
@@ -30,11 +30,6 @@ _STAMPS: Final = {
     "replaced": "replaced_ns",
 }
 _UNSETTLED: Final = frozenset({"accepted", "pending_new", "pending_cancel", "pending_replace"})
-
-
-def asset_id(symbol: str) -> str:
-    """Return what Alpaca would call an asset by."""
-    return str(uuid.uuid5(_ASSETS, symbol))
 
 
 class OrderBook:
@@ -104,8 +99,8 @@ class OrderBook:
         check_available(
             self.account, self.open_records(), asked.symbol, asked.side, asked.quantity, is_exit=asked.order_class == "oco"
         )
-        record = self._record(asked)
-        legs = [self._leg(record, way_out) for way_out in self._legs_of(asked)]
+        record = new_order(asked, self._new_id(), self._new_id(), self._now_ns())
+        legs = [new_leg(record, way_out, self._new_id(), self._new_id()) for way_out in asked.legs]
         record.leg_ids = [leg.order_id for leg in legs]
         self._keep(record, *legs)
         try:
@@ -161,7 +156,7 @@ class OrderBook:
         new.order_id = self._new_id()
         new.client_order_id = change.client_order_id or self._new_id()
         new.quantity = float(change.quantity)
-        new.limit_price, new.stop_price = _float(change.limit_price), _float(change.stop_price)
+        new.limit_price, new.stop_price = maybe_float(change.limit_price), maybe_float(change.stop_price)
         new.replaces, new.fills, new.status = record.order_id, {}, "accepted"
         new.created_ns = new.updated_ns = self._now_ns()
         self._keep(new)
@@ -265,55 +260,9 @@ class OrderBook:
 
     # Inside.
 
-    def _record(self, asked: Asked) -> Record:
-        return Record(
-            order_id=self._new_id(),
-            client_order_id=asked.client_order_id or self._new_id(),
-            asset_id=asset_id(asked.symbol),
-            symbol=asked.symbol,
-            side=asked.side,
-            order_type=asked.order_type,
-            time_in_force=asked.time_in_force,
-            quantity=float(asked.quantity),
-            order_class=asked.order_class if asked.order_class != "simple" else "",
-            extended_hours=asked.extended_hours,
-            created_ns=self._now_ns(),
-            updated_ns=self._now_ns(),
-            limit_price=_float(asked.limit_price),
-            stop_price=_float(asked.stop_price),
-            trail_price=_float(asked.trail_price),
-            trail_percent=_float(asked.trail_percent),
-        )
-
-    def _legs_of(self, asked: Asked) -> Iterator[Exit]:
-        if asked.take_profit is not None and asked.order_class != "oco":
-            yield asked.take_profit
-        if asked.stop_loss is not None:
-            yield asked.stop_loss
-
-    def _leg(self, parent: Record, way_out: Exit) -> Record:
-        is_oco = parent.order_class == "oco"
-        return Record(
-            order_id=self._new_id(),
-            client_order_id=self._new_id(),
-            asset_id=parent.asset_id,
-            symbol=parent.symbol,
-            side=parent.side if is_oco else {"buy": "sell", "sell": "buy"}[parent.side],
-            order_type=way_out.order_type,
-            time_in_force=parent.time_in_force,
-            quantity=parent.quantity,
-            order_class=parent.order_class,
-            limit_price=_float(way_out.limit_price),
-            stop_price=_float(way_out.stop_price),
-            status="held",
-            parent_id=parent.order_id,
-            created_ns=self._now_ns(),
-            updated_ns=self._now_ns(),
-        )
-
     def _new_id(self) -> str:
         self._ids += 1
-        return str(uuid.uuid5(_ASSETS, f"{self._epoch}/{self._ids}"))
+        return str(uuid.uuid5(_ORDERS, f"{self._epoch}/{self._ids}"))
 
     def _keep(self, *records: Record) -> None:
         for record in records:
@@ -321,27 +270,7 @@ class OrderBook:
             self._names[record.client_order_id] = record
 
     def _submit(self, records: list[Record]) -> None:
-        are_exits = len(records) == 2
-        roles = (OrderRole.TAKE_PROFIT, OrderRole.STOP_LOSS) if are_exits else (OrderRole.NONE,)
-        told = self.account.submit(
-            [
-                OrderRequest(
-                    reference=record.client_order_id,
-                    symbol=record.symbol,
-                    side=Side(record.side.upper()),
-                    quantity=_exact(record.quantity),
-                    order_type=ORDER_TYPES[record.order_type],
-                    time_in_force=TIMES[record.time_in_force],
-                    limit_price=_maybe(record.limit_price),
-                    stop_price=_maybe(record.stop_price),
-                    trail_amount=_maybe(record.trail_price),
-                    trail_percent=_maybe(record.trail_percent),
-                    oco_id=records[0].order_id if are_exits else "",
-                    role=role,
-                )
-                for record, role in zip(records, roles, strict=True)
-            ]
-        )
+        told = self.account.submit(order_requests(records))
         for record, order in zip(records, told, strict=True):
             record.broker_id = order.broker_id
             self._by_broker[order.broker_id] = record
@@ -350,10 +279,8 @@ class OrderBook:
         legs = [self.records[leg] for leg in parent.leg_ids if self.records[leg].status == "held"]
         if not legs:
             return
-        if len(legs) == 1:
-            legs[0].status = "pending_new"
-        else:
-            legs[0].status = "pending_new"
+        # Of two exits Alpaca sends the limit to the market, and holds the stop until its price is reached.
+        legs[0].status = "pending_new"
         try:
             self._submit(legs)
         except OrderRejected:
@@ -446,9 +373,9 @@ class OrderBook:
             now = self.account.order(old.broker_id)
             change = ChangeRequest(
                 reference=old.client_order_id,
-                quantity=None if total == now.quantity else _exact(total),
-                limit_price=None if new.limit_price == now.limit_price else _maybe(new.limit_price),
-                stop_price=None if new.stop_price == now.stop_price else _maybe(new.stop_price),
+                quantity=None if total == now.quantity else exact(total),
+                limit_price=None if new.limit_price == now.limit_price else maybe_exact(new.limit_price),
+                stop_price=None if new.stop_price == now.stop_price else maybe_exact(new.stop_price),
             )
             if (change.quantity, change.limit_price, change.stop_price) != (None, None, None):
                 self.account.replace(old.broker_id, change)
@@ -465,15 +392,3 @@ class OrderBook:
             new.status = "held"
         else:
             self._move(new, "new")
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(repr(value))
-
-
-def _float(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _maybe(value: float | None) -> Decimal | None:
-    return None if value is None else _exact(value)

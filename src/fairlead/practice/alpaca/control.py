@@ -85,7 +85,7 @@ def _fault(broker: AlpacaBroker, asked: Mapping[str, Any]) -> None:
 
 
 def _streams(broker: AlpacaBroker, asked: Mapping[str, Any]) -> list[Any]:
-    known = {"orders": [broker.stream], "market": [broker.feed], "both": [broker.stream, broker.feed]}
+    known: dict[str, list[Any]] = {"orders": [broker.stream], "market": [broker.feed], "both": [broker.stream, broker.feed]}
     on = str(asked.get("on", "both"))
     if on not in known:
         raise ValueError(f"'on' must be one of {', '.join(known)}, was {on!r}")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import NS_PER_SECOND
@@ -25,6 +25,13 @@ _POLL_S: Final = 0.005
 _CHANGING: Final = frozenset({"POST", "PATCH", "DELETE"})
 
 
+class Restart(Protocol):
+    """Kills the server soon, and lets it come back."""
+
+    def __call__(self, *, empty: bool) -> None:
+        """Do so, with everything that survives or with nothing."""
+
+
 class Gate:
     """Answers requests, and hands connections to whom they are for.
 
@@ -33,12 +40,14 @@ class Gate:
     broker : AlpacaBroker
     actions : sequence of CorporateAction
         What companies did to their shares, for those who ask.
-    obeys : bool
-        Whoever asks may order it to misbehave.
+    restart : callable, optional
+        Kills the server and lets it come back, empty or not; if it is given, whoever asks may order the server to misbehave.
     """
 
-    def __init__(self, broker: AlpacaBroker, actions: Sequence[CorporateAction] = (), *, obeys: bool = False) -> None:
-        self._obeys = obeys
+    def __init__(
+        self, broker: AlpacaBroker, actions: Sequence[CorporateAction] = (), *, restart: Restart | None = None
+    ) -> None:
+        self._restart = restart
         self._broker = broker
         self._trading = TradingApi(broker)
         self._data = DataApi(broker, actions)
@@ -47,8 +56,8 @@ class Gate:
         """Return the answer to a request; None if the connection breaks instead."""
         broker, switches = self._broker, self._broker.switches
         switches.calls.append(f"{request.method} {request.path}")
-        if request.path == PATH and self._obeys:
-            return self._obeyed(request)
+        if request.path == PATH and self._restart is not None:
+            return self._obeyed(request, self._restart)
         while switches.is_silent:  # noqa: ASYNC110  a plain attribute that a test turns
             await asyncio.sleep(_POLL_S)
         changes = request.method in _CHANGING
@@ -91,11 +100,15 @@ class Gate:
         finally:
             broker.settle()
 
-    def _obeyed(self, request: Request) -> Response:
+    def _obeyed(self, request: Request, restart: Restart) -> Response:
         try:
             if request.method == "GET":
                 return Response.of(state_json(self._broker))
-            return Response.of(obey(self._broker, read_body(request)))
+            asked = read_body(request)
+            if isinstance(asked, dict) and asked.get("do") == "restart":
+                restart(empty=bool(asked.get("empty")))
+                return Response.of({"restarts": True}, HTTPStatus.ACCEPTED)
+            return Response.of(obey(self._broker, asked))
         except Refusal as exc:
             return exc.response()
 

@@ -8,10 +8,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fairlead.practice.alpaca.accounts import account_json, asset_json, configurations, position_json
-from fairlead.practice.alpaca.book import asset_id
 from fairlead.practice.alpaca.broker import AlpacaBroker
 from fairlead.practice.alpaca.hours import calendar_json, clock_json
 from fairlead.practice.alpaca.http import Request, Response
+from fairlead.practice.alpaca.making import asset_id
 from fairlead.practice.alpaca.refusals import Refusal, forbidden, invalid, not_found
 from fairlead.practice.alpaca.words import number_text, read_count, read_flag, read_instant, read_number
 

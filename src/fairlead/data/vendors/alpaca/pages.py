@@ -1,4 +1,4 @@
-"""Alpaca's history by REST: pages of bars, quotes and trades, and corporate actions, with the errors of the tree."""
+"""Alpaca's history by REST: pages of bars, quotes and trades, with the errors of the tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from fairlead.data.vendors.alpaca.rest import FailureKind, Rest, RestFailure
 from fairlead.data.vendors.alpaca.settings import AlpacaData
 
 _PAGE: Final = 10_000
-_ACTIONS_PAGE: Final = 1_000
 
 
 class AlpacaPages:
@@ -64,18 +63,6 @@ class AlpacaPages:
             if not token:
                 return
 
-    async def actions(self, symbols: Sequence[str], first: str, last: str) -> dict[str, list[Mapping[str, Any]]]:
-        """Return the corporate actions between two dates, both included, by Alpaca's kinds; raises as `page`."""
-        found: dict[str, list[Mapping[str, Any]]] = {}
-        query: dict[str, Any] = {"symbols": ",".join(symbols), "start": first, "end": last, "limit": _ACTIONS_PAGE}
-        while True:
-            answer = await self._ask(self._of_data(), "/corporate-actions", query, version="v1")
-            for kind, rows in (answer.get("corporate_actions") or {}).items():
-                found.setdefault(kind, []).extend(rows or ())
-            if not answer.get("next_page_token"):
-                return found
-            query["page_token"] = answer["next_page_token"]
-
     async def symbols(self) -> frozenset[str]:
         """Return the names of everything that is traded; raises as `page`."""
         rows = await self._ask(self._of_trading(), "/assets", {"status": "active", "asset_class": "us_equity"}, form=list)
@@ -101,11 +88,9 @@ class AlpacaPages:
     def _opened(self, url: str) -> Rest:
         return Rest(url, *self._keys, timeout_s=self._settings.timeout_s, workers=1)
 
-    async def _ask(
-        self, rest: Rest, path: str, query: Mapping[str, Any], *, version: str = "v2", form: type[Any] = dict
-    ) -> Any:
+    async def _ask(self, rest: Rest, path: str, query: Mapping[str, Any], *, form: type[Any] = dict) -> Any:
         try:
-            answer = await rest.ask("GET", path, query, version=version)
+            answer = await rest.ask("GET", path, query)
         except RestFailure as exc:
             raise _told(exc, path) from exc
         if not isinstance(answer, form):

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import urlsplit
-
 from pydantic import Field, SecretStr
 
 from fairlead.contracts.settings import Settings
-from fairlead.data.vendors.alpaca.settings import PAPER_URL, Address
-
-PAPER_HOST: Final = "paper-api.alpaca.markets"
-LIVE_HOST: Final = "api.alpaca.markets"
+from fairlead.data.vendors.alpaca.settings import DATA_URL, PAPER_URL, Address
 
 
-class AlpacaSettings(Settings):
-    """Which account, and how it is reached.
+class AlpacaTerms(Settings):
+    """How an account is reached.
 
     Parameters
     ----------
     base_url : str
         Of paper trading, unless it is given.
-    api_key, api_secret : str
-        Never from a file of settings; paper and live accounts have keys of their own.
+    data_url : str
+        Of market data; only asked whether the keys cover it.
     timeout_s : float
         Seconds after which it is not known what became of a call.
     connect_s : float
@@ -39,8 +33,7 @@ class AlpacaSettings(Settings):
     """
 
     base_url: Address = PAPER_URL
-    api_key: SecretStr
-    api_secret: SecretStr
+    data_url: Address = DATA_URL
     timeout_s: float = Field(default=10.0, gt=0, le=300)
     connect_s: float = Field(default=5.0, gt=0, le=60)
     ping_s: float = Field(default=5.0, gt=0, le=300)
@@ -54,8 +47,15 @@ class AlpacaSettings(Settings):
         """Where orders are told as they change."""
         return f"ws{self.base_url.removeprefix('http')}/stream"
 
-    @property
-    def is_paper_host(self) -> bool | None:
-        """Whether the address is Alpaca's for paper trading; None if it is neither of the two."""
-        host = urlsplit(self.base_url).hostname
-        return True if host == PAPER_HOST else False if host == LIVE_HOST else None
+
+class AlpacaSettings(AlpacaTerms):
+    """How an account is reached, and what opens it.
+
+    Parameters
+    ----------
+    api_key, api_secret : str
+        Paper and live accounts have keys of their own.
+    """
+
+    api_key: SecretStr
+    api_secret: SecretStr
