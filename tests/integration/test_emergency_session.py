@@ -222,12 +222,10 @@ def test_an_account_that_is_not_the_one_is_not_touched():
     assert (street.held(), street.broker.switches.calls) == ({"S00": 100.0}, [])
 
 
-class Shared(SimulatedBroker):
-    """A broker at which what others sent can be taken back."""
+class Private(SimulatedBroker):
+    """A broker at which what others sent cannot be taken back."""
 
-    async def cancel_others(self, broker_ids):
-        for broker_id in broker_ids:
-            self._account.cancel(broker_id)
+    cancel_others = None
 
 
 @pytest.mark.parametrize("can", [True, False])
@@ -236,8 +234,8 @@ def test_orders_of_others(can):
     street = Street(VirtualTime())
     street.hold("S00", 100)
     foreign = street.order("S00", Side.SELL, 30, reference="", limit="120.00")
-    if can:
-        street.broker = Shared(street.account, now_ns=street.time.now_ns)
+    if not can:
+        street.broker = Private(street.account, now_ns=street.time.now_ns)
     outcome = carry_out(street, emergency(street, limit_s=60.0))
     if can:
         assert (outcome.is_done, street.held()) == (True, {})

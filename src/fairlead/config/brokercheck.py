@@ -124,12 +124,15 @@ async def _rights(broker: Broker, account: BrokerAccount) -> list[Finding]:
 
 async def _clock(broker: Broker, now_ns: Callable[[], int], monotonic: Callable[[], float]) -> Finding:
     """Return how far our clock is from the broker's: the answer that was quickest says it most exactly."""
+    unknown = Finding(CLOCK, Verdict.UNKNOWN, f"{broker.name} does not tell its time", "Keep this machine's by NTP.")
     if not isinstance(broker, Timed):
-        return Finding(CLOCK, Verdict.UNKNOWN, f"{broker.name} does not tell its time", "Keep this machine's by NTP.")
+        return unknown
     best: tuple[float, float] | None = None
     for _ in range(_TRIES):
         asked_ns, began = now_ns(), monotonic()
         theirs_ns = await broker.clock_ns()
+        if theirs_ns is None:
+            return unknown
         took_ms = (monotonic() - began) * 1_000
         # Somewhere between question and answer: half of that time is how wrong this can be.
         drift_ms = (asked_ns - theirs_ns) / _NS_PER_MS + took_ms / 2

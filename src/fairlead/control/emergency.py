@@ -21,7 +21,7 @@ from fairlead.execution.brokers.link import BrokerLink, LinkSettings
 from fairlead.execution.brokers.pacing import Sleep
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind, Wish
 from fairlead.execution.brokers.seam import Broker
-from fairlead.execution.brokers.words import BrokerAccount, BrokerOrder, OrderRequest, execution_of, order_of
+from fairlead.execution.brokers.words import BrokerAccount, BrokerOrder, LinkKind, OrderRequest, execution_of, order_of
 from fairlead.risk.monitors import (
     AskOrders,
     AskPositions,
@@ -158,6 +158,7 @@ class Emergency:
         )
         self.plan = HaltPlan(halt_id, settings.action, now_ns(), settings=settings.halt)
         self._account: BrokerAccount | None = None
+        self._is_up = False
         self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._counts: Counter[str] = Counter()
@@ -177,7 +178,8 @@ class Emergency:
         link = asyncio.ensure_future(self._link.run())
         try:
             while self.plan.phase not in _ENDED and self._monotonic() - began < self._settings.limit_s and not link.done():
-                self._step()
+                if self._is_up:  # until then nothing could be sent, and the plan would wait for it to be refused
+                    self._step()
                 await self._wait(link)
         finally:
             for task in (link, *self._tasks):
@@ -295,9 +297,16 @@ class Emergency:
                 self.plan.on_order_update(f"execution:{execution.execution_id}", OrderStatus.FILLED, 0.0)
         elif report.kind is ReportKind.REFUSED and data["wish"] == Wish.SUBMIT:
             self._refused_order(data["reference"], data["reason"])
-        elif report.kind is ReportKind.LINK and data["kind"] in {"down", "refused"}:
-            self._tell(f"the broker cannot be reached: {data['text']}")
+        elif report.kind is ReportKind.LINK:
+            self._heard_link(LinkKind(data["kind"]), data["text"])
         self._news.set()
+
+    def _heard_link(self, kind: LinkKind, text: str) -> None:
+        if kind is LinkKind.UP:
+            self._is_up = True
+        elif kind in {LinkKind.DOWN, LinkKind.REFUSED}:
+            self._is_up = False
+            self._tell(f"the broker cannot be reached: {text}")
 
     def _heard_order(self, order: BrokerOrder) -> None:
         if order.status is OrderStatus.REJECTED and order.reference in self._sent:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+_ALPACA_HOSTS: Final = MappingProxyType({"api.alpaca.markets": "live", "paper-api.alpaca.markets": "paper"})
+_TLS: Final = 443
 
 
 class EndpointKind(StrEnum):
@@ -43,3 +48,25 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def alpaca_endpoint(base_url: str) -> Endpoint:
+    """Return what stands behind a base URL of Alpaca's trading interface.
+
+    Only Alpaca's own two hosts are live and paper, over TLS and at its port; a server of this machine is practice.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return Endpoint(EndpointKind.UNKNOWN, "an address that is none")
+    address = f"{parts.scheme}://{host}{'' if port is None else f':{port}'}"
+    if is_loopback(host):
+        return Endpoint(EndpointKind.PRACTICE, address)
+    is_theirs = parts.scheme == "https" and port in {None, _TLS}
+    return Endpoint(EndpointKind(_ALPACA_HOSTS.get(host, "unknown") if is_theirs else "unknown"), address)
+
+
+def alpaca_account(account_id: str) -> AccountKind:
+    """Return what Alpaca's account number says: those of paper begin with PA."""
+    return AccountKind.PAPER if account_id.upper().startswith("PA") else AccountKind.LIVE

@@ -57,8 +57,8 @@ class Inspectable(Protocol):
 class Timed(Protocol):
     """A broker whose clock can be asked."""
 
-    async def clock_ns(self) -> int:
-        """Return the broker's clock when it answered, nanoseconds since the epoch."""
+    async def clock_ns(self) -> int | None:
+        """Return the broker's clock when it answered, nanoseconds, to a millisecond or so; None if it does not say."""
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, TypeVar
 
@@ -141,6 +142,14 @@ class SimulatedBroker:
         self._begin("cancel")
         await self._travel(_CANCEL)
         await self._answer(lambda: self._account.cancel(self._named(reference)))
+
+    async def cancel_others(self, broker_ids: Sequence[str]) -> None:
+        """Take back orders that somebody else sent; see `CancelsOthers`."""
+        for broker_id in broker_ids:
+            self._begin("cancel")
+            await self._travel(_CANCEL)
+            with contextlib.suppress(OrderRejected):  # it has ended meanwhile
+                self._account.cancel(broker_id)
 
     async def replace(self, change: ChangeRequest) -> BrokerOrder:
         """Change an order; see `Broker`."""
