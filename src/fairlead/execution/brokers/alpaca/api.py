@@ -29,6 +29,10 @@ class Duplicate(OrderRejected):
     """Alpaca has an order of that name already."""
 
 
+class Incomplete(BrokerError):
+    """What was listed is not all."""
+
+
 class TradingApi:
     """Asks Alpaca; nothing is asked twice.
 
@@ -98,6 +102,11 @@ class TradingApi:
         Parameters
         ----------
         status : {'open', 'all'}
+
+        Raises
+        ------
+        Incomplete
+            If there may be more, and they cannot be had.
         """
         seen: set[str] = set()
         fields: dict[str, Any] = {"status": status, "nested": "true", "limit": _ORDERS_PAGE, "direction": "desc"}
@@ -117,8 +126,10 @@ class TradingApi:
                     seen.add(raw.broker_id)
                     is_new = True
                     yield raw
-            if len(rows) < _ORDERS_PAGE or not is_new or not oldest:
+            if len(rows) < _ORDERS_PAGE:
                 return
+            if not is_new or not oldest:
+                raise Incomplete(f"Alpaca lists no more than {_ORDERS_PAGE} orders of one instant: there may be others.")
             # Those of one instant may be on both sides of a page's end: they are asked for again, and told once.
             fields["until"] = stamp_text((stamp_ns(oldest) // 1_000 + 1) * 1_000)
 

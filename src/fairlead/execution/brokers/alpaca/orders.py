@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from fairlead.core.errors import BrokerError, ContractError, OrderRejected
 from fairlead.core.orders import TERMINAL
 from fairlead.core.time import NS_PER_DAY
-from fairlead.execution.brokers.alpaca.api import TradingApi
+from fairlead.execution.brokers.alpaca.api import Incomplete, TradingApi
 from fairlead.execution.brokers.alpaca.executions import ExecutionBook, of_activity
 from fairlead.execution.brokers.alpaca.lineage import Lineage
 from fairlead.execution.brokers.alpaca.mapping import RawOrder
@@ -93,7 +94,8 @@ class Orders:
         """Return what was executed at or after an instant, in the order in which it happened."""
         rows = [row async for row in self._api.fills(since_ns)]
         unknown = {str(row.get("order_id")) for row in rows}
-        await self._search(lambda: all(self.lineage.holds(each) for each in unknown))
+        with contextlib.suppress(Incomplete):  # those that are still not known are asked for one by one
+            await self._search(lambda: all(self.lineage.holds(each) for each in unknown))
         told: list[Execution] = []
         for row in rows:
             broker_id = str(row.get("order_id"))
