@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from fairlead.core.errors import BrokerError, ContractError, OrderRejected
+from fairlead.core.errors import BrokerConnection, ContractError, OrderRejected
 from fairlead.core.orders import TERMINAL
 from fairlead.core.time import NS_PER_DAY
 from fairlead.execution.brokers.alpaca.api import Incomplete, TradingApi
@@ -36,7 +36,7 @@ class Orders:
 
         Raises
         ------
-        BrokerError
+        BrokerConnection
             If that cannot be had.
         """
         self.lineage.learn(raw)
@@ -122,7 +122,7 @@ class Orders:
             last = lineage.raw(last).replaced_by
             raw = await self._api.order(last)
             if raw is None:
-                raise BrokerError(f"Alpaca has no order {last}, which is said to go on for {broker_id}.")
+                raise BrokerConnection(f"Alpaca has no order {last}, which is said to go on for {broker_id}.")
             self.lineage.learn(raw)
         return None if last == broker_id else last
 
@@ -143,7 +143,7 @@ class Orders:
         while (before := self.lineage.predecessor(broker_id)) is not None:
             raw = await self._api.order(before)
             if raw is None:
-                raise BrokerError(f"Alpaca has no order {before}, which {broker_id} is said to replace.")
+                raise BrokerConnection(f"Alpaca has no order {before}, which {broker_id} is said to replace.")
             self.lineage.learn(raw)
         if self.lineage.is_orphan(broker_id):
             await self._search(lambda: not self.lineage.is_orphan(broker_id))
