@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -20,6 +21,7 @@ from fairlead.practice.alpaca.sockets import WebSocket
 from fairlead.practice.market import PracticeMarket
 
 ResultT = TypeVar("ResultT")
+_LOG: Final = logging.getLogger(__name__)
 _PATIENCE_S: Final = 30.0
 _SOON_S: Final = 0.05
 
@@ -223,7 +225,10 @@ class AlpacaServer:
 
     async def _play(self) -> None:
         await self._wanted.wait()
-        await self.market.run()
+        try:
+            await self.market.run()
+        except Exception:  # noqa: BLE001  told, and the server goes on without a market
+            _LOG.exception("the session of the practice server broke off")
         self.finished.set()
 
     async def _open(self) -> None:
