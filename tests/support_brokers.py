@@ -193,6 +193,7 @@ BENCHES: dict[str, str] = {
     "simulated": "support_brokers:open_simulated",
     "alpaca": "support_alpaca_bench:open_alpaca",
     "template": "broker_adapter.bench:open_bench",
+    "ibkr": "support_ibkr:open_ibkr",
 }
 """The brokers of the house, and where their benches are opened: `package.module:function`, an `OpenBench`."""
 UNFINISHED = frozenset({"template"})

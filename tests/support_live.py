@@ -1,4 +1,4 @@
-"""A live session that a test drives: its bars come by hand, and its orders go to a simulated broker in the session's own loop."""
+"""A live session that a test drives: its bars come by hand, and its orders go to a simulated broker in a loop of its own."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairlead.config.livebroker import SessionBroker
-from fairlead.config.papering import PaperSession, wire_live
-from fairlead.core.errors import BrokerAccess
+from fairlead.config.papering import PaperSession, wire_at_broker
+from fairlead.core.errors import BrokerAccess, FairleadError
 from fairlead.core.events import Bar
+from fairlead.core.instruments import Instrument
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.execution.brokers.link import LinkSettings
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.simulated.broker import SimulatedBroker, SimulatedBrokerSettings
 from fairlead.execution.brokers.words import BrokerAccount
 from fairlead.execution.settings import ExecutionSettings
+from support_feeds import OPEN_NS
 from support_operated import WAIT_S, Operated, Told, written
 from support_paper import loaded
 
-LIVE_RUN = "live_DU1_2024-06-03_operated"
+LIVE_RUN = "live_du1_2024-06-03_operated"
 CASH = 1_000_000.0
 FREE = ExecutionSettings.model_validate(
     {"slippage": {"model": "none"}, "commission": {"model": "none"}, "latency": {"mean_ms": 0, "std_ms": 0}}
 )
 AT_ONCE = SimulatedBrokerSettings.model_validate({"latency": {"mean_ms": 0, "std_ms": 0}, "answer_s": 0.2})
-QUICK = LinkSettings.model_validate({"attempt_s": 2, "silence_s": 600, "reconnect": {"base_s": 0.01, "cap_s": 0.02}})
+QUICK = LinkSettings.model_validate(
+    {"attempt_s": 2, "silence_s": 600, "looks_s": [0.05, 0.1, 0.2], "reconnect": {"base_s": 0.01, "cap_s": 0.02}}
+)
 ResultT = TypeVar("ResultT")
 
 
@@ -47,9 +51,11 @@ class Here(SimulatedBroker):
         return account
 
 
-def account_of(symbols: str = "A", clock: Callable[[], int] = lambda: 0, **options: Any) -> SimulatedAccount:
+def account_of(symbols: str = "A", clock: Callable[[], int] = lambda: OPEN_NS, **options: Any) -> SimulatedAccount:
     """A fresh account that fills as a paper session without costs does."""
-    return SimulatedAccount("DU1", symbols=symbols.split(","), now_ns=clock, cash=CASH, settings=FREE, **options)
+    names = symbols.split(",")
+    traded = {name: Instrument(symbol=name, calendar="24/7") for name in names}
+    return SimulatedAccount("DU1", symbols=names, now_ns=clock, cash=CASH, settings=FREE, instruments=traded, **options)
 
 
 class Live(Operated):
@@ -67,7 +73,7 @@ class Live(Operated):
                 raise BrokerAccess(f"'account' must be 'DU1', was {shown.account_id!r}.")
 
         at = SessionBroker(account="DU1", open=lambda: self.broker, admit=admit, settings=QUICK)
-        return wire_live(loaded(config), {}, self._now_ns, at, workspace)
+        return wire_at_broker(loaded(config), {}, self._now_ns, at, workspace)
 
     def at_broker(self, act: Callable[[], ResultT]) -> ResultT:
         """Do something where the broker lives, and return when the session's queue has what came of it."""
@@ -88,6 +94,14 @@ class Live(Operated):
         self.at_broker(lambda: self.account.step({"A": bar}))
         super().minute(price, low, **wishes)
         self.at_broker(lambda: None)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        try:
+            return super().status
+        except FairleadError:
+            self._thread.join(1.0)
+            raise self.error or AssertionError("the session does not answer") from None
 
     def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Ask how things stand until something holds."""

@@ -253,7 +253,18 @@ def operated(
     **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
-    config = written(folder, names, switches, guards, account, record, more, reconciliation, strategy, symbols)
+    config = written(
+        folder,
+        names,
+        switches=switches,
+        guards=guards,
+        account=account,
+        record=record,
+        more=more,
+        reconciliation=reconciliation,
+        strategy=strategy,
+        symbols=symbols,
+    )
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:
@@ -296,6 +307,7 @@ def orders_of(result: Result) -> list[tuple[str, float, str, str]]:
 def written(
     folder: Path,
     names: Sequence[str] = ("alpha",),
+    *,
     switches: str = "{}",
     guards: str = GUARDS,
     account: str = "{}",

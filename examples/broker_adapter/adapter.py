@@ -7,7 +7,7 @@ kinds of no, and the lines of `connect` and `disconnect`. The rest can stay.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -53,6 +53,12 @@ _KINDS_BACK = MappingProxyType({word: kind for kind, word in KINDS.items()})
 _SIDES_BACK = MappingProxyType({word: side for side, word in SIDES.items()})
 
 
+def _word(table: Mapping[Any, Any], word: Any, what: str) -> Any:
+    if word not in table:
+        raise OrderUnresolved.of(what, f"be one of {', '.join(map(str, table))}", word, "Look up what it means, and add it.")
+    return table[word]
+
+
 def order_fields(request: OrderRequest) -> dict[str, Any]:
     """Return an order in the broker's words."""
     return {
@@ -68,17 +74,23 @@ def order_fields(request: OrderRequest) -> dict[str, Any]:
 
 
 def read_order(message: Message) -> BrokerOrder:
-    """Return an order in our words."""
+    """Return an order in our words.
+
+    Raises
+    ------
+    OrderUnresolved
+        If it says something that is in no table: nobody knows what has become of it.
+    """
     return BrokerOrder(
         message["ref"],
         message["id"],
         message["sym"],
-        _SIDES_BACK[message["side"]],
-        _KINDS_BACK[message["kind"]],
+        _word(_SIDES_BACK, message["side"], "side"),
+        _word(_KINDS_BACK, message["kind"], "kind"),
         quantity=message["qty"],
         filled=message["done"],
         average_price=message["avg"],
-        status=STATES[message["state"]],
+        status=_word(STATES, message["state"], "state"),
         limit_price=message["px"],
         stop_price=message["trigger"],
         reason=message["why"],
@@ -93,7 +105,7 @@ def read_fill(message: Message) -> Execution:
         message["ref"],
         message["id"],
         message["sym"],
-        _SIDES_BACK[message["side"]],
+        _word(_SIDES_BACK, message["side"], "side"),
         message["qty"],
         message["px"],
         commission=0.0,
@@ -243,7 +255,11 @@ class TemplateBroker:
         return found.broker_id
 
     def _hear(self, message: Message) -> None:
-        self._tell(read_fill(message) if message["type"] == "fill" else read_order(message))
+        try:
+            self._tell(read_fill(message) if message["type"] == "fill" else read_order(message))
+        except (OrderUnresolved, KeyError) as exc:
+            # Told, and nothing made of it: who asks for the order by its reference hears of it too.
+            self._tell(LinkNotice(LinkKind.REMARK, self._now_ns(), f"a message that cannot be read: {exc}"))
 
     def _lost(self) -> None:
         self._is_connected = False

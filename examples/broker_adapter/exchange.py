@@ -81,7 +81,7 @@ class Exchange:
             raise ExchangeError("refused", f"short sale of {sym}: {held:g} are held")
         if side == "B" and qty * self.last[sym] > self._funds()["power"]:
             raise ExchangeError("refused", f"not enough buying power for {qty:g} {sym}")
-        order = {
+        order: Message = {
             "id": str(uuid.uuid4()),
             "ref": ref,
             "sym": sym,

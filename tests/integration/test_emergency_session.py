@@ -13,7 +13,7 @@ from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.simulated.broker import SimulatedBroker
 from fairlead.execution.brokers.words import OrderRequest
 from fairlead.risk.monitors import HaltAction
-from support_virtual import VirtualTime
+from support_virtual import BEGIN_NS, VirtualTime
 
 SYMBOLS = tuple(f"S{i:02d}" for i in range(50))
 HALT = "halt-1"
@@ -70,7 +70,7 @@ class Street:
             before = {**dict.fromkeys(before, 0.0), **now}
 
 
-def emergency(street: Street, *, alerts=None, admit=lambda _account: None, **settings) -> Emergency:
+def emergency(street: Street, *, alerts=None, admit=lambda _account: None, closed=lambda _symbols: (), **settings) -> Emergency:
     chance = random.Random(1)
     return Emergency(
         street.broker,
@@ -81,6 +81,7 @@ def emergency(street: Street, *, alerts=None, admit=lambda _account: None, **set
         uniform=chance.random,
         admit=admit,
         alert=(alerts if alerts is not None else []).append,
+        closed=closed,
     )
 
 
@@ -194,6 +195,19 @@ def test_a_market_that_takes_nothing_is_told_and_ends_in_time():
     assert (outcome.is_done, outcome.residual) == (False, {"S00": 100.0})
     assert "not flat within 120 s: S00 100" in outcome.alerts
     assert 200 <= outcome.seconds < 202
+
+
+def test_a_closed_market_is_waited_for():
+    """Nothing is sent before it opens, somebody hears of it, and then it is closed at once."""
+    street = Street(VirtualTime())
+    street.hold("S00", 100)
+    street.order("S00", Side.SELL, 40, limit="120.00")
+    time = street.time
+    outcome = carry_out(street, emergency(street, closed=lambda symbols: symbols if time.monotonic() < 90 else ()))
+    (sent,) = [order for order in street.account.orders() if order.reference.startswith(HALT)]
+    assert (outcome.is_done, street.held()) == (True, {})
+    assert 90 <= (sent.ts_ns - BEGIN_NS) / 1e9 < 92
+    assert "S00 waits for its market to open: 100 units" in outcome.alerts
 
 
 def test_an_account_that_is_not_the_one_is_not_touched():

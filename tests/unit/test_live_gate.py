@@ -6,15 +6,10 @@ import pytest
 
 from fairlead.config.livegate import LiveGate, PermissionKind
 from fairlead.core.errors import BrokerAccess, ConfigurationError
-from fairlead.execution.brokers.endpoint import (
-    AccountKind,
-    Endpoint,
-    EndpointKind,
-    alpaca_account,
-    alpaca_endpoint,
-    ibkr_account,
-    ibkr_endpoint,
-)
+from fairlead.execution.brokers.alpaca.addresses import alpaca_account, alpaca_endpoint
+from fairlead.execution.brokers.endpoint import AccountKind, Endpoint, EndpointKind
+from fairlead.execution.brokers.ibkr.opening import ibkr_account, ibkr_endpoint
+from fairlead.execution.brokers.opening import AccountKeys, broker_kind
 from fairlead.execution.brokers.words import BrokerAccount
 
 E, P = EndpointKind, PermissionKind
@@ -94,10 +89,10 @@ def test_every_objection_is_named():
     with pytest.raises(ConfigurationError) as refused:
         gate("live", "paper", E.PAPER, "DU123", "other").check()
     lines = str(refused.value).splitlines()
+    remedy = "Write mode: paper, or use its live address"
     assert lines == [
         "trading at there is refused:",
-        "- address: there is the broker's paper trading, and the configuration is live. "
-        "Write mode: paper, or use its live address",
+        f"- address: there is the broker's paper trading, and the configuration is live. {remedy}",
         "- environment: TR_MODE must be live, was 'paper'. Set it: TR_MODE=live",
         "- confirmation: account DU123 is configured, and 'U999' was typed",
     ]
@@ -139,6 +134,33 @@ def test_a_rehearsal_says_so():
 )
 def test_what_stands_behind_an_address(url, kind):
     assert alpaca_endpoint(url).kind is kind
+
+
+def test_a_gateway_that_was_moved_is_what_its_settings_say():
+    """Behind a port that says nothing money moves only if the settings say so, and then the gate is that of money."""
+    assert ibkr_endpoint("127.0.0.1", 9000, "live").kind is E.LIVE
+    assert ibkr_endpoint("127.0.0.1", 9000, "paper").kind is E.PRACTICE
+    assert ibkr_endpoint("127.0.0.1", 4001, "paper").kind is E.LIVE
+
+
+def test_the_brokers_that_ship():
+    """Paper unless something else is said; Alpaca needs keys, Interactive Brokers takes none."""
+    pytest.importorskip("alpaca")
+    pytest.importorskip("ib_async")
+    alpaca, ibkr = broker_kind("alpaca", {}), broker_kind("ibkr", {"client_id": 3})
+    simulated = broker_kind("simulated", {"symbols": ["ACME"]})
+    assert [kind.endpoint().kind for kind in (alpaca, ibkr, simulated)] == [E.PAPER, E.PAPER, E.PRACTICE]
+    assert alpaca.open(AccountKeys("PA1", "k", "s"), lambda: 0).name == "alpaca"
+    assert ibkr.open(AccountKeys("DU123"), lambda: 0, is_emergency=True).name == "ibkr"
+    assert simulated.open(AccountKeys(), lambda: 0).name == "simulated"
+    with pytest.raises(ConfigurationError, match=r"Alpaca needs api_secret, was not given\. Write execution\.api_secret: \$"):
+        alpaca.open(AccountKeys("PA1", "k"), lambda: 0)
+    with pytest.raises(ConfigurationError, match="takes no api_key"):
+        ibkr.open(AccountKeys("DU123", "k", "s"), lambda: 0)
+    with pytest.raises(ConfigurationError, match="no broker named 'alpacca'; did you mean 'alpaca'"):
+        broker_kind("alpacca", {})
+    with pytest.raises(ConfigurationError, match="does not take these params: 'bse_url'"):
+        broker_kind("alpaca", {"bse_url": "x"})
 
 
 def test_an_address_is_told_without_its_password():

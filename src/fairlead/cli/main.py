@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from fairlead.cli.backtest import backtest
+from fairlead.cli.broker import app as broker
 from fairlead.cli.check import app as check
 from fairlead.cli.compare import compare
 from fairlead.cli.console import fail
@@ -21,6 +22,7 @@ from fairlead.cli.factory import app as factory
 from fairlead.cli.features import app as features
 from fairlead.cli.init import init
 from fairlead.cli.journal import app as journal
+from fairlead.cli.live import live
 from fairlead.cli.logs import logs
 from fairlead.cli.orders import app as orders
 from fairlead.cli.paper import paper
@@ -51,6 +53,7 @@ app.command("version", rich_help_panel=_START)(version)
 app.command("backtest", rich_help_panel=_RUN)(backtest)
 app.command("report", rich_help_panel=_RUN)(report)
 app.command("paper", rich_help_panel=_RUN)(paper)
+app.command("live", rich_help_panel=_RUN)(live)
 app.command("replay", rich_help_panel=_RUN)(replay)
 app.command("compare", rich_help_panel=_RUN)(compare)
 app.command("logs", rich_help_panel=_RUN)(logs)
@@ -61,6 +64,7 @@ app.add_typer(orders, name="orders", rich_help_panel=_RUN)
 app.add_typer(factory, name="factory", rich_help_panel=_RUN)
 app.add_typer(journal, name="journal", rich_help_panel=_RUN)
 app.add_typer(session, name="session", rich_help_panel=_RUN)
+app.add_typer(broker, name="broker", rich_help_panel=_RUN)
 app.add_typer(check, name="check", rich_help_panel=_RUN)
 app.add_typer(data, name="data", rich_help_panel=_STORE)
 app.add_typer(features, name="features", rich_help_panel=_STORE)

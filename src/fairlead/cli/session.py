@@ -196,7 +196,7 @@ def _ask(
         raise ConfigurationError.of("--why", "say the reason", why, "It is journalled with your name.")
     place = find_session(workspace_of(workspace), session)
     try:
-        answer = ControlClient(place.folder).ask(command, who=who or _operator(), why=why, args=args)
+        answer = ControlClient(place.folder).ask(command, who=operator_name(who), why=why, args=args)
     except RefusedCommand as exc:
         if exc.code in {"args", "reason", "command", "malformed"}:
             raise ConfigurationError(str(exc)) from exc
@@ -209,9 +209,18 @@ def _ask(
         say("  {key}: {value}", key=key.replace("_", " "), value=_shown(value))
 
 
-def _operator() -> str:
+def operator_name(who: str = "") -> str:
+    """Return who asks: the one who is named, else who is logged in.
+
+    Raises
+    ------
+    ConfigurationError
+        If nobody is.
+    """
     import getpass
 
+    if who:
+        return who
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError) as exc:

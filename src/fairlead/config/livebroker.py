@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from fairlead.config.live import BrokerSettings
+from fairlead.config.livegate import LiveGate, Permission
+from fairlead.config.loading import LoadedConfig
+from fairlead.config.secrets import unlocked
 from fairlead.control.brokerport import BrokerThread
 from fairlead.control.inputs import SessionInputs
 from fairlead.data.live import EventQueue, Queued
@@ -55,3 +59,35 @@ class SessionBroker:
         )
         stack.callback(thread.stop)
         return thread
+
+
+def permitted(
+    loaded: LoadedConfig,
+    environ: Mapping[str, str],
+    now_ns: Callable[[], int],
+    confirmed: str | None = None,
+) -> tuple[SessionBroker, Permission, LoadedConfig]:
+    """Return the broker of a configuration, what may be done there, and the configuration with its keys.
+
+    Parameters
+    ----------
+    confirmed : str, optional
+        The account's id as the operator typed it.
+
+    Raises
+    ------
+    ConfigurationError
+        If configuration, environment, address, account and confirmation do not agree, or a key cannot be had.
+    """
+    gate = LiveGate.of(loaded, environ, confirmed)
+    permission = gate.check()
+    opened = unlocked(loaded)
+    settings = opened.settings.execution
+    assert isinstance(settings, BrokerSettings)
+    broker = SessionBroker(
+        account=settings.account or settings.broker,
+        open=lambda: settings.kind.open(settings.keys, now_ns),
+        admit=gate.admit,
+        settings=settings.link,
+    )
+    return broker, permission, opened

@@ -96,7 +96,7 @@ class LiveGate:
             switch=environ.get(SWITCH, "").strip(),
             endpoint=kind.endpoint(),
             account=settings.account,
-            kind_of=kind.account_kind,
+            kind_of=kind.kind_of,
             confirmed=confirmed,
         )
 

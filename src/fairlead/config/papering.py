@@ -13,7 +13,7 @@ from typing import Final, Literal
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.config.feeding import live_source, queue_of
-from fairlead.config.live import RealtimeClockSettings
+from fairlead.config.live import BrokerSettings, RealtimeClockSettings
 from fairlead.config.livebroker import SessionBroker
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import (
@@ -26,11 +26,13 @@ from fairlead.config.restarting import (
     traces_of,
 )
 from fairlead.config.running import RunningFeed, in_turn
+from fairlead.config.secrets import unlocked
 from fairlead.config.wire import WiredSession, opened, wire_on
 from fairlead.contracts.enforcement import Enforcement
 from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
 from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mailbox, RefusedCommand
+from fairlead.control.atbroker import BrokerConductor
 from fairlead.control.book import SessionBook
 from fairlead.control.conductor import Conductor
 from fairlead.control.gauges import SessionGauges
@@ -88,12 +90,12 @@ class PaperSession:
 
     @property
     def mode(self) -> Literal["paper", "live"]:
-        """Where its orders go."""
-        return "paper" if self.broker is None else "live"
+        """Whether real money may move; a broker's paper trading is paper."""
+        return "live" if self.wired.loaded.settings.mode == "live" else "paper"
 
     @property
     def _begins_with(self) -> str:
-        return "paper_sim" if self.broker is None else f"live_{self.broker.account}"
+        return f"{self.mode}_{'sim' if self.broker is None else slug(self.broker.account)}"
 
     @property
     def workspace(self) -> Path:
@@ -220,23 +222,18 @@ class PaperSession:
             inputs = self._inputs(run_id, now, now_ns, latch, journal, before)
             stack.callback(inputs.close)
             kept = journal if before is None else before.retraced(journal)
-            is_live = self.broker is not None
             metrics = None if gauges is None else gauges.metrics
-            stopwatch = Stopwatch(metrics, None if self.is_replay else now_ns, waits_for_answers=is_live)
+            timed_ns = None if self.is_replay else now_ns
+            stopwatch = Stopwatch(metrics, timed_ns, waits_for_answers=self.broker is not None)
             stack.callback(lambda: log.info("session_latency", message="in seconds", **stopwatch.report()))
             book = SessionBook(kept, stopwatch.heard if gauges is None else in_turn(stopwatch.heard, gauges.heard), inputs)
             mailbox = Mailbox(inputs.noting(book.command))
-            acting_ns = None if self.is_replay else inputs.acting_ns
-            held = ConductorSettings(began_ns=inputs.began_ns, now_ns=acting_ns, channel=self.channel)
-            held = replace(held, reconciliation=settings.reconciliation, oldest_ns=_oldest_ns(settings.data))
+            held = self._held_to(inputs, now_ns)
             queue = queue_of(settings.data)
+            parts = (run_id, self.mode, book, latch, mailbox, log, held, gauges)
             broker = None if self.broker is None else self.broker.opened(queue, now_ns, inputs, stopwatch.sent, stack)
-            held = replace(held, broker=broker)
-            if isinstance(settings.clock, RealtimeClockSettings) and settings.clock.hours == "market":
-                held = replace(held, market=MarketHours(ExchangeCalendar.get(self.facts.calendar), now_ns))
-            if armed is not None:
-                held = replace(held, switches=armed.kill_switches, halt=armed.halt)
-            conductor = Conductor(run_id, self.mode, book, latch, mailbox, log, held, gauges)
+            conductor = Conductor(*parts) if broker is None else BrokerConductor(*parts, port=broker)
+            open_venue = conductor.broker.open_venue if isinstance(conductor, BrokerConductor) else None
             stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", **told)))
             stack.callback(conductor.over)
 
@@ -266,8 +263,7 @@ class PaperSession:
             if broker is not None:
                 broker.start()
             source = stack.enter_context(running.opened())
-            venue = None if conductor.broker is None else conductor.broker.open_venue
-            plan = replace(self.wired.plan(run_id), source=source, venue=venue)
+            plan = replace(self.wired.plan(run_id), source=source, venue=open_venue)
             result = run_backtest(
                 plan,
                 title=self.wired.title,
@@ -283,6 +279,21 @@ class PaperSession:
                 remedy = "Mend that and give the same command again: it goes on from where its record ends."
                 raise StorageError(f"the session could not be written down to its end: {inputs.failure} {remedy}")
             return result
+
+    def _held_to(self, inputs: SessionInputs, now_ns: Callable[[], int]) -> ConductorSettings:
+        settings = self.wired.loaded.settings
+        held = ConductorSettings(
+            began_ns=inputs.began_ns,
+            now_ns=None if self.is_replay else inputs.acting_ns,
+            channel=self.channel,
+            reconciliation=settings.reconciliation,
+            oldest_ns=_oldest_ns(settings.data),
+        )
+        if isinstance(settings.clock, RealtimeClockSettings) and settings.clock.hours == "market":
+            held = replace(held, market=MarketHours(ExchangeCalendar.get(self.facts.calendar), now_ns))
+        if settings.armed is not None:
+            held = replace(held, switches=settings.armed.kill_switches, halt=settings.armed.halt)
+        return held
 
     def finish(self, run_id: str, now_ns: int) -> None:
         """Say that what a session has to show is kept, so that nobody goes on with it.
@@ -351,17 +362,20 @@ def wire_paper(
     if settings.mode != _MODE:
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
+    if isinstance(settings.execution, BrokerSettings):
+        rule, remedy = "be simulated here", "A broker is reached by wire_at_broker."
+        raise loaded.problem(("execution", "type"), ConfigurationError.of("execution.type", rule, "broker", remedy))
     return _wired(loaded, environ, now_ns, workspace)
 
 
-def wire_live(
+def wire_at_broker(
     loaded: LoadedConfig,
     environ: Mapping[str, str],
     now_ns: Callable[[], int],
     broker: SessionBroker,
     workspace: Path | str | None = None,
 ) -> PaperSession:
-    """Wire a configuration of mode live: the session of paper, with orders that go to a broker.
+    """Wire a configuration of mode live or paper whose orders go to a broker: all else is as on paper.
 
     Parameters
     ----------
@@ -373,14 +387,17 @@ def wire_live(
     ConfigurationError
         If the mode is another, or data and strategies do not fit; the text names file and line.
     """
-    if loaded.settings.mode != "live":
-        raise loaded.problem(("mode",), ConfigurationError.of("mode", "be live here", loaded.settings.mode))
+    settings = loaded.settings
+    if settings.mode not in {"live", _MODE} or not isinstance(settings.execution, BrokerSettings):
+        rule = "be live, or paper at a broker, here"
+        raise loaded.problem(("mode",), ConfigurationError.of("mode", rule, settings.mode))
     return replace(_wired(loaded, environ, now_ns, workspace), broker=broker)
 
 
 def _wired(
     loaded: LoadedConfig, environ: Mapping[str, str], now_ns: Callable[[], int], workspace: Path | str | None
 ) -> PaperSession:
+    loaded = unlocked(loaded)
     settings = loaded.settings
     folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
     data, clock = settings.data, settings.clock

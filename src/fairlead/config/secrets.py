@@ -171,8 +171,8 @@ def _references(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _put(values: Mapping[str, Any], path: KeyPath, key: str) -> dict[str, Any]:
-    name, *rest = path
-    return {**values, name: _put(values[str(name)], tuple(rest), key) if rest else key}
+    name, rest = str(path[0]), path[1:]
+    return {**values, name: _put(values[name], rest, key) if rest else key}
 
 
 def _with_secret(node: Node, path: KeyPath, key: str) -> Node:

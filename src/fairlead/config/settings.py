@@ -235,6 +235,11 @@ class SessionSettings(Settings):
         return {**data, "risk": {}} if isinstance(data, Mapping) and data.get("risk", 0) is None else data
 
     @property
+    def title(self) -> str:
+        """What a person calls the run: its name, or its strategies'."""
+        return self.name or " + ".join(entry.name for entry in self.strategies if entry.enabled)
+
+    @property
     def armed(self) -> RiskSettings | None:
         """Guards, validator and kill switches in force; None if there are none.
 

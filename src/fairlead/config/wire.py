@@ -57,8 +57,7 @@ class WiredSession:
     @property
     def title(self) -> str:
         """What a person calls the run: the configuration's name, or its strategies'."""
-        settings = self.loaded.settings
-        return settings.name or " + ".join(entry.name for entry in settings.strategies if entry.enabled)
+        return self.loaded.settings.title
 
     def plan(self, run_id: str = "", *, profile: bool = False) -> SessionPlan:
         """Return a fresh plan: its strategies have seen nothing yet."""
@@ -67,7 +66,7 @@ class WiredSession:
         clock = settings.clock if isinstance(settings.clock, ClockSettings) and settings.mode == "backtest" else ClockSettings()
         execution = settings.execution
         if not isinstance(execution, ExecutionSettings):
-            if settings.mode != "live":
+            if settings.mode not in {"live", "paper"}:
                 raise _refused(settings)
             # What orders cost is the broker's to say.
             execution = ExecutionSettings()

@@ -6,12 +6,13 @@ and counts when it is still there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from fairlead.control.deskbooks import DeskBooks
 from fairlead.control.reconciling import Tell
+from fairlead.core.orders import OrderStatus
 from fairlead.core.time import format_utc
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.desk import OrderDesk
@@ -26,7 +27,7 @@ from fairlead.execution.reconciliation import (
     compare,
     is_strict,
 )
-from fairlead.execution.tally import Books
+from fairlead.execution.tally import Books, WorkingOrder
 
 CONFIRM: Final = "again"
 SCHEDULE: Final = "schedule"
@@ -34,6 +35,7 @@ REARM: Final = "re-arm"
 END: Final = "end"
 START: Final = "start"
 _ORPHAN: Final = DifferenceKind.ORPHAN_ORDER
+_UNHEARD: Final = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL})
 
 
 class BrokerBooks:
@@ -72,7 +74,6 @@ class BrokerBooks:
         self._settings, self._tell, self._ask, self._cancel = settings, tell, ask, cancel
         self._ours = DeskBooks({})
         self._opening_cash: float | None = None
-        self._since_ns = 0
         self._instants = 0
         self._doubtful: frozenset[str] = frozenset()
 
@@ -86,10 +87,9 @@ class BrokerBooks:
         """Whether they halt."""
         return self.last.is_strict
 
-    def begin(self, parts: SessionParts, multipliers: dict[str, float], began_ns: int) -> None:
-        """Take in the session; what was executed before it began is not its own."""
+    def begin(self, parts: SessionParts, multipliers: dict[str, float]) -> None:
+        """Take in the session."""
         self._ours = DeskBooks(multipliers)
-        self._since_ns = began_ns
         self._ours.read(parts.desk)
 
     def instant(self) -> None:
@@ -151,7 +151,9 @@ class BrokerBooks:
         spent = sum(ours.cash.values())
         if self._opening_cash is None:
             self._opening_cash = snapshot.account.cash - spent
-        theirs = books_of(snapshot, self._ours.orders.get, snapshot.account.cash - self._opening_cash, self._since_ns)
+        theirs = books_of(snapshot, self._ours.orders.get, snapshot.account.cash - self._opening_cash)
+        # Of what has left a moment ago the broker's word is on its way, or being asked for.
+        ours, theirs = (replace(books, orders=self._heard_of(books.orders)) for books in (ours, theirs))
         fills = standing(ours.fills)
         # A broker keeps executions for as long as it does: what it shows must be booked, and what is booked as it shows it.
         booked = {fill.execution_id for fill in self._ours.tally.fills.values()}
@@ -159,6 +161,11 @@ class BrokerBooks:
         mine = {name: fill for name, fill in fills.items() if name in theirs.fills}
         ours = Books(positions=ours.positions, cash=ours.cash or {"": 0.0}, orders=ours.orders, fills=mine)
         return ours, Books(positions=theirs.positions, cash=theirs.cash, orders=theirs.orders, fills=shown)
+
+    def _heard_of(self, orders: Mapping[str, WorkingOrder]) -> dict[str, WorkingOrder]:
+        told = self._ours.tally.last
+        unheard = {name for name in orders if name in self._ours.orders and (name not in told or told[name].status in _UNHEARD)}
+        return {name: order for name, order in orders.items() if name not in unheard}
 
     def _take_back(self, found: tuple[Difference, ...]) -> None:
         if self._settings.mode != "strict":

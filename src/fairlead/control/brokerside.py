@@ -65,10 +65,10 @@ class BrokerSide:
         self.venue.double_fill = self._close_double
         return self.venue
 
-    def begin(self, parts: SessionParts, began_ns: int) -> list[BrokerReport]:
+    def begin(self, parts: SessionParts) -> list[BrokerReport]:
         """Take in the session, and return what was told before it had any data."""
         self._parts = parts
-        self.books.begin(parts, self._multipliers, began_ns)
+        self.books.begin(parts, self._multipliers)
         early, self._early = self._early, []
         return early
 

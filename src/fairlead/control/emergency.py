@@ -195,8 +195,8 @@ class Emergency:
     async def _wait(self, link: asyncio.Future[None]) -> None:
         """Return when something has happened, or a moment has passed."""
         self._news.clear()
-        tick = asyncio.ensure_future(self._sleep(_TICK_S))
-        news = asyncio.ensure_future(self._news.wait())
+        tick: asyncio.Future[Any] = asyncio.ensure_future(self._sleep(_TICK_S))
+        news: asyncio.Future[Any] = asyncio.ensure_future(self._news.wait())
         try:
             await asyncio.wait([tick, news, link], return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -28,6 +28,12 @@ class MarketHours:
         self._until_ns: int | None = 0
 
     @property
+    def is_open(self) -> bool:
+        """Whether the market is open now."""
+        self._look()
+        return bool(self._is_open)
+
+    @property
     def text(self) -> str:
         """``open until ...`` or ``closed until ...``."""
         self._look()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import threading
 import warnings
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -348,10 +349,14 @@ def _stamps(column: Any) -> IntArray:
     return stamps
 
 
+_BUILDING: Final = threading.Lock()
+
+
 def _build(name: str, start: str, end: str) -> Any:
     import exchange_calendars as library  # noqa: PLC0415  heavy: loaded when a calendar is first needed
 
-    with warnings.catch_warnings():
+    # The filters of warnings are the process's: two threads that build at once would undo each other's.
+    with _BUILDING, warnings.catch_warnings():
         # The library uses parts of pandas that announce their removal; its user can do nothing about it.
         warnings.simplefilter("ignore")
         try:

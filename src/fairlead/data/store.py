@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,10 +23,10 @@ from fairlead.contracts.files import (
     sha256_file,
     write_json,
 )
-from fairlead.contracts.manifests import BAR_MANIFEST_VERSION, ActionRecord, BarFile, BarManifest, SymbolSpan
+from fairlead.contracts.manifests import BAR_MANIFEST_VERSION, BarFile, BarManifest
 from fairlead.core.errors import ConfigurationError, ContractError, DataNotFound, UnknownName
 from fairlead.core.events import CorporateAction
-from fairlead.core.time import BarSize, day_to_date, to_datetime, to_ns
+from fairlead.core.time import BarSize, day_to_date, to_datetime
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.coverage import COVERAGE_FILE, Coverage
 from fairlead.data.dataset import (
@@ -38,20 +37,16 @@ from fairlead.data.dataset import (
     QUARANTINE_FILE,
     Dataset,
     read_manifest,
-    read_month,
 )
-from fairlead.data.fingerprint import bars_sha256, symbol_ranks
+from fairlead.data.fingerprint import bars_sha256
 from fairlead.data.merging import (
     REPLACE,
     canonical,
     column_ns,
-    merge_actions,
-    merge_bars,
-    revise_bars,
     session_days,
-    split_months,
 )
-from fairlead.data.quarantine import Quarantine, merge_quarantine, quarantine_csv
+from fairlead.data.quarantine import quarantine_csv
+from fairlead.data.store_plan import StorePlan, label_span, plan_write, symbol_spans
 from fairlead.data.wide import WIDE_FILE, write_wide
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}")
@@ -159,7 +154,7 @@ class BarStore:
         stored = None if replace else self._stored(dataset, BarSize.parse(bar_size))
         if stored is not None:
             _check_same_kind(stored.manifest, calendar=calendar, synthetic=synthetic, seed=seed)
-        plan = _plan(stored, canonical(table), actions, quarantined)
+        plan = plan_write(stored, canonical(table), actions, quarantined)
         return self._write(
             dataset, BarSize.parse(bar_size), stored, plan, calendar=calendar, synthetic=synthetic, seed=seed, source=source
         )
@@ -200,7 +195,7 @@ class BarStore:
         stored = self._stored(dataset, bar_size)
         if stored is not None:
             _check_same_kind(stored.manifest, calendar=calendar, synthetic=False, seed=None)
-        plan = _plan(stored, canonical(table), actions, quarantined, coverage)
+        plan = plan_write(stored, canonical(table), actions, quarantined, coverage)
         manifest = self._write(dataset, bar_size, stored, plan, calendar=calendar, source=f"pulled from {coverage.source}")
         return manifest, plan.revised
 
@@ -215,7 +210,7 @@ class BarStore:
         dataset: str,
         size: BarSize,
         stored: Dataset | None,
-        plan: _Plan,
+        plan: StorePlan,
         *,
         calendar: str,
         source: str,
@@ -236,7 +231,7 @@ class BarStore:
                 atomic_write_text(staging / QUARANTINE_FILE, quarantine_csv(plan.quarantine))
             if plan.coverage is not None:
                 write_json(staging / COVERAGE_FILE, plan.coverage.to_json())
-            first, last = _label_span(stored, plan.added)
+            first, last = label_span(stored, plan.added)
             manifest = BarManifest(
                 schema_version=BAR_MANIFEST_VERSION,
                 dataset=dataset,
@@ -247,7 +242,7 @@ class BarStore:
                 seed=seed,
                 source=_sources(stored, source),
                 rows=sum(file.rows for file in files),
-                symbols=_symbol_spans(stored, plan.added),
+                symbols=symbol_spans(stored, plan.added),
                 first_label=to_datetime(first),
                 last_label=to_datetime(last),
                 files=files,
@@ -279,70 +274,6 @@ def check_dataset_name(name: str) -> None:
         raise ConfigurationError.of("dataset", "be up to 64 letters, digits, '_', '-' or '.'", name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What a write would do."""
-
-    kept: list[BarFile]
-    months: dict[str, pa.Table]
-    """Months to write, whole, by folder."""
-    added: list[pa.Table]
-    """The rows in them that are new."""
-    actions: tuple[CorporateAction, ...]
-    quarantine: Quarantine
-    coverage: Coverage | None
-    revised: int
-
-    @property
-    def action_records(self) -> list[dict[str, Any]]:
-        return [ActionRecord.of(action).as_json() for action in self.actions]
-
-    def changes_anything(self, stored: Dataset) -> bool:
-        # Quarantined rows are only ever added, so equal counts mean equal content.
-        has_more = len(self.quarantine) != stored.manifest.quarantined
-        return bool(self.months) or has_more or self.actions != stored.actions or self.coverage != Coverage.read(stored.folder)
-
-
-def _plan(
-    stored: Dataset | None,
-    table: pa.Table,
-    actions: Sequence[CorporateAction],
-    quarantined: Iterable[Any],
-    pulled: Coverage | None = None,
-) -> _Plan:
-    months: dict[str, pa.Table] = {}
-    added: list[pa.Table] = []
-    revised = 0
-    files = {} if stored is None else {file.path: file for file in stored.manifest.files}
-    for month, bars in split_months(table).items():
-        file = files.get(f"{month}/{BARS_FILE}")
-        if file is None or stored is None:
-            months[month], fresh = bars, bars
-        else:
-            stored.verify_file(file)
-            if file.content_sha256 == bars_sha256(bars):
-                continue
-            before, changed = read_month(stored.folder, file), 0
-            if pulled is None:
-                merged, fresh = merge_bars(before, bars)
-            else:
-                merged, fresh, changed = revise_bars(before, bars)
-            revised += changed
-            if fresh.num_rows or changed:
-                months[month] = merged
-        added.append(fresh)
-    known = None if stored is None else Coverage.read(stored.folder)
-    return _Plan(
-        [file for path, file in files.items() if path.removesuffix(f"/{BARS_FILE}") not in months],
-        months,
-        added,
-        merge_actions(stored.actions if stored else (), actions, revise=pulled is not None),
-        merge_quarantine(stored.folder / QUARANTINE_FILE if stored else None, quarantined),
-        pulled if known is None else known if pulled is None else known.joined(pulled),
-        revised,
-    )
-
-
 @contextlib.contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
     try:
@@ -354,7 +285,7 @@ def _staging(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _write_bars(staging: Path, folder: Path, plan: _Plan, *, packed: bool) -> tuple[BarFile, ...]:
+def _write_bars(staging: Path, folder: Path, plan: StorePlan, *, packed: bool) -> tuple[BarFile, ...]:
     files = list(plan.kept)
     for file in plan.kept:
         (staging / file.path).parent.mkdir(parents=True)
@@ -405,36 +336,6 @@ def _check_same_kind(stored: BarManifest, *, calendar: str, synthetic: bool, see
     ):
         if old != new:
             raise ContractError.of(f"{name} of dataset {stored.dataset}", f"be {old!r} as in the stored data", new, REPLACE)
-
-
-def _symbol_spans(stored: Dataset | None, added: Sequence[pa.Table]) -> tuple[SymbolSpan, ...]:
-    spans = {} if stored is None else {span.symbol: span for span in stored.manifest.symbols}
-    for table in added:
-        names, ranks = symbol_ranks(table)
-        counts = np.bincount(ranks, minlength=len(names))
-        first, last = np.full(len(names), np.iinfo(np.int32).max), np.full(len(names), np.iinfo(np.int32).min)
-        np.minimum.at(first, ranks, session_days(table))
-        np.maximum.at(last, ranks, session_days(table))
-        for i, name in enumerate(names):
-            new = SymbolSpan(
-                symbol=name, rows=int(counts[i]), first_session=day_to_date(first[i]), last_session=day_to_date(last[i])
-            )
-            old = spans.get(name, new)
-            spans[name] = SymbolSpan(
-                symbol=name,
-                rows=new.rows if old is new else old.rows + new.rows,
-                first_session=min(old.first_session, new.first_session),
-                last_session=max(old.last_session, new.last_session),
-            )
-    return tuple(spans[name] for name in sorted(spans))
-
-
-def _label_span(stored: Dataset | None, added: Sequence[pa.Table]) -> tuple[int, int]:
-    bounds = [] if stored is None else [to_ns(stored.manifest.first_label), to_ns(stored.manifest.last_label)]
-    for table in added:
-        labels = column_ns(table, "label")
-        bounds += [int(labels.min()), int(labels.max())] if len(labels) else []
-    return min(bounds), max(bounds)
 
 
 def _sources(stored: Dataset | None, new: str) -> str:

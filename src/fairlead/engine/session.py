@@ -212,6 +212,7 @@ class _Session:
         self, plan: SessionPlan, first: BarBlock, carry: int, watch: Watch | None, attendant: Attendant | None = None
     ) -> None:
         self._plan = plan
+        self._block = first
         self._attendant = attendant
         self._timers = StageTimers(enabled=plan.profile)
         cursor = Cursor(prelude(first))
@@ -310,6 +311,7 @@ class _Session:
 
     def run_block(self, block: BarBlock) -> None:
         """Deliver a block, and note the prices of what happened in it."""
+        self._block = block
         self._universe.enter(block)
         self.loop.run_block(block)
         self._notes.take(block, self._desk.orders, self._desk.fills)
@@ -325,6 +327,8 @@ class _Session:
             self._recorder.finish()
         if self._attendant is not None:
             self._attendant.end()
+            # A broker tells of fills after the last bar too.
+            self._notes.take(self._block, self._desk.orders, self._desk.fills)
         account, by_strategy = self._curves.curves()
         capital = {a.name: a.capital for a in plan.allocations}
         orders, updates, fills = self._desk.orders, self._desk.updates, self._desk.fills

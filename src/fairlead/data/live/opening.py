@@ -23,7 +23,6 @@ from fairlead.data.live.websocket import WebSocketFeed
 from fairlead.data.opening import open_source, recording_of
 from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
-from fairlead.data.vendors.alpaca.feed import AlpacaKind
 
 __all__ = ["GROUP", "FeedKind", "WebSocketKind", "as_history", "open_feed", "open_replay", "replay_of"]
 
@@ -38,7 +37,12 @@ class WebSocketKind(FeedKind):
         return WebSocketFeed(data.websocket(), now_ns=now_ns)
 
 
-_SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind, "alpaca": AlpacaKind}
+_SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind}
+_VENDORS: Final = {
+    "alpaca": "fairlead.data.vendors.alpaca.feed:AlpacaKind",
+    "ibkr": "fairlead.data.vendors.ibkr.feed:IbkrKind",
+}
+"""Feeds that ship and need a library of their own: imported only if they are asked for."""
 
 
 def open_feed(settings: LiveDataSettings, *, now_ns: NowNs) -> LiveFeed:
@@ -58,7 +62,7 @@ def open_feed(settings: LiveDataSettings, *, now_ns: NowNs) -> LiveFeed:
         If the feed does not take its `params`.
     """
     base: Any = FeedKind
-    kind: type[FeedKind] = find_part("feed", settings.feed, _SHIPPED, base, GROUP)
+    kind: type[FeedKind] = find_part("feed", _VENDORS.get(settings.feed, settings.feed), _SHIPPED, base, GROUP)
     return build_part("feed", settings.feed, kind, settings.params).open(settings, now_ns)
 
 

@@ -62,7 +62,8 @@ def pull_range(
     if len(begun) == 0:
         until = "now" if end is None else str(end)
         raise DataNotFound(f"{calendar.name} has no session with bars of {bar_size} from {start} to {until}. Check the dates.")
-    return first, last if len(begun) == len(days) else int(begun[-1])
+    is_past = end is not None and date_to_day(end) == last and len(begun) == len(days)
+    return first, last if is_past else int(begun[-1])
 
 
 def settled_through(calendar: ExchangeCalendar, last: int, now_ns: int) -> int:

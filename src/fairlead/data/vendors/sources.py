@@ -60,6 +60,7 @@ class _Shipped(Mapping[str, type[HistoryKind]]):
 _SHIPPED: Final = _Shipped(
     {
         "alpaca": "fairlead.data.vendors.alpaca_history:AlpacaHistoryKind",
+        "ibkr": "fairlead.data.vendors.ibkr.history:IbkrHistoryKind",
         "yahoo": "fairlead.data.vendors.yahoo:YahooHistoryKind",
     }
 )
@@ -71,7 +72,7 @@ def open_history(name: str, params: Mapping[str, Any], environ: Mapping[str, str
     Parameters
     ----------
     name : str
-        ``alpaca``, ``yahoo``, an entry point of `GROUP`, or ``package.module:Class`` of a `HistoryKind`.
+        ``alpaca``, ``ibkr``, ``yahoo``, an entry point of `GROUP`, or ``package.module:Class`` of a `HistoryKind`.
     params : mapping of str to text
         The settings of its kind.
     environ, now_ns : mapping, callable

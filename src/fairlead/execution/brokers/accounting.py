@@ -27,7 +27,7 @@ def together(books: Books) -> Books:
     )
 
 
-def books_of(snapshot: Snapshot, order_of: Callable[[str], Order | None], cash: float, since_ns: int) -> Books:
+def books_of(snapshot: Snapshot, order_of: Callable[[str], Order | None], cash: float) -> Books:
     """Return what a broker shows.
 
     Parameters
@@ -37,10 +37,8 @@ def books_of(snapshot: Snapshot, order_of: Callable[[str], Order | None], cash: 
         Our order with a reference, if it is this session's.
     cash : float
         The account's, less what was there before the session, in currency.
-    since_ns : int
-        Executions before are not compared.
     """
-    known = [(one, order_of(one.reference)) for one in _last_words(snapshot.executions) if one.ts_ns >= since_ns]
+    known = [(one, order_of(one.reference)) for one in _last_words(snapshot.executions)]
     return Books(
         positions={(EVERYBODY, p.symbol): Holding(p.quantity, p.average_price) for p in snapshot.positions if p.quantity},
         cash={EVERYBODY: cash},

@@ -18,8 +18,6 @@ NOT_AT_BROKER: Final = "not_at_broker"
 NOT_CONNECTED: Final = "not_connected"
 BACK_OFF_S: Final = 5.0
 """How long nothing is asked after the broker has said that it was too much."""
-LOOKS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits before each look for an order of which it is not known whether it arrived: a broker may be slow to show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,8 @@ class Calls:
         Waits until the broker can be asked.
     sent : callable
         Told the references of orders whose request has left.
+    looks_s : sequence of float
+        Seconds before each look for an order of which it is not known whether it arrived.
     """
 
     def __init__(
@@ -92,7 +92,9 @@ class Calls:
         sleep: Sleep,
         is_up: asyncio.Event,
         sent: Callable[[Sequence[str]], None] = lambda _references: None,
+        looks_s: Sequence[float] = (),
     ) -> None:
+        self._looks_s = looks_s
         self._broker, self._pacer, self._tell, self._sleep = broker, pacer, tell, sleep
         self._is_up, self._sent = is_up, sent
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -170,7 +172,7 @@ class Calls:
 
     async def _resolve(self, reference: str, of: Call | None = None) -> None:
         """Ask for an order until it is there, or surely is not."""
-        for wait in LOOKS_S:
+        for wait in self._looks_s:
             await self._sleep(wait)
             found = await self._found(reference)
             if found is not None:

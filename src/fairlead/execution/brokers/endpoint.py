@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from enum import StrEnum
-from types import MappingProxyType
-from typing import Final, NamedTuple
-from urllib.parse import urlsplit
-
-_ALPACA_HOSTS: Final = MappingProxyType({"api.alpaca.markets": "live", "paper-api.alpaca.markets": "paper"})
-_IBKR_PORTS: Final = MappingProxyType({4001: "live", 7496: "live", 4002: "paper", 7497: "paper"})
+from typing import NamedTuple
 
 
 class EndpointKind(StrEnum):
@@ -48,42 +43,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def alpaca_endpoint(base_url: str) -> Endpoint:
-    """Return what stands behind a base URL of Alpaca's trading interface.
-
-    Only Alpaca's own two hosts are live and paper, over TLS and at its port; a server of this machine is practice.
-    """
-    try:
-        parts = urlsplit(base_url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        return Endpoint(EndpointKind.UNKNOWN, "an address that is none")
-    address = f"{parts.scheme}://{host}{'' if port is None else f':{port}'}"
-    if is_loopback(host):
-        return Endpoint(EndpointKind.PRACTICE, address)
-    is_theirs = parts.scheme == "https" and port in {None, 443}
-    return Endpoint(EndpointKind(_ALPACA_HOSTS.get(host, "unknown") if is_theirs else "unknown"), address)
-
-
-def ibkr_endpoint(host: str, port: int) -> Endpoint:
-    """Return what stands behind a gateway's or a workstation's socket.
-
-    The four ports that they are installed with say what it is. Another one on this machine may be a practice server, or a
-    gateway that was moved: the account that shows after connecting decides. Elsewhere than here neither is ever exposed.
-    """
-    address = f"{host}:{port}"
-    if not is_loopback(host):
-        return Endpoint(EndpointKind.UNKNOWN, f"{address}, which is not this machine")
-    return Endpoint(EndpointKind(_IBKR_PORTS.get(port, "practice")), address)
-
-
-def alpaca_account(account_id: str) -> AccountKind:
-    """Return what Alpaca's account number says: those of paper begin with PA."""
-    return AccountKind.PAPER if account_id.upper().startswith("PA") else AccountKind.LIVE
-
-
-def ibkr_account(account_id: str) -> AccountKind:
-    """Return what an account at Interactive Brokers is: those of paper begin with D, as in DU1234567."""
-    return AccountKind.PAPER if account_id.upper().startswith("D") else AccountKind.LIVE

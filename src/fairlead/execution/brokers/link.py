@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -37,12 +37,15 @@ class LinkSettings(Settings):
         After so many seconds without a word the broker is asked for one; if it does not answer, the connection counts as lost.
     overlap_s : float
         So much of what was heard before a loss is asked for again: clocks differ, and to hear something twice costs nothing.
+    looks_s : tuple of float
+        Seconds before each look for an order of which it is not known whether it arrived: a broker may be slow to show it.
     reconnect : ReconnectSettings
     """
 
     attempt_s: float = Field(default=10.0, gt=0, le=300)
     silence_s: float = Field(default=15.0, gt=0, le=3600)
     overlap_s: float = Field(default=300.0, ge=0, le=86_400)
+    looks_s: Annotated[tuple[Annotated[float, Field(ge=0, le=300)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 4.0, 8.0)
     reconnect: ReconnectSettings = ReconnectSettings()
 
 
@@ -88,8 +91,9 @@ class BrokerLink:
         traits = broker.traits
         self.pacer = Pacer(traits.calls_per_minute, traits.burst, monotonic, sleep, self._slow)
         self._is_up, self._is_lost = asyncio.Event(), asyncio.Event()
-        self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent)
-        self._since_ns = since_ns
+        self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent, settings.looks_s)
+        self._overlap_ns = round(settings.overlap_s * NS_PER_SECOND)
+        self._since_ns = max(0, since_ns - self._overlap_ns)
         self._told: dict[str, BrokerOrder] = {}
         self._executions: set[str] = set()
         self._ready: asyncio.Future[None] | None = None
@@ -199,7 +203,7 @@ class BrokerLink:
         executions = await self._question(broker.executions(since_ns))
         positions = await self._question(broker.positions())
         account = await self._question(broker.account())
-        self._since_ns = max(since_ns, begun_ns - round(self._settings.overlap_s * NS_PER_SECOND))
+        self._since_ns = max(since_ns, begun_ns - self._overlap_ns)
         return Snapshot(begun_ns, account, tuple(positions), tuple(orders), tuple(executions))
 
     async def _question(self, asked: Coroutine[Any, Any, Any]) -> Any:

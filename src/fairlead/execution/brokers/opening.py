@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
 from fairlead.contracts.settings import Settings
+from fairlead.core.errors import ConfigurationError
 from fairlead.execution.brokers.endpoint import AccountKind, Endpoint
 from fairlead.execution.brokers.seam import Broker
 
@@ -40,7 +41,7 @@ class BrokerKind(Settings, ABC):
     def endpoint(self) -> Endpoint:
         """Return where it would connect to, without connecting."""
 
-    def account_kind(self, account_id: str) -> AccountKind:  # noqa: ARG002  for those whose ids do say something
+    def kind_of(self, account_id: str) -> AccountKind:  # noqa: ARG002  for those whose ids do say something
         """Return what the id of an account says of it."""
         return AccountKind.UNKNOWN
 
@@ -71,7 +72,15 @@ class _Shipped(Mapping[str, type[BrokerKind]]):
 
     def __getitem__(self, name: str) -> type[BrokerKind]:
         module, _, attribute = self._targets[name].partition(":")
-        kind: type[BrokerKind] = getattr(importlib.import_module(module), attribute)
+        try:
+            kind: type[BrokerKind] = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as exc:
+            if (exc.name or "").startswith("fairlead"):
+                raise
+            remedy = f'Install the extra: pip install "fairlead[{name}]".'
+            raise ConfigurationError(
+                f"broker {name!r} needs the package {exc.name!r}, which is not installed. {remedy}"
+            ) from exc
         return kind
 
     def __iter__(self) -> Iterator[str]:

@@ -22,6 +22,7 @@ from fairlead.core.errors import (
 from fairlead.core.orders import TERMINAL
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.vendors.alpaca.stamps import stamp_ns
+from fairlead.execution.brokers.alpaca.addresses import alpaca_account, alpaca_endpoint
 from fairlead.execution.brokers.alpaca.api import Duplicate, TradingApi
 from fairlead.execution.brokers.alpaca.assets import Asset, read_asset, read_sessions, session_differences
 from fairlead.execution.brokers.alpaca.inspecting import inspected
@@ -42,7 +43,7 @@ from fairlead.execution.brokers.alpaca.settings import AlpacaSettings
 from fairlead.execution.brokers.alpaca.stream import UpdateStream, open_stream
 from fairlead.execution.brokers.alpaca.trimming import Trimming
 from fairlead.execution.brokers.alpaca.updates import Updates
-from fairlead.execution.brokers.endpoint import EndpointKind, alpaca_account, alpaca_endpoint
+from fairlead.execution.brokers.endpoint import EndpointKind
 from fairlead.execution.brokers.inspection import Finding
 from fairlead.execution.brokers.seam import BrokerHealth, BrokerTraits
 from fairlead.execution.brokers.terms import check_terms

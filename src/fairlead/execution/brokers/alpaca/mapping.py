@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from fairlead.core.errors import ContractError, OrderRejected
 from fairlead.core.orders import OrderStatus, OrderType, Side, TimeInForce
 from fairlead.data.vendors.alpaca.stamps import stamp_ns
-from fairlead.execution.brokers.endpoint import AccountKind, alpaca_account
+from fairlead.execution.brokers.alpaca.addresses import alpaca_account
+from fairlead.execution.brokers.endpoint import AccountKind
 from fairlead.execution.brokers.words import (
     BrokerAccount,
     BrokerPosition,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Final, Self
+from dataclasses import asdict
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from fairlead.core.orders import Order, OrderStatus, OrderUpdate
 from fairlead.core.time import BarSize
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.rows import Rows
-from fairlead.execution.brokers.simulated.admission import check_change, check_money, check_request
+from fairlead.execution.brokers.simulated.admission import Door, check_change
 from fairlead.execution.brokers.simulated.book import AccountBook
 from fairlead.execution.brokers.simulated.matching import AccountMatching, are_exits
 from fairlead.execution.brokers.simulated.orders import AccountOrders
@@ -34,10 +35,27 @@ from fairlead.execution.holdings import holdings_of, opening_value
 from fairlead.execution.margin import AccountSettings, buying_power, margin_state
 from fairlead.execution.settings import ExecutionSettings
 
+CallP = ParamSpec("CallP")
+AnswerT = TypeVar("AnswerT")
 _CARRY: Final = 400
 """Rows that a block shows of before: whether a bar is the first of its session, a session of minutes tells."""
 MARGIN: Final = ExecutionSettings(account=AccountSettings(type="reg_t"))
 """What an account is if nobody says: brokers lend on margin."""
+
+
+def _changing(
+    method: Callable[Concatenate[SimulatedAccount, CallP], AnswerT],
+) -> Callable[Concatenate[SimulatedAccount, CallP], AnswerT]:
+    """Let those be called who keep the account, after what changes it."""
+
+    @functools.wraps(method)
+    def changed(account: SimulatedAccount, /, *args: CallP.args, **kwargs: CallP.kwargs) -> AnswerT:
+        answer = method(account, *args, **kwargs)
+        for write in account._keepers:  # noqa: SLF001  of the same class
+            write()
+        return answer
+
+    return changed
 
 
 class SimulatedAccount:
@@ -66,6 +84,9 @@ class SimulatedAccount:
     currency : str
     serial : int
         Of accounts with one id that begin anew, each has a higher one: no id of an order or an execution comes again.
+    arrives_ns : callable, optional
+        The market's own time, nanoseconds, where bars may be heard of later here than by whoever sends orders: an order meets
+        no bar that was over when it came. None: an order comes with the last bars.
 
     Attributes
     ----------
@@ -92,6 +113,7 @@ class SimulatedAccount:
         bar_size: BarSize = BarSize.M1,
         currency: str = "USD",
         serial: int = 0,
+        arrives_ns: Callable[[], int] | None = None,
     ) -> None:
         self.account_id = account_id
         self.symbols = tuple(sorted(symbols))
@@ -104,9 +126,12 @@ class SimulatedAccount:
         self.market_ns = 0
         self.marks: dict[str, float] = dict.fromkeys(self.symbols, 0.0)
         self._now_ns = now_ns
+        self._arrives_ns = arrives_ns
         self._session = -1
         self._listeners: list[Callable[[BrokerOrder | Execution], None]] = []
+        self._keepers: list[Callable[[], None]] = []
         self._orders = AccountOrders(serial, now_ns)
+        self._door = Door(self.instruments, self.settings.account, can_short=can_short)
         multipliers = {symbol: instrument.multiplier for symbol, instrument in self.instruments.items()}
         self._book = AccountBook(serial, cash, self.marks, multipliers)
         self._rows = Rows(self.symbols, _CARRY)
@@ -128,8 +153,13 @@ class SimulatedAccount:
         """
         self._listeners.append(heard)
 
+    def keep(self, write: Callable[[], None]) -> None:
+        """Let somebody keep the account: called after everything that has changed it, when all of it has been told."""
+        self._keepers.append(write)
+
     # What the owner of the account asks for.
 
+    @_changing
     def submit(self, requests: Sequence[OrderRequest]) -> list[BrokerOrder]:
         """Take an order, or the two exits of a position, which then share their quantity: all of them, or none.
 
@@ -140,11 +170,11 @@ class SimulatedAccount:
         """
         if self.blocked:
             raise OrderRejected(f"account {self.account_id} takes no orders: {self.blocked}.")
-        self._check_names(requests)
+        self._door.check_names(requests, self._orders)
         made = self._orders.make(requests, self.market_ns)
         are_linked = are_exits(made)
         for count, order in enumerate(made):
-            self._check_money(order, () if are_linked else made[:count])
+            self._door.check_money(order, [*self._orders.competing(), *(() if are_linked else made[:count])], self._book.ledger)
         if are_linked:
             for order in made:
                 order.group_id = made[0].order_id
@@ -156,6 +186,7 @@ class SimulatedAccount:
                 self.acknowledge(order.order_id)
         return [self._orders.told(order) for order in made]
 
+    @_changing
     def acknowledge(self, broker_id: str) -> None:
         """Let an order come into force that was held; of one that is, nothing.
 
@@ -167,11 +198,13 @@ class SimulatedAccount:
         order = self._orders.known(broker_id)
         if order.status is not OrderStatus.SUBMITTED:
             return
-        order.created_ns = order.arrives_ns = self.market_ns
+        order.created_ns = self.market_ns
+        order.arrives_ns = self.market_ns if self._arrives_ns is None else max(self.market_ns, self._arrives_ns())
         self._hear(order, order.move_to(OrderStatus.ACKNOWLEDGED, self._now_ns()), None)
         self._venue.take(order)
         self._link(order)
 
+    @_changing
     def cancel(self, broker_id: str, reason: str = "") -> BrokerOrder:
         """Take an order back at once.
 
@@ -184,6 +217,7 @@ class SimulatedAccount:
         self._end(order, OrderStatus.CANCELLED, reason or "cancelled")
         return self._orders.told(order)
 
+    @_changing
     def replace(self, broker_id: str, change: ChangeRequest) -> BrokerOrder:
         """Change a working order at once.
 
@@ -196,7 +230,7 @@ class SimulatedAccount:
         check_change(change, order, self.instruments[order.symbol])
         quantity = None if change.quantity is None else float(change.quantity)
         if quantity is not None and quantity > order.quantity:
-            self._check_money_of_more(order, quantity)
+            self._door.check_more(order, quantity, self._orders.competing(), self._book.ledger)
         limit = None if change.limit_price is None else float(change.limit_price)
         stop = None if change.stop_price is None else float(change.stop_price)
         if order.status is OrderStatus.SUBMITTED:
@@ -261,6 +295,7 @@ class SimulatedAccount:
 
     # What happens to the account.
 
+    @_changing
     def step(self, bars: Mapping[str, Bar]) -> None:
         """Let working orders meet the bars of one instant, which all became known then.
 
@@ -287,6 +322,7 @@ class SimulatedAccount:
         for column, bar in row.items():
             self.marks[self.symbols[column]] = bar.close
 
+    @_changing
     def execute(self, broker_id: str, quantity: float, price: float, commission: float = 0.0) -> Execution:
         """Let an order that works be executed in part or whole.
 
@@ -303,6 +339,7 @@ class SimulatedAccount:
         self._venue.execute(order, quantity, price, commission, self._now_ns())
         return self._book.of_order(broker_id)[-1]
 
+    @_changing
     def correct(self, execution_id: str, quantity: float, price: float) -> Execution:
         """Put another quantity or price in the place of an execution's.
 
@@ -313,6 +350,7 @@ class SimulatedAccount:
         """
         return self._amend(execution_id, quantity, price, is_bust=False)
 
+    @_changing
     def bust(self, execution_id: str) -> Execution:
         """Let an execution never have been. An order that it had ended stays so.
 
@@ -323,6 +361,7 @@ class SimulatedAccount:
         """
         return self._amend(execution_id, None, None, is_bust=True)
 
+    @_changing
     def reject(self, broker_id: str, reason: str) -> None:
         """Refuse an order that was taken before.
 
@@ -355,12 +394,13 @@ class SimulatedAccount:
         }
 
     @classmethod
-    def of(cls, data: Mapping[str, Any], *, now_ns: Callable[[], int]) -> Self:
+    def of(cls, data: Mapping[str, Any], *, now_ns: Callable[[], int], arrives_ns: Callable[[], int] | None = None) -> Self:
         """Return the account that `to_dict` made plain, or one that was read from JSON since."""
         account = cls(
             data["account_id"],
             symbols=data["symbols"],
             now_ns=now_ns,
+            arrives_ns=arrives_ns,
             cash=data["cash"],
             instruments={symbol: _instrument_of(one) for symbol, one in data["instruments"].items()},
             settings=ExecutionSettings.model_validate(data["settings"]),
@@ -390,28 +430,6 @@ class SimulatedAccount:
 
     def _resized(self, order: Order) -> None:
         self._tell(self._orders.note(order))
-
-    def _check_names(self, requests: Sequence[OrderRequest]) -> None:
-        references: set[str] = set()
-        for request in requests:
-            if request.symbol not in self.instruments:
-                raise OrderRejected(f"there is no symbol {request.symbol!r} to trade at this broker.")
-            if request.reference and (self._orders.has(request.reference) or request.reference in references):
-                raise OrderRejected(f"there is an order with the reference {request.reference!r} already.")
-            references.add(request.reference)
-            check_request(request, self.instruments[request.symbol])
-
-    def _check_money(self, order: Order, before: Sequence[Order]) -> None:
-        working = [o for o in (*self._orders.competing(), *before) if not (order.oco_id and o.oco_id == order.oco_id)]
-        instrument, rules = self.instruments[order.symbol], self.settings.account
-        check_money(order, instrument, self._book.ledger, working, rules, can_short=self.can_short)
-
-    def _check_money_of_more(self, order: Order, quantity: float) -> None:
-        more = replace(order, quantity=quantity)
-        twin = order.group_id
-        working = [o for o in self._orders.competing() if o is not order and not (twin and o.group_id == twin)]
-        instrument, rules = self.instruments[order.symbol], self.settings.account
-        check_money(more, instrument, self._book.ledger, working, rules, can_short=self.can_short)
 
     def _link(self, order: Order) -> None:
         pair = [o for o in self._venue.working.values() if order.group_id and o.group_id == order.group_id]

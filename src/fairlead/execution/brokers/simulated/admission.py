@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
@@ -10,6 +11,7 @@ from fairlead.core.errors import OrderRejected
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderType, Side, TimeInForce
 from fairlead.core.portfolio import Portfolio
+from fairlead.execution.brokers.simulated.orders import AccountOrders
 from fairlead.execution.brokers.words import ChangeRequest, OrderRequest
 from fairlead.execution.holdings import holdings_of, opening_value, together
 from fairlead.execution.margin import AccountSettings, Holding, buying_power, refusal
@@ -51,7 +53,7 @@ def check_change(change: ChangeRequest, order: Order, instrument: Instrument) ->
     ------
     OrderRejected
     """
-    name = order.tag or order.order_id
+    name = _name(order)
     if change.quantity is not None:
         _check_quantity(change.quantity, instrument)
         if float(change.quantity) <= order.filled_quantity:
@@ -68,45 +70,88 @@ def check_change(change: ChangeRequest, order: Order, instrument: Instrument) ->
         _check_price(price, instrument)
 
 
-def check_money(
-    order: Order,
-    instrument: Instrument,
-    ledger: Portfolio,
-    working: Sequence[Order],
-    account: AccountSettings,
-    *,
-    can_short: bool,
-) -> None:
-    """Refuse an order that the account does not pay for, or that would sell what is not there and cannot be borrowed.
+class Door:
+    """Who decides what an account takes.
 
     Parameters
     ----------
-    working : sequence of Order
-        All that work, without those that the order shares its quantity with.
-
-    Raises
-    ------
-    OrderRejected
-        Its text ends with the code of the rule that says no.
+    instruments : mapping of symbol to Instrument
+    account : AccountSettings
+        What an account that is not watched buys is not looked at.
+    can_short : bool
     """
-    name = order.tag or order.order_id
-    signed = order.side.sign * order.remaining
-    if order.side is Side.SELL and not (can_short and instrument.shortable) and not order.reduce_only:
-        resting = together([o for o in working if o.symbol == order.symbol and o.side is Side.SELL])
-        free = ledger.quantity(order.symbol) - resting
-        if order.remaining > free * (1 + _ROUNDING):
-            text = f"it sells {order.remaining:g} {order.symbol} and {max(0.0, free):g} are free to be sold"
-            raise OrderRejected(f"order {name} is refused: {text}, and short sales are not allowed: short_not_allowed.")
-    if not account.is_watched or order.reduce_only:
-        return
-    price = ledger.marks[order.symbol] or order.limit_price or order.stop_price or 0.0
-    trade = Holding(order.symbol, signed, price, instrument.multiplier)
-    holdings, in_work = holdings_of(ledger), opening_value(ledger, working)
-    code = refusal(trade, ledger.cash, holdings, account, working=in_work)
-    if code is not None:
-        free = buying_power(ledger.cash, holdings, account, working=in_work)
-        text = f"it needs {abs(trade.value):,.2f} and the buying power is {free:,.2f}"
-        raise OrderRejected(f"order {name} is refused: {text}: {code}.")
+
+    def __init__(self, instruments: Mapping[str, Instrument], account: AccountSettings, *, can_short: bool) -> None:
+        self._instruments, self._account, self._can_short = instruments, account, can_short
+
+    def check_names(self, requests: Sequence[OrderRequest], orders: AccountOrders) -> None:
+        """Refuse orders in unknown symbols, under references that are known, or that are none.
+
+        Raises
+        ------
+        OrderRejected
+        """
+        references: set[str] = set()
+        for request in requests:
+            if request.symbol not in self._instruments:
+                raise OrderRejected(f"there is no symbol {request.symbol!r} to trade at this broker.")
+            if request.reference and (orders.find(request.reference) is not None or request.reference in references):
+                raise OrderRejected(f"there is an order with the reference {request.reference!r} already.")
+            references.add(request.reference)
+            check_request(request, self._instruments[request.symbol])
+
+    def check_money(self, order: Order, working: Sequence[Order], ledger: Portfolio) -> None:
+        """Refuse an order that the account does not pay for, or that would sell what is not there and cannot be borrowed.
+
+        Parameters
+        ----------
+        working : sequence of Order
+            What else can fill; those of its set are left out, as one of them does.
+
+        Raises
+        ------
+        OrderRejected
+            Its text ends with the code of the rule that says no.
+        """
+        instrument = self._instruments[order.symbol]
+        others = [other for other in working if not (order.oco_id and other.oco_id == order.oco_id)]
+        if order.reduce_only:
+            return
+        if order.side is Side.SELL and not (self._can_short and instrument.shortable):
+            _check_short(order, others, ledger)
+        if not self._account.is_watched:
+            return
+        price = ledger.marks[order.symbol] or order.limit_price or order.stop_price or 0.0
+        trade = Holding(order.symbol, order.side.sign * order.remaining, price, instrument.multiplier)
+        holdings, in_work = holdings_of(ledger), opening_value(ledger, others)
+        code = refusal(trade, ledger.cash, holdings, self._account, working=in_work)
+        if code is not None:
+            free = buying_power(ledger.cash, holdings, self._account, working=in_work)
+            text = f"it needs {abs(trade.value):,.2f} and the buying power is {free:,.2f}"
+            raise OrderRejected(f"order {_name(order)} is refused: {text}: {code}.")
+
+    def check_more(self, order: Order, quantity: float, working: Sequence[Order], ledger: Portfolio) -> None:
+        """Refuse to make an order larger if the account does not take it so.
+
+        Raises
+        ------
+        OrderRejected
+        """
+        twin = order.group_id
+        others = [other for other in working if other is not order and not (twin and other.group_id == twin)]
+        self.check_money(replace(order, quantity=quantity), others, ledger)
+
+
+def _check_short(order: Order, others: Sequence[Order], ledger: Portfolio) -> None:
+    resting = together([o for o in others if o.symbol == order.symbol and o.side is Side.SELL])
+    free = ledger.quantity(order.symbol) - resting
+    if order.remaining > free * (1 + _ROUNDING):
+        text = f"it sells {order.remaining:g} {order.symbol} and {max(0.0, free):g} are free to be sold"
+        raise OrderRejected(f"order {_name(order)} is refused: {text}, and short sales are not allowed: short_not_allowed.")
+
+
+def _name(order: Order) -> str:
+    return order.tag or order.order_id
 
 
 def _check_quantity(quantity: Decimal, instrument: Instrument) -> None:

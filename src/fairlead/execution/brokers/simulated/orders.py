@@ -31,6 +31,8 @@ class AccountOrders:
         self._serial = serial
         self._now_ns = now_ns
         self._orders: dict[str, Order] = {}
+        self._live: dict[str, Order] = {}
+        """Those that may not have ended: nobody is to look through all that ever were for a few."""
         self._by_reference: dict[str, Order] = {}
         self._changed_ns: dict[str, int] = {}
 
@@ -42,12 +44,10 @@ class AccountOrders:
     def add(self, order: Order) -> None:
         """Keep an order from now on."""
         self._orders[order.order_id] = order
+        if not order.is_terminal:
+            self._live[order.order_id] = order
         if order.tag:
             self._by_reference[order.tag] = order
-
-    def has(self, reference: str) -> bool:
-        """Whether there ever was an order with a reference."""
-        return reference in self._by_reference
 
     def find(self, reference: str) -> Order | None:
         """Return the order with a reference, None if there is none."""
@@ -85,7 +85,8 @@ class AccountOrders:
 
     def open(self) -> list[Order]:
         """Return the orders that can still fill, oldest first."""
-        return [order for order in self._orders.values() if not order.is_terminal]
+        self._live = {broker_id: order for broker_id, order in self._live.items() if not order.is_terminal}
+        return list(self._live.values())
 
     def competing(self) -> list[Order]:
         """Return what can still fill, of exits that share their quantity the elder alone."""

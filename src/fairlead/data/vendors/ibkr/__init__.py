@@ -1,0 +1,1 @@
+"""Interactive Brokers as a source of data, and the way to its gateway that its broker shares."""

@@ -1,0 +1,1 @@
+"""Interactive Brokers as a broker (extra ``ibkr``)."""

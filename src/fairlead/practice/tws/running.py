@@ -1,0 +1,98 @@
+"""A server in a thread of its own, so that whoever is its client need not share a loop with it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Final, Self, TypeVar
+
+from fairlead.practice.tws.server import TwsServer
+
+_T = TypeVar("_T")
+_LONGEST_S: Final = 10.0
+
+
+class RunningTws:
+    """Runs a server until the block ends; what its control is told is done in its thread, and told to clients.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the server, in the thread in which it will run.
+    """
+
+    def __init__(self, make: Callable[[], TwsServer]) -> None:
+        self._make = make
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="fairlead-tws", daemon=True)
+        self._begun: Future[TwsServer] = Future()
+        self.server: TwsServer
+        """Only to be touched by `call`."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.server = self._begun.result(_LONGEST_S)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._wait_for(self.server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_LONGEST_S)
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return self.server.host
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
+
+    def play(self) -> None:
+        """Let the rest of the market's session happen at its pace, from now on."""
+        market = self.server.market
+        if market is not None:
+            asyncio.run_coroutine_threadsafe(market.run(), self._loop)
+
+    def go_down(self, *, forgets_ids: bool = False) -> None:
+        """Go down for the night; see `TwsServer.go_down`."""
+        self._wait_for(self.server.go_down(forgets_ids=forgets_ids))
+
+    def come_back(self) -> None:
+        """Listen again, where it did."""
+        self._wait_for(self.server.start())
+
+    def call(self, action: Callable[[TwsServer], _T]) -> _T:
+        """Do something with the server in its own thread, let clients be told, and return what came of it.
+
+        Raises
+        ------
+        Exception
+            What `action` raises.
+        """
+
+        async def do() -> _T:
+            result = action(self.server)
+            self.server.settle()
+            return result
+
+        return self._wait_for(do())
+
+    def _wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_LONGEST_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            server = self._make()
+            self._loop.run_until_complete(server.start())
+        except BaseException as exc:  # noqa: BLE001  told to the thread that waits for it
+            self._begun.set_exception(exc)
+            self._loop.close()
+            return
+        self._begun.set_result(server)
+        self._loop.run_forever()
+        self._loop.close()
