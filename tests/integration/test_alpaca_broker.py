@@ -626,10 +626,10 @@ def test_a_configuration_opens_it():
     kind = broker_kind("alpaca", {"base_url": "http://127.0.0.1:1/v2", "timeout_s": 3})
     assert kind.endpoint().kind is EndpointKind.PRACTICE
     assert broker_kind("alpaca", {}).endpoint().kind is EndpointKind.PAPER
-    assert kind.account_kind("PA1") is AccountKind.PAPER
+    assert kind.kind_of("PA1") is AccountKind.PAPER
     broker = kind.open(AccountKeys(api_key="K", api_secret="S"), lambda: 0)
     assert (broker.name, broker.health().is_connected) == ("alpaca", False)
-    with pytest.raises(ConfigurationError, match="needs api_key and api_secret"):
+    with pytest.raises(ConfigurationError, match="Alpaca needs api_secret"):
         kind.open(AccountKeys(api_key="K"), lambda: 0)
     for params in ({"base_url": "ftp://x"}, {"base_url": "http://example.com"}, {"speed": 1}, {"timeout_s": 0}):
         with pytest.raises(ConfigurationError):
