@@ -32,7 +32,7 @@ from fairlead.execution.brokers.inspection import (
 from fairlead.execution.brokers.opening import AccountKeys, broker_kind
 from fairlead.execution.brokers.words import ChangeRequest, LinkKind, OrderRequest
 from servers.alpaca import alpaca_server
-from support_alpaca import connected, settings_of
+from support_alpaca import Heard, connected, settings_of
 
 S = OrderStatus
 
@@ -373,6 +373,64 @@ def test_a_lost_line_is_told_at_once_and_nothing_is_lost_by_it():
     run(body)
 
 
+def test_who_listens_after_a_connection_was_ended_hears_what_comes_then():
+    async def body(server, broker, heard):
+        await broker.disconnect()
+        await heard.end()
+        before = len(heard.events)
+        await broker.connect()
+        later = Heard(broker)
+        await broker.submit([limit()])
+        await later.until(lambda: later.orders("r-1"))
+        assert len(heard.events) == before
+        # A session's link may do both at once when nothing has come for long.
+        await asyncio.gather(broker.disconnect(), broker.connect(), broker.disconnect(), broker.connect())
+        assert broker.health().is_connected
+        assert len(await broker.open_orders()) == 1
+        await later.end()
+
+    run(body)
+
+
+def test_what_does_not_fit_on_a_page_is_asked_for_page_by_page():
+    async def body(server, broker, _heard):
+        (bought,) = await broker.submit([limit("in", quantity=300)])
+        fill(server, bought.broker_id, 100)
+        await broker.submit(exits())
+        for _ in range(130):
+            fill(server, bought.broker_id, 1)
+        cheap = {"symbol": "TGT", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "50"}
+        for first in (0, 260):
+            server.step()
+            server.do(lambda b, at=first: [b.book.place({**cheap, "client_order_id": f"o-{at + i}"}) for i in range(260)])
+        async with connected(server) as (fresh, _):
+            executions = await fresh.executions(0)
+            assert (len(executions), {e.reference for e in executions}) == (131, {"in"})
+            assert sum(e.quantity for e in executions) == 230.0
+            references = [order.reference for order in await fresh.open_orders()]
+            assert (len(references), len(set(references))) == (523, 523)
+        async with connected(server) as (fresh, _):
+            found = await fresh.find("sl")
+            assert found is not None
+            assert found.order_type is OrderType.STOP
+            assert await fresh.find("nobody") is None
+
+    run(body)
+
+
+def test_a_list_that_may_not_be_whole_is_not_taken_for_one():
+    async def body(server, broker, _heard):
+        cheap = {"symbol": "TGT", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "50"}
+        server.do(lambda b: [b.book.place({**cheap, "client_order_id": f"o-{i}"}) for i in range(501)])
+        with pytest.raises(BrokerConnection, match="there may be others"):
+            await broker.open_orders()
+        with pytest.raises(BrokerConnection, match="there may be others"):
+            await broker.find("nobody")
+        assert await broker.executions(0) == []
+
+    run(body)
+
+
 def test_what_survives_a_restart_of_the_server_is_what_it_was():
     async def body(server, broker, heard):
         (sent,) = await broker.submit([limit()])
@@ -482,6 +540,26 @@ def test_orders_of_others_are_shown():
     run(body)
 
 
+def test_names_that_others_give_do_no_harm():
+    async def body(server, broker, _heard):
+        await broker.submit([limit()])
+        cheap = {"symbol": "TGT", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "50"}
+        names = ("x+y+z", "~1", "+", "a~b~3", "r-1~7", "+~9", "n" * 128)
+        for name in names:
+            server.do(lambda b, name=name: b.book.place({**cheap, "client_order_id": name}))
+        async with connected(server) as (fresh, _):
+            for client in (broker, fresh):
+                assert len(await client.open_orders()) == 1 + len(names)
+                found = await client.find("r-1")
+                assert found is not None
+                assert found.symbol == "ACME"
+                changed = await client.replace(ChangeRequest(reference="r-1", limit_price=Decimal(95)))
+                assert changed.symbol == "ACME"
+                await client.replace(ChangeRequest(reference="r-1", limit_price=Decimal(94)))
+
+    run(body)
+
+
 def test_assets_and_whether_they_can_be_sold_short():
     async def body(_server, broker, _heard):
         asset = await broker.asset("ACME")
@@ -551,7 +629,7 @@ def test_a_configuration_opens_it():
     assert kind.kind_of("PA1") is AccountKind.PAPER
     broker = kind.open(AccountKeys(api_key="K", api_secret="S"), lambda: 0)
     assert (broker.name, broker.health().is_connected) == ("alpaca", False)
-    with pytest.raises(ConfigurationError, match="needs api_key and api_secret"):
+    with pytest.raises(ConfigurationError, match="Alpaca needs api_secret"):
         kind.open(AccountKeys(api_key="K"), lambda: 0)
     for params in ({"base_url": "ftp://x"}, {"base_url": "http://example.com"}, {"speed": 1}, {"timeout_s": 0}):
         with pytest.raises(ConfigurationError):

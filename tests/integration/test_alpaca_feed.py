@@ -96,6 +96,26 @@ def test_what_a_lost_line_missed_is_fetched():
     run(body())
 
 
+def test_a_stream_that_is_open_and_mute_is_given_up():
+    async def body():
+        with server_of(EVENTS) as server:
+            time = HandTime(EVENTS[0].known_ns)
+            async with listening(server, time, ends_at_close=False) as (feed, gathered, _):
+                await steps(server, 5)
+                await until(lambda: len(market(gathered)) >= server.market.count)
+                server.do(lambda broker: setattr(broker.feed, "is_muted", True))
+                await steps(server, 20)
+                time.move_to(EVENTS[0].known_ns + 10 * NS_PER_MINUTE)
+                await until(lambda: NoticeKind.STALE in notices(gathered))
+                await until(lambda: NoticeKind.DISCONNECTED in notices(gathered))
+                # What it kept to itself is fetched, and is as old as it is.
+                await until(lambda: len(market(gathered)) >= server.market.count)
+                assert market(gathered) == EVENTS[: server.market.count]
+                assert feed.state.reconnects >= 1
+
+    run(body())
+
+
 def test_what_cannot_be_fetched_is_a_gap_that_is_told():
     async def body():
         with server_of(EVENTS) as server:

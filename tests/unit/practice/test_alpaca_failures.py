@@ -10,7 +10,7 @@ import threading
 import pytest
 import requests
 from requests.exceptions import ConnectionError as BrokenConnection
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from fairlead.practice.faults import PracticeFaults
@@ -275,6 +275,20 @@ def test_everything_can_be_forgotten_and_no_id_comes_again(server, client):
     server.do(lambda b: b.account.execute(b.book.named("a-1").broker_id, 10, 90))
     assert client.get("/account/activities/FILL")[0]["id"].rpartition("::")[2] != activity.rpartition("::")[2]
     server.step()
+
+
+def test_ids_come_again_if_that_is_wanted(server, client):
+    first = buy(client)
+    server.restart(empty=True, reuses_ids=True)
+    assert buy(client, "other").id == first.id
+
+
+def test_streams_are_refused(server):
+    turn(server, stream_status=429)
+    for url in (server.stream_url, server.data_stream_url()):
+        with pytest.raises(InvalidStatus) as caught, connect(url):
+            pass
+        assert caught.value.response.status_code == 429
 
 
 def test_it_is_told_from_outside_to_misbehave():

@@ -157,7 +157,7 @@ class OrderBook:
         new.client_order_id = change.client_order_id or self._new_id()
         new.quantity = float(change.quantity)
         new.limit_price, new.stop_price = maybe_float(change.limit_price), maybe_float(change.stop_price)
-        new.replaces, new.fills, new.status = record.order_id, {}, "accepted"
+        new.replaces, new.fills, new.status, new.broker_id = record.order_id, {}, "accepted", ""
         new.created_ns = new.updated_ns = self._now_ns()
         self._keep(new)
         if self.holds_replaces:
@@ -184,7 +184,8 @@ class OrderBook:
                 if record.status == "pending_replace":
                     self._move(record, "partially_filled" if record.filled else "new", tells=False)
                 self._tell("order_replace_rejected", record, None, self.held(record.symbol))
-                self._move(new, "rejected")
+                if new.is_open:
+                    self._move(new, "rejected")
 
     def settle(self) -> None:
         """Take in everything that the account has told, and do what follows from it."""
@@ -357,7 +358,7 @@ class OrderBook:
             self._move(record, "canceled")
 
     def _exchanged(self, old: Record, new: Record) -> bool:
-        if not old.is_open:
+        if not (old.is_open and new.is_open):
             return False
         try:
             self._exchange(old, new)

@@ -17,7 +17,7 @@ PATH: Final = "/practice"
 _SWITCHES: Final = frozenset(
     {
         *("is_silent", "refuses_keys", "holds_answers", "loses_answers", "loses_orders", "too_many", "refuses_orders"),
-        *("fails", "fails_after", "fail_status", "garbles"),
+        *("fails", "fails_after", "fail_status", "garbles", "stream_status"),
     }
 )
 _BOOK: Final = frozenset({"holds_cancels", "holds_replaces", "ends_days"})

@@ -55,9 +55,9 @@ class Gate:
     async def answer(self, request: Request) -> Response | None:
         """Return the answer to a request; None if the connection breaks instead."""
         broker, switches = self._broker, self._broker.switches
-        switches.calls.append(f"{request.method} {request.path}")
         if request.path == PATH and self._restart is not None:
             return self._obeyed(request, self._restart)
+        switches.calls.append(f"{request.method} {request.path}")
         while switches.is_silent:  # noqa: ASYNC110  a plain attribute that a test turns
             await asyncio.sleep(_POLL_S)
         changes = request.method in _CHANGING

@@ -121,9 +121,12 @@ class HttpServer:
     ----------
     answer : callable
     talk : callable
+    refusal : callable
+        The status of HTTP that websockets are refused with; 0 for none.
     """
 
-    def __init__(self, answer: Answer, talk: Talk) -> None:
+    def __init__(self, answer: Answer, talk: Talk, refusal: Callable[[], int] = lambda: 0) -> None:
+        self._refusal = refusal
         self._answer = answer
         self._talk = talk
         self._server: asyncio.Server | None = None
@@ -179,7 +182,7 @@ class HttpServer:
             return False
         if request.headers.get("upgrade", "").lower() == "websocket":
             socket = WebSocket(reader, writer, head)
-            if await socket.accept():
+            if await socket.accept(self._refusal()):
                 await self._talk(socket, request)
             return False
         request = request._replace(body=await reader.readexactly(length))

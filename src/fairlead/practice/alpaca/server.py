@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -20,6 +21,7 @@ from fairlead.practice.alpaca.sockets import WebSocket
 from fairlead.practice.market import PracticeMarket
 
 ResultT = TypeVar("ResultT")
+_LOG: Final = logging.getLogger(__name__)
 _PATIENCE_S: Final = 30.0
 _SOON_S: Final = 0.05
 
@@ -162,17 +164,19 @@ class AlpacaServer:
 
         self._await(dropped())
 
-    def restart(self, *, empty: bool = False, down_s: float = 0.0) -> None:
+    def restart(self, *, empty: bool = False, reuses_ids: bool = False, down_s: float = 0.0) -> None:
         """Be killed and come back on the same port.
 
         Parameters
         ----------
         empty : bool
             Everything is forgotten, as if it were another account; otherwise what survives goes through JSON.
+        reuses_ids : bool
+            What comes after everything was forgotten is called as what was forgotten.
         down_s : float
             How many seconds nobody listens.
         """
-        self._await(self._restarted(empty=empty, down_s=down_s))
+        self._await(self._restarted(empty=empty, reuses_ids=reuses_ids, down_s=down_s))
 
     # Inside.
 
@@ -197,11 +201,12 @@ class AlpacaServer:
         loop = asyncio.get_running_loop()
         loop.call_later(_SOON_S, lambda: self._tasks.append(loop.create_task(self._restarted(empty=empty))))
 
-    async def _restarted(self, *, empty: bool, down_s: float = 0.0) -> None:
+    async def _restarted(self, *, empty: bool, reuses_ids: bool = False, down_s: float = 0.0) -> None:
         await self._close()
         kept = json.loads(json.dumps(self._state.to_dict()))
         if empty:
-            kept["account"].update(serial=self._state.account.serial + 1, **_FORGOTTEN)
+            serial = self._state.account.serial + (0 if reuses_ids else 1)
+            kept["account"].update(serial=serial, **_FORGOTTEN)
         self._state = self._made(SimulatedAccount.of(kept["account"], now_ns=self._now_ns))
         if not empty:
             self._state.restore(kept)
@@ -220,11 +225,14 @@ class AlpacaServer:
 
     async def _play(self) -> None:
         await self._wanted.wait()
-        await self.market.run()
+        try:
+            await self.market.run()
+        except Exception:  # noqa: BLE001  told, and the server goes on without a market
+            _LOG.exception("the session of the practice server broke off")
         self.finished.set()
 
     async def _open(self) -> None:
-        self._listening = HttpServer(self._answer, self._talk)
+        self._listening = HttpServer(self._answer, self._talk, lambda: self._state.switches.stream_status)
         try:
             self.port = await self._listening.start("127.0.0.1", self.port)
         except OSError as exc:

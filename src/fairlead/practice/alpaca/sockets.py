@@ -40,11 +40,17 @@ class WebSocket:
         """Whether anything can be sent."""
         return self._protocol.state is OPEN and not self._writer.is_closing()
 
-    async def accept(self) -> bool:
-        """Answer the request; return whether it was one."""
+    async def accept(self, refusal: int = 0) -> bool:
+        """Answer the request; return whether it is a websocket now.
+
+        Parameters
+        ----------
+        refusal : int
+            A status of HTTP to refuse it with; 0 to take it.
+        """
         for event in self._protocol.events_received():
             if isinstance(event, Handshake):
-                response = self._protocol.accept(event)
+                response = self._protocol.reject(refusal, "") if refusal else self._protocol.accept(event)
                 self._protocol.send_response(response)
                 self._flush()
                 return response.status_code == HTTPStatus.SWITCHING_PROTOCOLS

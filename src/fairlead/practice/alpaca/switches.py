@@ -21,9 +21,12 @@ class AlpacaSwitches(Switches):
         Of HTTP.
     garbles : int
         So many calls are done, and answered with what is no JSON.
+    stream_status : int
+        Streams are refused with this status of HTTP; 0 for not.
     """
 
     fails: int = 0
     fails_after: int = 0
     fail_status: int = 500
     garbles: int = 0
+    stream_status: int = 0

@@ -29,6 +29,10 @@ class Duplicate(OrderRejected):
     """Alpaca has an order of that name already."""
 
 
+class Incomplete(BrokerConnection):
+    """What was listed is not all."""
+
+
 class TradingApi:
     """Asks Alpaca; nothing is asked twice.
 
@@ -85,12 +89,12 @@ class TradingApi:
     async def order(self, broker_id: str) -> RawOrder | None:
         """Return an order with its legs; None if there is none."""
         raw = await self.look(f"/orders/{broker_id}", {"nested": "true"})
-        return None if raw is None else read_order(raw)
+        return None if raw is None else _shown(raw)
 
     async def named(self, name: str) -> RawOrder | None:
         """Return the order of that name, without its legs; None if there is none."""
         raw = await self.look("/orders:by_client_order_id", {"client_order_id": name})
-        return None if raw is None else read_order(raw)
+        return None if raw is None else _shown(raw)
 
     async def orders(self, status: str) -> AsyncIterator[RawOrder | ContractError]:
         """Yield orders with their legs, the newest first; in place of one that cannot be read, what is wrong with it.
@@ -98,6 +102,11 @@ class TradingApi:
         Parameters
         ----------
         status : {'open', 'all'}
+
+        Raises
+        ------
+        Incomplete
+            If there may be more, and they cannot be had.
         """
         seen: set[str] = set()
         fields: dict[str, Any] = {"status": status, "nested": "true", "limit": _ORDERS_PAGE, "direction": "desc"}
@@ -117,8 +126,10 @@ class TradingApi:
                     seen.add(raw.broker_id)
                     is_new = True
                     yield raw
-            if len(rows) < _ORDERS_PAGE or not is_new or not oldest:
+            if len(rows) < _ORDERS_PAGE:
                 return
+            if not is_new or not oldest:
+                raise Incomplete(f"Alpaca lists no more than {_ORDERS_PAGE} orders of one instant: there may be others.")
             # Those of one instant may be on both sides of a page's end: they are asked for again, and told once.
             fields["until"] = stamp_text((stamp_ns(oldest) // 1_000 + 1) * 1_000)
 
@@ -156,7 +167,7 @@ class TradingApi:
 
         Raises
         ------
-        BrokerConnection, BrokerAccess, PacingViolation, BrokerError
+        BrokerConnection, BrokerAccess, PacingViolation
         """
         try:
             return await self._way().ask("GET", path, fields)
@@ -183,6 +194,13 @@ def _order(raw: Any) -> RawOrder:
         raise OrderUnresolved(f"Alpaca's answer to an order cannot be read: {exc}") from exc
 
 
+def _shown(raw: Any) -> RawOrder:
+    try:
+        return read_order(raw)
+    except ContractError as exc:
+        raise BrokerConnection(f"Alpaca's answer cannot be read: {exc}") from exc
+
+
 def _of_question(exc: RestFailure) -> BrokerError:
     """Return the error of the tree for a question that changes nothing."""
     common = _of_either(exc)
@@ -190,7 +208,7 @@ def _of_question(exc: RestFailure) -> BrokerError:
         return common
     if exc.kind is FailureKind.UNANSWERED:
         return BrokerConnection(f"Alpaca does not answer: {exc.text}.")
-    return BrokerError(f"Alpaca refuses a question: {exc.text}.")
+    return BrokerConnection(f"Alpaca refuses a question: {exc.text}.")
 
 
 def _of_wish(exc: RestFailure) -> BrokerError:

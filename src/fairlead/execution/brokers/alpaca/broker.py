@@ -85,7 +85,7 @@ class AlpacaBroker:
         self._api = TradingApi(settings, self._heard)
         self._orders = Orders(self._api, self._skip)
         self._trimming = Trimming(self._api, self._orders, self._remark)
-        self.updates: Final = Updates(self._orders, self._trimming, self._out.put_nowait, self._remark)
+        self.updates: Final = Updates(self._orders, self._trimming, self._tell, self._remark)
         """What the stream tells, and how much of it could not be read."""
 
     @property
@@ -118,37 +118,38 @@ class AlpacaBroker:
         BrokerAccess
             Also if address and account do not agree on whether money moves.
         """
-        self._api.open()
-        account = await self.account()
-        place, kind = alpaca_endpoint(self._settings.base_url).kind.value, alpaca_account(account.account_id).value
-        if place != kind and place in {EndpointKind.LIVE, EndpointKind.PAPER}:
-            raise BrokerAccess(
-                f"{self._settings.base_url} is for {place} trading, and account {account.account_id} is a {kind} one. "
-                "Give the keys that belong to the address."
-            )
+        # One at a time: whoever disconnects meanwhile must not close half of what is being opened.
         async with self._opening:
-            if self._stream is None:
-                stream = await open_stream(self._settings)
-                self._stream, self._trouble = stream, ""
-                self._heard()
-                self._reader = asyncio.create_task(self._read(stream))
-                self._notice(LinkKind.UP, account.account_id)
+            self._api.open()
+            try:
+                account = await self.account()
+                self._check_kind(account)
+                if self._stream is None:
+                    stream = await open_stream(self._settings)
+                    self._stream, self._trouble = stream, ""
+                    self._heard()
+                    self._reader = asyncio.create_task(self._read(stream))
+                    self._notice(LinkKind.UP, account.account_id)
+            except BrokerAccess:
+                self._api.close()  # nothing is sent to an account that it must not be
+                raise
         return account
 
     async def disconnect(self) -> None:
         """End the connection; a second call does nothing."""
-        is_first = self._reader is not None
-        stream, self._stream = self._stream, None
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
-        await self.updates.close()
-        if stream is not None:
-            await stream.close()
-        self._api.close()
-        if is_first:
-            self._out.put_nowait(None)
+        async with self._opening:
+            stream, self._stream = self._stream, None
+            reader, self._reader = self._reader, None
+            if reader is not None:
+                reader.cancel()
+                await asyncio.gather(reader, return_exceptions=True)
+                # Whoever listens hears the end; what is told after the next connection is for whoever listens then.
+                out, self._out = self._out, asyncio.Queue()
+                out.put_nowait(None)
+            await self.updates.close()
+            if stream is not None:
+                await stream.close()
+            self._api.close()
 
     def health(self) -> BrokerHealth:
         """Return how it stands, without asking it."""
@@ -156,7 +157,8 @@ class AlpacaBroker:
 
     async def events(self) -> AsyncIterator[BrokerEvent]:
         """Yield what is told, until `disconnect`."""
-        while (event := await self._out.get()) is not None:
+        out = self._out
+        while (event := await out.get()) is not None:
             yield event
 
     # Wishes.
@@ -314,6 +316,15 @@ class AlpacaBroker:
 
     # Inside.
 
+    def _check_kind(self, account: BrokerAccount) -> None:
+        """Refuse an account that is not of the kind that the address is for."""
+        place, kind = alpaca_endpoint(self._settings.base_url).kind.value, alpaca_account(account.account_id).value
+        if place != kind and place in {EndpointKind.LIVE, EndpointKind.PAPER}:
+            raise BrokerAccess(
+                f"{self._settings.base_url} is for {place} trading, and account {account.account_id} is a {kind} one. "
+                "Give the keys that belong to the address."
+            )
+
     async def _read(self, stream: UpdateStream) -> None:
         """Take what the stream says until it ends; that is told, and whoever listens connects again."""
         try:
@@ -347,7 +358,10 @@ class AlpacaBroker:
         self._heard_ns = self._now_ns()
 
     def _notice(self, kind: LinkKind, text: str) -> None:
-        self._out.put_nowait(LinkNotice(kind, self._now_ns(), text))
+        self._tell(LinkNotice(kind, self._now_ns(), text))
+
+    def _tell(self, event: BrokerEvent) -> None:
+        self._out.put_nowait(event)
 
     def _skip(self, exc: ContractError) -> None:
         self.updates.skip(exc)

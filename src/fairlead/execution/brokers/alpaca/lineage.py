@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.execution.brokers.alpaca.mapping import STATUSES, RawOrder, status_of
-from fairlead.execution.brokers.alpaca.naming import Name, is_alpacas, read_name, write_name
+from fairlead.execution.brokers.alpaca.naming import Name, first_name, is_alpacas, read_name, write_name
 from fairlead.execution.brokers.words import BrokerOrder
 
 
@@ -34,8 +34,10 @@ class Lineage:
         self._strangers: set[str] = set()
 
     def expect(self, name: Name) -> None:
-        """Learn under what name an order is about to be sent, or was first sent."""
-        text = write_name(name._replace(number=0))
+        """Learn under what name an order is about to be sent."""
+        self._expect(name, write_name(name))
+
+    def _expect(self, name: Name, text: str) -> None:
         self._names[name.reference] = text
         if name.leg:
             self._names[name.leg] = text
@@ -54,7 +56,7 @@ class Lineage:
         if raw.broker_id in self._legs and raw.replaced_by:
             self._legs.setdefault(raw.replaced_by, self._legs[raw.broker_id])
         if name.leg:
-            self.expect(name)
+            self._expect(name, first_name(raw.name))
         reference = self.reference(raw.broker_id)
         if name.number and reference:
             self._numbers[reference] = max(self._numbers.get(reference, 0), name.number)

@@ -48,6 +48,11 @@ def read_name(text: str) -> Name:
     return Name(reference, leg, int(number))
 
 
+def first_name(text: str) -> str:
+    """Return the name that an order was sent under before it was replaced by us."""
+    return text.rpartition(_AGAIN)[0] if read_name(text).number else text
+
+
 def is_alpacas(text: str) -> bool:
     """Whether a name is one that Alpaca gives to orders that come without: a random UUID, which references never are."""
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-from fairlead.core.errors import BrokerError, ContractError, OrderRejected
+from fairlead.core.errors import BrokerConnection, ContractError, OrderRejected
 from fairlead.core.orders import TERMINAL
 from fairlead.core.time import NS_PER_DAY
-from fairlead.execution.brokers.alpaca.api import TradingApi
+from fairlead.execution.brokers.alpaca.api import Incomplete, TradingApi
 from fairlead.execution.brokers.alpaca.executions import ExecutionBook, of_activity
 from fairlead.execution.brokers.alpaca.lineage import Lineage
 from fairlead.execution.brokers.alpaca.mapping import RawOrder
@@ -35,7 +36,7 @@ class Orders:
 
         Raises
         ------
-        BrokerError
+        BrokerConnection
             If that cannot be had.
         """
         self.lineage.learn(raw)
@@ -93,7 +94,8 @@ class Orders:
         """Return what was executed at or after an instant, in the order in which it happened."""
         rows = [row async for row in self._api.fills(since_ns)]
         unknown = {str(row.get("order_id")) for row in rows}
-        await self._search(lambda: all(self.lineage.holds(each) for each in unknown))
+        with contextlib.suppress(Incomplete):  # those that are still not known are asked for one by one
+            await self._search(lambda: all(self.lineage.holds(each) for each in unknown))
         told: list[Execution] = []
         for row in rows:
             broker_id = str(row.get("order_id"))
@@ -120,7 +122,7 @@ class Orders:
             last = lineage.raw(last).replaced_by
             raw = await self._api.order(last)
             if raw is None:
-                raise BrokerError(f"Alpaca has no order {last}, which is said to go on for {broker_id}.")
+                raise BrokerConnection(f"Alpaca has no order {last}, which is said to go on for {broker_id}.")
             self.lineage.learn(raw)
         return None if last == broker_id else last
 
@@ -141,7 +143,7 @@ class Orders:
         while (before := self.lineage.predecessor(broker_id)) is not None:
             raw = await self._api.order(before)
             if raw is None:
-                raise BrokerError(f"Alpaca has no order {before}, which {broker_id} is said to replace.")
+                raise BrokerConnection(f"Alpaca has no order {before}, which {broker_id} is said to replace.")
             self.lineage.learn(raw)
         if self.lineage.is_orphan(broker_id):
             await self._search(lambda: not self.lineage.is_orphan(broker_id))
