@@ -11,7 +11,6 @@ from typing import Any
 from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_MINUTE, BarSize
 from fairlead.execution.brokers.alpaca.broker import AlpacaBroker
-from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import OrderRequest
 from fairlead.practice.alpaca.server import AlpacaServer
 from fairlead.practice.market import PracticeMarket
@@ -47,7 +46,7 @@ class AlpacaBench(AccountBench):
         await asyncio.to_thread(self._act, super().bust(reference))
 
     async def reject(self, reference: str, reason: str) -> None:
-        await asyncio.to_thread(self._do, lambda broker: broker.extra.update(reject_reason=reason))
+        await asyncio.to_thread(self._do, lambda broker: broker.book.extra.update(reject_reason=reason))
         await asyncio.to_thread(self._act, super().reject(reference, reason))
 
     async def foreign(self, request: OrderRequest) -> None:

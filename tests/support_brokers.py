@@ -192,8 +192,12 @@ OpenBench = Callable[[AccountTerms], AbstractAsyncContextManager[Bench]]
 BENCHES: dict[str, str] = {
     "simulated": "support_brokers:open_simulated",
     "ibkr": "support_ibkr:open_ibkr",
+    "alpaca": "support_alpaca_bench:open_alpaca",
+    "template": "broker_adapter.bench:open_bench",
 }
 """The brokers of the house, and where their benches are opened: `package.module:function`, an `OpenBench`."""
+UNFINISHED = frozenset({"template"})
+"""A skeleton may lack something."""
 
 
 def bench_opener(name: str) -> OpenBench:

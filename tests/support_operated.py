@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fairlead.backtest.result import Result
-from fairlead.config.papering import LATCH, wire_paper
+from fairlead.config.papering import LATCH, PaperSession, wire_paper
 from fairlead.control import ControlClient
 from fairlead.control.inputs import INSTANT
 from fairlead.core.errors import FairleadError
@@ -121,7 +121,7 @@ class Operated:
         self._goes_on = goes_on
         self.stop_asked = ""
         self.failures: list[FairleadError] = []
-        session = wire_paper(loaded(config), {}, self._now_ns, workspace)
+        session = self._wired(config, workspace)
         self._session = dataclasses.replace(session, feed=lambda: self.feed, **changes)
         self.folder = self._session.folder(run_id)
         self.client = ControlClient(self.folder, WAIT_S)
@@ -135,6 +135,9 @@ class Operated:
         if self.error is not None:
             self._thread.join(WAIT_S)
             raise self.error
+
+    def _wired(self, config: Path, workspace: Path) -> PaperSession:
+        return wire_paper(loaded(config), {}, self._now_ns, workspace)
 
     def _run(self) -> None:
         try:
@@ -250,11 +253,7 @@ def operated(
     **changes: Any,
 ) -> Iterator[Operated]:
     """Run a session of such strategies, all told by their names."""
-    config = folder / "operated.yaml"
-    entries = [(ENTRY if strategy == "Told" else PLANNED).format(name=name) for name in names or ("alpha",)]
-    sections = {"switches": switches, "guards": guards, "account": account, "record": record, "reconciliation": reconciliation}
-    sections["symbols"] = symbols
-    config.write_text(more + CONFIG.format(**sections) + "".join(entries))
+    config = written(folder, names, switches, guards, account, record, more, reconciliation, strategy, symbols)
     Told.wishes.clear()
     session = Operated(folder, config, run_id, **changes)
     try:
@@ -292,3 +291,24 @@ def sell(units: float = 100) -> list[OrderIntent]:
 def orders_of(result: Result) -> list[tuple[str, float, str, str]]:
     """Of each order its side, quantity, status and the reason."""
     return [(str(o.side), o.quantity, str(o.status), o.reason) for o in result.record.orders]
+
+
+def written(
+    folder: Path,
+    names: Sequence[str] = ("alpha",),
+    switches: str = "{}",
+    guards: str = GUARDS,
+    account: str = "{}",
+    record: str = "false",
+    more: str = "",
+    reconciliation: str = "{}",
+    strategy: str = "Told",
+    symbols: str = "A",
+) -> Path:
+    """Write the configuration of such a session."""
+    config = folder / "operated.yaml"
+    entries = [(ENTRY if strategy == "Told" else PLANNED).format(name=name) for name in names or ("alpha",)]
+    sections = {"switches": switches, "guards": guards, "account": account, "record": record, "reconciliation": reconciliation}
+    sections["symbols"] = symbols
+    config.write_text(more + CONFIG.format(**sections) + "".join(entries))
+    return config

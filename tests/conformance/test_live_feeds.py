@@ -12,6 +12,7 @@ import pytest
 from fairlead.core.errors import DataError, UnknownName
 from fairlead.core.time import BarSize
 from fairlead.data.live import FeedNotice, LiveFeed, NoticeKind, RecordedSession, ReplayFeed, SessionRecorder
+from support_alpaca_feed import alpaca_feed
 from support_feeds import HandTime, everything, feed_of, market, morning, notices, run, server_of
 
 EVENTS = morning()
@@ -58,6 +59,18 @@ async def over_a_bad_line(time: HandTime, folder: Any) -> AsyncIterator[LiveFeed
         yield feed_of(server, time)
 
 
+@contextlib.asynccontextmanager
+async def from_alpaca(time: HandTime, folder: Any) -> AsyncIterator[LiveFeed]:
+    async with alpaca_feed(EVENTS, time) as feed:
+        yield feed
+
+
+@contextlib.asynccontextmanager
+async def from_alpaca_on_a_bad_line(time: HandTime, folder: Any) -> AsyncIterator[LiveFeed]:
+    async with alpaca_feed(EVENTS, time, faults={"duplicate_rate": 0.1, "malformed_rate": 0.0, "drop_every": 60}) as feed:
+        yield feed
+
+
 async def _started(feed: LiveFeed) -> AsyncIterator[Any]:
     await feed.connect()
     await feed.subscribe(("A", "B"))
@@ -71,6 +84,8 @@ FEEDS: dict[str, Opened] = {
     "recorded session": recorded,
     "websocket": over_a_socket,
     "websocket with faults": over_a_bad_line,
+    "alpaca": from_alpaca,
+    "alpaca with faults": from_alpaca_on_a_bad_line,
 }
 
 

@@ -11,12 +11,25 @@ import pytest
 from fairlead.core.errors import (
     BrokerAccess,
     BrokerConnection,
+    ConfigurationError,
     OrderRejected,
     OrderUnresolved,
     PacingViolation,
     UnknownName,
 )
 from fairlead.core.orders import OrderStatus, OrderType, Side, TimeInForce
+from fairlead.execution.brokers.endpoint import AccountKind, Endpoint, EndpointKind
+from fairlead.execution.brokers.inspection import (
+    MARKET_DATA,
+    READ_ONLY,
+    SHORTING,
+    TRADING,
+    CancelsOthers,
+    Inspectable,
+    Timed,
+    Verdict,
+)
+from fairlead.execution.brokers.opening import AccountKeys, broker_kind
 from fairlead.execution.brokers.words import ChangeRequest, LinkKind, OrderRequest
 from servers.alpaca import alpaca_server
 from support_alpaca import connected, settings_of
@@ -39,10 +52,10 @@ def fill(server, broker_id, quantity, price=99.0):
     server.do(lambda b: b.account.execute(b.book.records[broker_id].broker_id, quantity, price))
 
 
-def run(body, **options):
+def run(body, *, data_too=False, **options):
     async def all_of_it():
         with alpaca_server(calls_per_minute=0, **options) as server:
-            async with connected(server) as (broker, heard):
+            async with connected(server, **({"data_url": server.data_url} if data_too else {})) as (broker, heard):
                 await body(server, broker, heard)
 
     asyncio.run(all_of_it())
@@ -278,6 +291,22 @@ def test_two_exits_are_linked_at_alpaca_and_known_after_a_restart():
     run(body)
 
 
+def test_a_stop_that_is_moved_is_still_the_other_exits_twin():
+    async def body(server, broker, heard):
+        (bought,) = await broker.submit([limit("in")])
+        fill(server, bought.broker_id, 100)
+        await broker.submit(exits())
+        changed = await broker.replace(ChangeRequest(reference="sl", stop_price=Decimal(95)))
+        assert (changed.reference, changed.stop_price) == ("sl", 95.0)
+        fill(server, changed.broker_id, 100, 95.0)
+        await heard.until(lambda: heard.orders("tp") and heard.orders("tp")[-1].status is S.CANCELLED)
+        await heard.until(lambda: heard.orders("sl")[-1].status is S.FILLED)
+        async with connected(server) as (fresh, _):
+            assert [(e.reference, e.quantity) for e in await fresh.executions(0)] == [("in", 100.0), ("sl", 100.0)]
+
+    run(body)
+
+
 def test_linked_exits_whose_answer_is_lost_are_both_found():
     async def body(server, broker, _heard):
         (bought,) = await broker.submit([limit("in")])
@@ -474,14 +503,59 @@ def test_alpacas_sessions_are_held_against_the_calendar():
 
 def test_an_account_of_the_other_kind_is_refused(monkeypatch):
     async def body(server, broker, _heard):
-        from fairlead.execution.brokers.alpaca.settings import AlpacaSettings
-
-        monkeypatch.setattr(AlpacaSettings, "is_paper_host", property(lambda _: False))
+        # No address of this machine can be Alpaca's own.
+        live = Endpoint(EndpointKind.LIVE, "https://api.alpaca.markets")
+        monkeypatch.setattr("fairlead.execution.brokers.alpaca.broker.alpaca_endpoint", lambda _: live)
         with pytest.raises(BrokerAccess, match="is for live trading, and account PA0001 is a paper one"):
             async with connected(server):
                 raise AssertionError
 
     run(body)
+
+
+def test_what_alpaca_says_of_an_account():
+    async def body(server, broker, _heard):
+        found = {one.check: one for one in await broker.inspect()}
+        assert {name: one.verdict for name, one in found.items()} == dict.fromkeys(
+            (TRADING, SHORTING, MARKET_DATA, READ_ONLY), Verdict.OK
+        )
+        server.do(lambda b: b.feed.feeds.discard("sip"))
+        server.do(lambda b: setattr(b.account, "blocked", "a debt"))
+        server.do(lambda b: setattr(b.account, "can_short", False))
+        found = {one.check: one for one in await broker.inspect()}
+        assert found[MARKET_DATA].verdict is Verdict.WARNING
+        assert found[TRADING].verdict is Verdict.FAILED
+        assert found[SHORTING].verdict is Verdict.WARNING
+        assert await broker.clock_ns() == server.market.now_ns
+        assert isinstance(broker, Inspectable)
+        assert isinstance(broker, Timed)
+        assert isinstance(broker, CancelsOthers)
+
+    run(body, data_too=True)
+
+
+def test_orders_of_others_can_be_taken_back():
+    async def body(server, broker, _heard):
+        order = {"symbol": "TGT", "qty": "5", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "50"}
+        placed = server.do(lambda b: b.book.place(order))
+        await broker.cancel_others([placed["id"], placed["id"]])
+        assert await broker.open_orders() == []
+
+    run(body)
+
+
+def test_a_configuration_opens_it():
+    kind = broker_kind("alpaca", {"base_url": "http://127.0.0.1:1/v2", "timeout_s": 3})
+    assert kind.endpoint().kind is EndpointKind.PRACTICE
+    assert broker_kind("alpaca", {}).endpoint().kind is EndpointKind.PAPER
+    assert kind.account_kind("PA1") is AccountKind.PAPER
+    broker = kind.open(AccountKeys(api_key="K", api_secret="S"), lambda: 0)
+    assert (broker.name, broker.health().is_connected) == ("alpaca", False)
+    with pytest.raises(ConfigurationError, match="needs api_key and api_secret"):
+        kind.open(AccountKeys(api_key="K"), lambda: 0)
+    for params in ({"base_url": "ftp://x"}, {"base_url": "http://example.com"}, {"speed": 1}, {"timeout_s": 0}):
+        with pytest.raises(ConfigurationError):
+            broker_kind("alpaca", params)
 
 
 def test_every_time_in_force_and_a_trailing_stop_are_taken():

@@ -208,6 +208,7 @@ def test_without_a_journal_only_what_reduces_leaves(tmp_path, monkeypatch):
     with operated(tmp_path) as session:
         session.minute(100.0, alpha=buy())
         session.minute(100.0)
+        assert session.held() == 100.0  # and is written down by now
         plain = SqliteStore.append
         monkeypatch.setattr(SqliteStore, "append", _full)
         session.minute(100.0, alpha=buy(1))

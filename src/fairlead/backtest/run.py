@@ -18,7 +18,7 @@ from fairlead.engine.recorder import Watch
 from fairlead.engine.session import Progress, SessionPlan, run_session
 from fairlead.execution.fidelity import ticks_of
 
-RunMode: TypeAlias = Literal["backtest", "replay", "paper"]
+RunMode: TypeAlias = Literal["backtest", "replay", "paper", "live"]
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -60,8 +60,8 @@ def run_backtest(
         Hash of `config`, if it is known already.
     command : str
         What made the run.
-    mode : {'backtest', 'replay', 'paper'}
-        Whether it is a run of its own, another's run again, or a session on paper.
+    mode : {'backtest', 'replay', 'paper', 'live'}
+        Whether it is a run of its own, another's run again, or a session on paper or at a broker.
     progress : callable, optional
         Told after every block how many instants have passed.
     watch : callable, optional

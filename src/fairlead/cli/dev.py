@@ -9,21 +9,17 @@ import typer
 
 from fairlead.cli.console import SYNTHETIC, JsonFlag, WorkspaceOption, date_option, print_json, say, workspace_of
 from fairlead.cli.data import validated
+from fairlead.cli.dev_broker import broker_server
+from fairlead.cli.dev_session import chosen_session, to_the_present
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Sequence
-
-    from fairlead.core.time import BarSize
-    from fairlead.data.calendars import ExchangeCalendar
-    from fairlead.data.live.feed import MarketEvent
     from fairlead.data.live.server import MarketServer
 
 DEFAULT_PORT: Final = 8765
-DEFAULT_DAY: Final = "2024-01-02"
 _FAULTS: Final = "Faults"
 
 app = typer.Typer(no_args_is_help=True)
+app.command("broker-server")(broker_server)
 
 
 def _rate(name: str, help_: str) -> Any:
@@ -114,11 +110,11 @@ def market_server(
     pace = validated(ClockSettings, speed=speed).speed
     names = tuple(name.strip() for name in (symbols or "").split(",") if name.strip())
     days = tuple(None if text is None else date_option(option, text) for option, text in (("--start", start), ("--end", end)))
-    events, size, calendar, synthetic = _session(
+    events, size, calendar, synthetic = chosen_session(
         dataset, recording, names, bar_size, days, quotes=quotes, seed=seed, workspace=workspace_of(workspace)
     )
     if from_now:
-        events, calendar = _to_the_present(events, size)
+        events, calendar = to_the_present(events, size)
     server = MarketServer(
         events,
         bar_size=size,
@@ -159,63 +155,3 @@ async def _serve(server: MarketServer, *, once: bool, json: bool, synthetic: boo
             await server.left()
         else:
             await asyncio.Event().wait()
-
-
-def _session(
-    dataset: str | None,
-    recording: Path | None,
-    names: tuple[str, ...],
-    bar_size: str | None,
-    days: Sequence[dt.date | None],
-    *,
-    quotes: bool,
-    seed: int,
-    workspace: Path,
-) -> tuple[list[MarketEvent], BarSize, ExchangeCalendar, bool]:
-    from fairlead.core.errors import ConfigurationError
-    from fairlead.data.calendars import ExchangeCalendar
-    from fairlead.data.live.events import session_events
-    from fairlead.data.live.recorded import RecordedSession
-    from fairlead.data.live.serving import synthetic_session
-    from fairlead.data.opening import store_of
-    from fairlead.data.selection import choose_symbols
-    from fairlead.data.synthetic import SyntheticSettings
-
-    if dataset is not None and recording is not None:
-        raise ConfigurationError.of("--recording", "not be given with a dataset", str(recording))
-    if quotes and (dataset is not None or recording is not None):
-        raise ConfigurationError.of("--quotes", "be given with synthetic prices alone", quotes)
-    if recording is not None:
-        kept = RecordedSession(recording)
-        chosen = choose_symbols(names, kept.symbols, recording.name)
-        return (
-            [event for event in kept.events() if event.symbol in chosen],
-            kept.bar_size,
-            ExchangeCalendar.get(kept.calendar),
-            False,
-        )
-    if dataset is not None:
-        opened = store_of(workspace).open(dataset, bar_size)
-        source = opened.select(names, days[0], days[1])
-        calendar = ExchangeCalendar.get(source.calendar)
-        return list(session_events(source)), source.bar_size, calendar, source.is_synthetic
-    first = days[0] or date_option("--start", DEFAULT_DAY)
-    settings = validated(
-        SyntheticSettings,
-        symbols=names or 5,
-        bar_size=bar_size or "1min",
-        start=first,
-        end=days[1] or first,
-        seed=seed,
-    )
-    calendar = ExchangeCalendar.get(settings.calendar)
-    return synthetic_session(settings, quotes=quotes), settings.bar_size, calendar, True
-
-
-def _to_the_present(events: list[MarketEvent], size: BarSize) -> tuple[list[MarketEvent], ExchangeCalendar]:
-    from fairlead.core.time import to_ns
-    from fairlead.data.calendars import ExchangeCalendar
-    from fairlead.data.live.serving import ALWAYS_OPEN, move_session
-    from fairlead.engine.clock import WallClock
-
-    return move_session(events, to_ns(WallClock().now()), size), ExchangeCalendar.get(ALWAYS_OPEN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairlead.config.announced import announced_actions
 from fairlead.config.loading import LoadedConfig
 from fairlead.core.errors import ConfigurationError, UnknownName
-from fairlead.data.live import AggregationSettings, EventQueue, LiveDataSettings, Received
+from fairlead.data.live import AggregationSettings, EventQueue, LiveDataSettings, Queued
 from fairlead.data.live.source import FeedFacts, FeedSource
 
 
@@ -47,7 +47,7 @@ def _check_aggregate(loaded: LoadedConfig, asked: AggregationSettings) -> None:
         raise loaded.problem(where, ConfigurationError.of("volume", rule, asked.volume), fields=("volume",))
 
 
-def queue_of(data: object) -> EventQueue[Received]:
+def queue_of(data: object) -> EventQueue[Queued]:
     """Return the queue between a session's feed and its loop."""
     if not isinstance(data, LiveDataSettings):
         return EventQueue(conflate=False)

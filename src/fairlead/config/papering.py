@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
-from fairlead.config.feeding import live_source
+from fairlead.config.feeding import live_source, queue_of
 from fairlead.config.live import RealtimeClockSettings
+from fairlead.config.livebroker import SessionBroker
 from fairlead.config.loading import LoadedConfig
 from fairlead.config.restarting import (
     Circumstances,
@@ -74,6 +75,8 @@ class PaperSession:
         Whether history is played again.
     channel : callable
         Opens what carries the venue's reports.
+    broker : SessionBroker, optional
+        Where its orders go; None for the simulated venue.
     """
 
     wired: WiredSession
@@ -81,6 +84,16 @@ class PaperSession:
     feed: Callable[[], LiveFeed]
     is_replay: bool
     channel: Callable[[], Channel] = StraightChannel
+    broker: SessionBroker | None = None
+
+    @property
+    def mode(self) -> Literal["paper", "live"]:
+        """Where its orders go."""
+        return "paper" if self.broker is None else "live"
+
+    @property
+    def _begins_with(self) -> str:
+        return "paper_sim" if self.broker is None else f"live_{self.broker.account}"
 
     @property
     def workspace(self) -> Path:
@@ -88,8 +101,8 @@ class PaperSession:
         return self.wired.workspace
 
     def run_id(self, now: dt.datetime) -> str:
-        """Return ``paper_sim_{session_date}_{strategies}`` (domain rule 1.6)."""
-        return f"{_MODE}_sim_{now:%Y-%m-%d}_{slug(self.wired.title)}"
+        """Return ``paper_sim_{session_date}_{strategies}``, or ``live_{account}_...`` (domain rule 1.6)."""
+        return f"{self._begins_with}_{now:%Y-%m-%d}_{slug(self.wired.title)}"
 
     def folder(self, run_id: str) -> Path:
         """Return where the session keeps its journal, latch, log and door."""
@@ -111,7 +124,7 @@ class PaperSession:
 
     @property
     def _named(self) -> re.Pattern[str]:
-        return re.compile(rf"{_MODE}_sim_\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(slug(self.wired.title))}(_\d+)?")
+        return re.compile(rf"{re.escape(self._begins_with)}_\d{{4}}-\d{{2}}-\d{{2}}_{re.escape(slug(self.wired.title))}(_\d+)?")
 
     def _has_run(self, run_id: str) -> bool:
         if self.is_replay:
@@ -200,25 +213,30 @@ class PaperSession:
             home = self.workspace if settings.journal.url else folder
             journal = stack.enter_context(Journal.open(settings.journal, run_id, home))
             logs = stack.enter_context(Logs(LogSettings(path=folder / LOG, console="off"), now_ns, self.wired.loaded.secrets))
-            log = logs.logger("session", run_id=run_id, mode=_MODE)
+            log = logs.logger("session", run_id=run_id, mode=self.mode)
             gauges = SessionGauges(self.wired.loaded.secrets) if metrics_port is not None else None
             if gauges is not None and metrics_port is not None:
                 serving(stack.enter_context(gauges.endpoints(metrics_port)).url)
             inputs = self._inputs(run_id, now, now_ns, latch, journal, before)
             stack.callback(inputs.close)
             kept = journal if before is None else before.retraced(journal)
-            stopwatch = Stopwatch(None if gauges is None else gauges.metrics, None if self.is_replay else now_ns)
+            is_live = self.broker is not None
+            metrics = None if gauges is None else gauges.metrics
+            stopwatch = Stopwatch(metrics, None if self.is_replay else now_ns, waits_for_answers=is_live)
             stack.callback(lambda: log.info("session_latency", message="in seconds", **stopwatch.report()))
             book = SessionBook(kept, stopwatch.heard if gauges is None else in_turn(stopwatch.heard, gauges.heard), inputs)
             mailbox = Mailbox(inputs.noting(book.command))
             acting_ns = None if self.is_replay else inputs.acting_ns
             held = ConductorSettings(began_ns=inputs.began_ns, now_ns=acting_ns, channel=self.channel)
             held = replace(held, reconciliation=settings.reconciliation, oldest_ns=_oldest_ns(settings.data))
+            queue = queue_of(settings.data)
+            broker = None if self.broker is None else self.broker.opened(queue, now_ns, inputs, stopwatch.sent, stack)
+            held = replace(held, broker=broker)
             if isinstance(settings.clock, RealtimeClockSettings) and settings.clock.hours == "market":
                 held = replace(held, market=MarketHours(ExchangeCalendar.get(self.facts.calendar), now_ns))
             if armed is not None:
                 held = replace(held, switches=armed.kill_switches, halt=armed.halt)
-            conductor = Conductor(run_id, _MODE, book, latch, mailbox, log, held, gauges)
+            conductor = Conductor(run_id, self.mode, book, latch, mailbox, log, held, gauges)
             stack.enter_context(ControlServer(folder, mailbox, lambda told: log.warning("command_refused", **told)))
             stack.callback(conductor.over)
 
@@ -231,6 +249,8 @@ class PaperSession:
             running = RunningFeed(
                 facts=self.facts,
                 feed=self.feed(),
+                queue=queue,
+                is_shared=broker is not None,
                 data=settings.data,
                 history=self.wired.source if self.is_replay else None,
                 folder=folder / RECORDING,
@@ -243,8 +263,11 @@ class PaperSession:
                 since_ns=None if before is None else self._since_ns(before),
                 failed=failed,
             )
+            if broker is not None:
+                broker.start()
             source = stack.enter_context(running.opened())
-            plan = replace(self.wired.plan(run_id), source=source)
+            venue = None if conductor.broker is None else conductor.broker.open_venue
+            plan = replace(self.wired.plan(run_id), source=source, venue=venue)
             result = run_backtest(
                 plan,
                 title=self.wired.title,
@@ -252,7 +275,7 @@ class PaperSession:
                 created_at=now,
                 hashed=self.wired.loaded.hash,
                 command=command,
-                mode="paper",
+                mode=self.mode,
                 progress=progress,
                 attendant=TimedAttendant(conductor, stopwatch),
             )
@@ -325,11 +348,42 @@ def wire_paper(
         If the mode is another, or data and strategies do not fit; the text names file and line.
     """
     settings = loaded.settings
-    folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
-    data, clock = settings.data, settings.clock
     if settings.mode != _MODE:
         remedy = "Or turn it into one: -o mode=paper -o data.type=replay."
         raise loaded.problem(("mode",), ConfigurationError.of("mode", "be paper here", settings.mode, remedy))
+    return _wired(loaded, environ, now_ns, workspace)
+
+
+def wire_live(
+    loaded: LoadedConfig,
+    environ: Mapping[str, str],
+    now_ns: Callable[[], int],
+    broker: SessionBroker,
+    workspace: Path | str | None = None,
+) -> PaperSession:
+    """Wire a configuration of mode live: the session of paper, with orders that go to a broker.
+
+    Parameters
+    ----------
+    broker : SessionBroker
+        Whom it may trade with; the rest as `wire_paper`.
+
+    Raises
+    ------
+    ConfigurationError
+        If the mode is another, or data and strategies do not fit; the text names file and line.
+    """
+    if loaded.settings.mode != "live":
+        raise loaded.problem(("mode",), ConfigurationError.of("mode", "be live here", loaded.settings.mode))
+    return replace(_wired(loaded, environ, now_ns, workspace), broker=broker)
+
+
+def _wired(
+    loaded: LoadedConfig, environ: Mapping[str, str], now_ns: Callable[[], int], workspace: Path | str | None
+) -> PaperSession:
+    settings = loaded.settings
+    folder = workspace_folder(environ, workspace if workspace is not None else settings.workspace)
+    data, clock = settings.data, settings.clock
     if settings.armed is not None and settings.armed.kill_switches.graded_drawdown.enabled:
         guards, level = settings.armed.guards, settings.enforcement.guards
         if "G1" in guards.disabled or level is not Enforcement.ENFORCE:

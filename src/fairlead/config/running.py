@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from fairlead.config.feeding import queue_of
 from fairlead.config.keeping import CHUNK, Keeper
 from fairlead.control.conductor import Conductor
 from fairlead.control.stopwatch import Stopwatch
 from fairlead.core.errors import DataError, FairleadError
-from fairlead.data.live import FeedThread, LiveDataSettings, LiveFeed, SessionRecorder
+from fairlead.data.live import EventQueue, FeedThread, LiveDataSettings, LiveFeed, Queued, SessionRecorder
 from fairlead.data.live.counts import feed_counts
 from fairlead.data.live.gathering import GRACE_S, Instant
 from fairlead.data.live.source import FeedFacts, FeedSource
@@ -32,6 +31,7 @@ class RunningFeed:
     ----------
     facts : FeedFacts
     feed : LiveFeed
+    queue : EventQueue
     data : settings
         The configuration's section ``data``.
     history : DataSource, optional
@@ -49,12 +49,15 @@ class RunningFeed:
         What the session took in before it was interrupted.
     since_ns : int, optional
         After which instant the feed is asked for what was missed.
+    is_shared : bool
+        Whether a broker tells its reports into the same queue.
     failed : callable, optional
         Told what ended the feed before its time, once there is a result; without it that is raised.
     """
 
     facts: FeedFacts
     feed: LiveFeed
+    queue: EventQueue[Queued]
     data: object
     history: DataSource | None
     folder: Path
@@ -65,6 +68,7 @@ class RunningFeed:
     idle: Callable[[], bool]
     past: Iterator[Instant]
     since_ns: int | None
+    is_shared: bool
     failed: Callable[[FairleadError], None] | None
 
     @contextmanager
@@ -78,8 +82,8 @@ class RunningFeed:
         DataError
             If the feed fails before its time, and nobody is to be told.
         """
-        queue, conductor = queue_of(self.data), self.conductor
-        thread = FeedThread([(self.feed, self.facts.symbols)], queue, self.since_ns)
+        queue, conductor = self.queue, self.conductor
+        thread = FeedThread([(self.feed, self.facts.symbols)], queue, self.since_ns, is_shared=self.is_shared)
         with self._keeping() as keeper:
 
             def between() -> bool:
@@ -98,6 +102,8 @@ class RunningFeed:
                 seen=self.stopwatch.seen if keeper is None else in_turn(self.stopwatch.seen, keeper.take),
                 past=self.past,
                 taken=conductor.taken,
+                passed=conductor.reported,
+                lingers=conductor.lingers,
             )
             thread.start()
             try:

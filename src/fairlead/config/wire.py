@@ -67,7 +67,10 @@ class WiredSession:
         clock = settings.clock if isinstance(settings.clock, ClockSettings) and settings.mode == "backtest" else ClockSettings()
         execution = settings.execution
         if not isinstance(execution, ExecutionSettings):
-            raise _refused(settings)
+            if settings.mode != "live":
+                raise _refused(settings)
+            # What orders cost is the broker's to say.
+            execution = ExecutionSettings()
         return SessionPlan(
             run_id=run_id,
             allocations=tuple(

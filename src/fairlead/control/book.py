@@ -40,6 +40,7 @@ class SessionBook:
         self._desk: OrderDesk | None = None
         self._orders = self._updates = self._fills = 0
         self._known: dict[str, Order] = {}
+        self._is_behind = False
 
     @property
     def failure(self) -> str:
@@ -82,10 +83,12 @@ class SessionBook:
         self.secure()
         for intent in intents:
             self._journal.append(entries.intent(ts_ns, strategy, intent))
-        self._journal.flush()
+        self._flush()
 
-    def collect(self, ts_ns: int) -> None:
-        """Write down what has happened to orders since the last call.
+    def collect(self, ts_ns: int, *, is_urgent: bool = True) -> None:
+        """Write down what has happened to orders since the last call; it is on the disk when this returns, if that is urgent.
+
+        If it is not, it will be before anything that follows from it leaves: with the next wishes, and with the next call.
 
         Raises
         ------
@@ -96,8 +99,14 @@ class SessionBook:
         if desk is None:
             return
         if (len(desk.orders), len(desk.updates), len(desk.fills)) == (self._orders, self._updates, self._fills):
+            if is_urgent and self._is_behind:
+                self.secure()
+                self._flush()
             return
-        self.secure()
+        count = len(desk.orders) + len(desk.updates) + len(desk.fills) - self._orders - self._updates - self._fills
+        if is_urgent or count >= self._journal.room:
+            # A journal that is full writes of its own accord, and must not know what is on no tape.
+            self.secure()
         for order in desk.orders[self._orders :]:
             self._known[order.order_id] = order
             self._tell(order)
@@ -111,7 +120,13 @@ class SessionBook:
                 self._journal.append(entries.update(ts_ns, fact, strategy=order.strategy, symbol=order.symbol))
             else:
                 self._journal.append(entries.fill(ts_ns, fact))
+        self._is_behind = True
+        if is_urgent:
+            self._flush()
+
+    def _flush(self) -> None:
         self._journal.flush()
+        self._is_behind = False
 
     def _tell(self, fact: Order | OrderUpdate | Fill) -> None:
         if self._heard is not None:
@@ -138,4 +153,4 @@ class SessionBook:
         """
         self.secure()
         self._journal.append(entry)
-        self._journal.flush()
+        self._flush()

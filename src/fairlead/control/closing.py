@@ -135,6 +135,11 @@ class Closings:
             halt_id = f"halt-{now_ns}-{self._begun}-{runner.name}"
             self._running.append(Closing(halt_id, action, now_ns, runner, desk, self._alert, self._settings))
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something is being closed."""
+        return bool(self._running)
+
     def step(self, now_ns: int) -> bool:
         """Do what is due now, and return whether nothing is left to be done."""
         for closing in self._running:

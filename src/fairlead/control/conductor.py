@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fairlead.control.book import SessionBook
+from fairlead.control.brokerbooks import BrokerBooks
+from fairlead.control.brokerside import BrokerSide
 from fairlead.control.capital import change_capital
 from fairlead.control.closing import Closings
 from fairlead.control.commands import Command, RefusedCommand
@@ -27,6 +29,7 @@ from fairlead.data.live.gathering import Instant
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.reportline import ReportLine
 from fairlead.engine.runner import StrategyRunner, describe_failure
+from fairlead.execution.brokers.reports import BrokerReport
 from fairlead.execution.reconciliation import Difference, Reconciliation
 from fairlead.journal import entries
 from fairlead.risk.guards import LimitScale
@@ -42,6 +45,8 @@ from fairlead.telemetry.logs import Log
 
 CHECKPOINT_EVERY: Final = 1_000
 """Instants from one checkpoint to the next."""
+WIND_UP_NS: Final = 30 * NS_PER_SECOND
+"""How long a broker's word is waited for when a session ends."""
 _FLATTEN: Final = HaltAction.HALT_AND_FLATTEN
 Wishes = Sequence[OrderIntent | CancelIntent | ReplaceIntent]
 
@@ -86,6 +91,11 @@ class Conductor:
         self._monitors = BookMonitors(settings.switches, self._limits, self._scribe, gauges)
         self.line = ReportLine(settings.channel())
         self._reconciler = Reconciler(self.line, settings.reconciliation, self._reconciled)
+        self.broker = (
+            None
+            if settings.broker is None
+            else BrokerSide(settings.broker, settings.reconciliation, self._reconciled, self._scribe, lambda: self._acting_ns)
+        )
         self._parts: SessionParts | None = None
         self._paused: set[str] = set()
         self._failed: set[str] = set()
@@ -95,6 +105,7 @@ class Conductor:
         self._last_ns = settings.began_ns
         self._instants = 0
         self._is_behind = False
+        self._winding_ns = 0
 
     # What the session tells.
 
@@ -107,12 +118,18 @@ class Conductor:
         self._scribe.write(entries.session(self._now, "start", {"mode": self.mode, "strategies": names}))
         self._scribe.log.info("session_started", message=f"{len(names)} strategies", strategies=names)
         self._reconciler.begin(parts.desk, self._now)
+        if self.broker is not None:
+            for report in self.broker.begin(parts, self._settings.began_ns):
+                self._hear_broker(report)
 
     def instant(self, row: int) -> None:
         """Journal what the market did to the orders, look at the kill switches, and go on with what is being closed."""
         parts = self._session
         self._reconciler.instant(parts, self._now)
-        self._scribe.collect(self._now)
+        if self.broker is not None:
+            self.broker.books.instant()
+        # On the disk with the wishes that follow from it, or when the instant is over: a decision does not wait for that.
+        self._scribe.collect(self._now, is_urgent=False)
         self._instants += 1
         self._is_behind = self._is_behind and self._acting_ns - self._now > self._settings.oldest_ns
         if self._instants % CHECKPOINT_EVERY == 0:
@@ -150,6 +167,8 @@ class Conductor:
             return f"this bar is {age_s:.0f} s old: what was missed is only caught up on"
         if self._feed.problem:
             return f"market data is not to be relied on: {self._feed.problem}"
+        if self.broker is not None and (refused := self.broker.veto()):
+            return refused
         if unknown := self._monitors.unknown(strategy):
             return f"kill switches cannot be measured: {', '.join(unknown)}"
         is_scaled = self._parts is not None and self._parts.desk.scales_limits
@@ -194,6 +213,7 @@ class Conductor:
             self._scribe.log.info(change, message=self._settings.market.text)
         self._latch.save()
         self._mailbox.serve(self)
+        self._go_on_by_the_clock()
         if self._gauges is not None:
             self._gauges.alive(
                 kill_latch="trading is halted" if self._latch.is_latched() else None,
@@ -231,6 +251,8 @@ class Conductor:
         self._scribe.mend()
         self._is_behind = self._settings.oldest_ns > 0
         self._reconciler.reconnected()
+        if self.broker is not None:
+            self.broker.resumed()
 
     def caught_up(self, ts_ns: int) -> None:
         """Go on with what comes now."""
@@ -238,6 +260,8 @@ class Conductor:
         self._latch.catch_up()
         self._scribe.write(entries.session(ts_ns, RESUME, facts))
         self._scribe.log.info("session_resumed", message="all that was decided before has come again", **facts)
+        if self.broker is not None:
+            self.broker.caught_up()
 
     def taken(self, instant: Instant) -> None:
         """Put the bars of an instant on the tape, before anything follows from them."""
@@ -259,6 +283,66 @@ class Conductor:
         elif notice.kind is NoticeKind.CONNECTED:
             self._reconciler.reconnected()
 
+    # What the broker tells.
+
+    def reported(self, report: BrokerReport) -> None:
+        """Hear what the broker, or the way to it, tells."""
+        self.settle()
+        self._scribe.report(report)
+        if self.broker is not None and self._parts is None:
+            self.broker.hold(report)
+        else:
+            self._hear_broker(report)
+
+    def _hear_broker(self, report: BrokerReport) -> None:
+        broker = self.broker
+        if broker is None:
+            return
+        if broker.take(report):
+            self._connection_failed(self._acting_ns)
+        else:
+            self._judge(self._day)
+            self._close()
+
+    def _go_on_by_the_clock(self) -> None:
+        """Go on with what is being closed: at a broker things happen between two bars."""
+        if self.broker is None or self._parts is None or not (self._closings.is_under_way or self._winding_ns):
+            return
+        before = self._acting_ns
+        self._scribe.tick()
+        if self._acting_ns > before:
+            self.ticked()
+
+    def ticked(self) -> None:
+        """Go on with what is due by the clock."""
+        self._close()
+
+    def wind_up(self) -> None:
+        """Take back what works at the broker: the session is about to be over."""
+        parts = self._session
+        self._winding_ns = self._acting_ns
+        self._paused |= {runner.name for runner in parts.runners}
+        for runner in parts.runners:
+            parts.desk.cancel_all(runner.name, "end_of_run")
+
+    def lingers(self) -> bool:
+        """Whether something is waited for after the last bar: the broker's word on what was taken back, and its books."""
+        broker = self.broker
+        if broker is None or self._parts is None or self._is_over:
+            return False
+        if not self._winding_ns:
+            self.settle()
+            self._scribe.ending()
+            self.wind_up()
+        self.idle()
+        works = bool(self._parts.desk.execution.working)
+        waits = works or broker.books.is_last_awaited()
+        if waits and self._acting_ns - self._winding_ns > WIND_UP_NS:
+            left = ", ".join(self._parts.desk.execution.working) or "its books"
+            self._alert(f"the broker has not answered within {WIND_UP_NS // NS_PER_SECOND} s: {left}")
+            return False
+        return waits
+
     # What an operator asks.
 
     def status(self, command: Command) -> Mapping[str, Any]:  # noqa: ARG002  the seam's signature
@@ -270,6 +354,8 @@ class Conductor:
                 told["market"] = self._settings.market.text
             told |= self._limits.describe([runner.name for runner in self._session.runners], self._acting_ns)
             told |= {"reconciliation": self._reconciler.to_dict()}
+            if self.broker is not None:
+                told |= {"broker": self.broker.veto() or "ok", "broker_books": self.broker.books.to_dict()}
         return told
 
     def pause(self, command: Command) -> Mapping[str, Any]:
@@ -316,6 +402,8 @@ class Conductor:
         name = command.strategy
         now_ns = self._acting_ns
         agrees = self._reconciler.agrees(None if self._parts is None else self._parts.desk, self._now)
+        if self.broker is not None:
+            agrees = self.broker.books.agrees() and agrees
         self._scribe.secure()
         self._latch.rearm(
             who=command.who, reason=command.why, now_ns=now_ns, session=self._day, is_reconciled=agrees, strategy=name
@@ -358,6 +446,11 @@ class Conductor:
         return self._now if now_ns is None else max(now_ns(), self._now)
 
     @property
+    def _closing_ns(self) -> int:
+        # A broker acts between two bars, a simulated venue on them.
+        return self._now if self.broker is None else self._acting_ns
+
+    @property
     def _day(self) -> int:
         # Where nothing is traded the date stands for the session, which a daily halt must outlast.
         today = self._acting_ns // NS_PER_DAY
@@ -386,8 +479,10 @@ class Conductor:
         return {command.strategy}
 
     def _judge(self, session: int) -> None:
-        books = self._reconciler
-        for reading in self._monitors.judge(self._now, books.mismatches, is_strict=books.is_strict):
+        books: list[Reconciler | BrokerBooks] = [self._reconciler, *([] if self.broker is None else [self.broker.books])]
+        mismatches = sum(book.mismatches for book in books)
+        is_strict = any(book.is_strict for book in books if book.mismatches)
+        for reading in self._monitors.judge(self._now, mismatches, is_strict=is_strict):
             self._trip(reading, session)
 
     def _trip(self, reading: Reading, session: int, reason: str = "") -> None:
@@ -417,10 +512,10 @@ class Conductor:
         parts = self._parts
         if parts is None:
             return  # nothing is held or works yet, and what is latched stays so
-        self._closings.begin(action, self._now, [r for r in parts.runners if strategy in {"", r.name}], parts.desk)
+        self._closings.begin(action, self._closing_ns, [r for r in parts.runners if strategy in {"", r.name}], parts.desk)
 
     def _close(self) -> None:
-        if self._closings.step(self._now) and self._stops_when_flat:
+        if self._closings.step(self._closing_ns) and self._stops_when_flat:
             self._stopping = True
 
     def _tell_failures(self) -> None:

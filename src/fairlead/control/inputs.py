@@ -10,11 +10,15 @@ from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_SECOND
 from fairlead.data.live import FeedNotice, NoticeKind
 from fairlead.data.live.gathering import Instant
+from fairlead.execution.brokers.reports import BrokerReport
 from fairlead.journal.tape import Input, Tape
 
 INSTANT: Final = "instant"
 NOTICE: Final = "notice"
 COMMAND: Final = "command"
+REPORT: Final = "report"
+TICK: Final = "tick"
+ENDING: Final = "ending"
 RESUMED: Final = "resumed"
 OVER: Final = "over"
 FINISHED: Final = "finished"
@@ -39,6 +43,15 @@ class Retold(Protocol):
 
     def carry_out(self, command: Command) -> None:
         """Carry out what an operator asked."""
+
+    def reported(self, report: BrokerReport) -> None:
+        """Hear what the broker, or the way to it, tells."""
+
+    def ticked(self) -> None:
+        """Go on with what is due by the clock."""
+
+    def wind_up(self) -> None:
+        """Take back what works at the broker: the session is about to be over."""
 
     def ended(self) -> None:
         """Take in nothing more: it was over before it could show what it did."""
@@ -93,6 +106,19 @@ class SessionInputs:
     def notice(self, notice: FeedNotice) -> None:
         """Take in what the feed says of itself."""
         self._append(NOTICE, {"notice": list(notice)})
+
+    def report(self, report: BrokerReport) -> None:
+        """Take in what the broker, or the way to it, tells."""
+        self._append(REPORT, report.to_dict())
+
+    def tick(self) -> None:
+        """Take in that a second has passed since the last input, if it has; `acting_ns` tells."""
+        if not self.is_past and self._now_ns() - self._stamp_ns >= _SYNC_NS:
+            self._append(TICK, {})
+
+    def ending(self) -> None:
+        """Take in that the session winds up."""
+        self._append(ENDING, {})
 
     def noting(self, write: Callable[[int, Mapping[str, Any]], None]) -> Callable[[Mapping[str, Any]], None]:
         """Return what is told of every command: it takes in those that are accepted, and lets `write` journal all."""
@@ -160,13 +186,8 @@ class SessionInputs:
                 break
             if taken.kind == INSTANT:
                 yield {int(column): Bar(*bar) for column, *bar in taken.data["bars"]}
-            elif taken.kind == NOTICE:
-                kind, known_ns, text = taken.data["notice"]
-                session.told(FeedNotice(NoticeKind(kind), known_ns, text))
-            elif taken.kind == COMMAND:
-                session.carry_out(Command.of(taken.data))
-            elif taken.kind == RESUMED:
-                session.resumed(taken.data)
+            else:
+                _tell(session, taken)
         session.settle()
         if not session.is_ending:  # of one that was over, the end itself is to come again
             self.go_on(session)
@@ -202,3 +223,21 @@ class SessionInputs:
             return
         self._stamp_ns = self._now_ns()
         self._tape.append(Input(kind, self._stamp_ns, data))
+
+
+def _tell(session: Retold, taken: Input) -> None:
+    """Let a session hear of an input that brings no bars."""
+    match taken.kind:
+        case "notice":
+            kind, known_ns, text = taken.data["notice"]
+            session.told(FeedNotice(NoticeKind(kind), known_ns, text))
+        case "command":
+            session.carry_out(Command.of(taken.data))
+        case "report":
+            session.reported(BrokerReport.of(taken.data))
+        case "tick":
+            session.ticked()
+        case "ending":
+            session.wind_up()
+        case "resumed":
+            session.resumed(taken.data)

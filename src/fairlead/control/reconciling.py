@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from fairlead.control.deskbooks import DeskBooks
 from fairlead.control.gauges import SessionGauges
 from fairlead.core.bars import Cursor
-from fairlead.core.orders import Order
 from fairlead.core.time import format_utc
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.desk import OrderDesk
@@ -21,7 +21,6 @@ from fairlead.execution.reconciliation import (
     compare,
     is_strict,
 )
-from fairlead.execution.tally import Tally
 from fairlead.journal import Entry, entries
 from fairlead.telemetry.logs import Log
 
@@ -56,9 +55,7 @@ class Reconciler:
     def __init__(self, line: ReportLine, settings: ReconciliationSettings, tell: Tell) -> None:
         self.last = _NONE
         self._line, self._settings, self._tell = line, settings, tell
-        self._ours = Tally()
-        self._orders: dict[str, Order] = {}
-        self._made = self._updates = self._fills = 0
+        self._ours = DeskBooks({})
         self._instants = 0
         self._is_due = False
         self._overtaken: set[str] = set()
@@ -75,7 +72,7 @@ class Reconciler:
 
     def begin(self, desk: OrderDesk, now_ns: int) -> None:
         """Take in the session, before its strategies start."""
-        self._ours = Tally(self._line.multipliers)
+        self._ours = DeskBooks(self._line.multipliers)
         self._look(desk, now_ns, _START)
 
     def reconnected(self) -> None:
@@ -142,10 +139,10 @@ class Reconciler:
             self._tell(self.last, fresh)
 
     def _compared(self, desk: OrderDesk) -> tuple[Difference, ...]:
-        self._read(desk)
-        ours, theirs = self._ours.books(), self._line.account.books()
+        self._ours.read(desk)
+        ours, theirs = self._ours.tally.books(), self._line.account.books()
         if ours.fills == theirs.fills:
-            self._ours.agreed()
+            self._ours.tally.agreed()
             self._line.account.agreed()
         return compare(ours, theirs, quantity_tolerance=self._tolerance, cash_tolerance=self._settings.cash_tolerance)
 
@@ -155,19 +152,6 @@ class Reconciler:
         if given is not None:
             return given
         return 0.0 if self._line.is_whole else FRACTIONAL_TOLERANCE
-
-    def _read(self, desk: OrderDesk) -> None:
-        """Take in what is new in the desk's lists, which only grow: what was told is what is ours."""
-        made, updates, fills = desk.orders[self._made :], desk.updates[self._updates :], desk.fills[self._fills :]
-        self._made, self._updates, self._fills = len(desk.orders), len(desk.updates), len(desk.fills)
-        for order in made:
-            self._orders[order.order_id] = order
-            if not order.parent_id:  # what waits for a parent has not been sent
-                self._ours.sent(order)
-        for update in updates:
-            self._ours.changed(self._orders[update.order_id], update)
-        for fill in fills:
-            self._ours.filled(fill)
 
 
 def tell(

@@ -12,6 +12,7 @@ from fairlead.core.errors import StorageError
 from fairlead.core.intents import CancelIntent, OrderIntent, ReplaceIntent
 from fairlead.data.live import FeedNotice
 from fairlead.data.live.gathering import Instant
+from fairlead.execution.brokers.reports import BrokerReport
 from fairlead.journal import Entry
 from fairlead.telemetry.logs import SILENT, Log
 
@@ -41,9 +42,9 @@ class Scribe:
         """The session's log. What comes again after a restart has been told once."""
         return SILENT if self._inputs is not None and self._inputs.is_past else self._log
 
-    def collect(self, ts_ns: int) -> None:
-        """Journal what has happened to orders."""
-        self._try(lambda: self._book.collect(ts_ns))
+    def collect(self, ts_ns: int, *, is_urgent: bool = True) -> None:
+        """Journal what has happened to orders; if it is not urgent, before anything follows from it that leaves."""
+        self._try(lambda: self._book.collect(ts_ns, is_urgent=is_urgent))
 
     def wishes(self, ts_ns: int, strategy: str, intents: Sequence[OrderIntent | CancelIntent | ReplaceIntent]) -> None:
         """Journal what a strategy wants, durably.
@@ -70,6 +71,23 @@ class Scribe:
     def notice(self, notice: FeedNotice) -> None:
         """Put what the feed says of itself on the tape."""
         self._take(lambda inputs: inputs.notice(notice))
+
+    def report(self, report: BrokerReport) -> None:
+        """Put what the broker tells on the tape."""
+        self._take(lambda inputs: inputs.report(report))
+
+    def tick(self) -> None:
+        """Put on the tape that time has passed."""
+        self._take(SessionInputs.tick)
+
+    def ending(self) -> None:
+        """Put on the tape that the session winds up."""
+        self._take(SessionInputs.ending)
+
+    @property
+    def is_past(self) -> bool:
+        """Whether what was taken in before is gone through once more."""
+        return self._inputs is not None and self._inputs.is_past
 
     def idle(self) -> None:
         """Put on the disk what nothing has followed from, when that is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from fairlead.control.brokerport import SessionPort
 from fairlead.control.hours import MarketHours
 from fairlead.engine.reportline import Channel, StraightChannel
 from fairlead.execution.reconciliation import ReconciliationSettings
@@ -32,6 +33,8 @@ class ConductorSettings:
     reconciliation : ReconciliationSettings
     channel : callable
         Opens what carries the venue's reports.
+    broker : SessionPort, optional
+        Where orders leave for a broker; None on paper.
     """
 
     switches: KillSwitchSettings | None = None
@@ -42,3 +45,4 @@ class ConductorSettings:
     oldest_ns: int = 0
     reconciliation: ReconciliationSettings = field(default_factory=ReconciliationSettings)
     channel: Callable[[], Channel] = StraightChannel
+    broker: SessionPort | None = None

@@ -42,6 +42,8 @@ class Stopwatch:
         The clock that stamps what arrives, nanoseconds. None where history is played again: what is taken arrives then.
     counter : callable
         Counts nanoseconds where no clock is given.
+    waits_for_answers : bool
+        Whether orders go to a broker, which answers when it does; a simulated venue says by its stamps how long it took.
     """
 
     def __init__(
@@ -49,8 +51,11 @@ class Stopwatch:
         metrics: Metrics | None = None,
         now_ns: Callable[[], int] | None = None,
         counter: Callable[[], int] = time.perf_counter_ns,
+        *,
+        waits_for_answers: bool = False,
     ) -> None:
         shown = Metrics(CollectorRegistry()) if metrics is None else metrics
+        self._waits = waits_for_answers
         self._is_stamped = now_ns is not None
         self._tick = counter if now_ns is None else now_ns
         self._latency = OrderLatency(shown, self._tick)
@@ -121,8 +126,14 @@ class Stopwatch:
         for order in orders:
             if at is not None and order.status is OrderStatus.SUBMITTED:
                 self._latency.decided(order.order_id, at)
-                self._latency.submitted(order.order_id)
+                if not self._waits:
+                    self._latency.submitted(order.order_id)
                 self._created[order.order_id] = order.created_ns
+
+    def sent(self, references: Sequence[str]) -> None:
+        """Note that orders have left for a broker; called in the thread that sends."""
+        for reference in references:
+            self._latency.submitted(reference)
 
     def heard(self, fact: Order | OrderUpdate | Fill) -> None:
         """Hear of a change of an order; a simulated venue says by its stamps how long the order was on its way."""
@@ -130,7 +141,7 @@ class Stopwatch:
             return
         created = self._created.pop(fact.order_id, None)
         if created is not None and fact.status is OrderStatus.ACKNOWLEDGED:
-            self._latency.acknowledged(fact.order_id, fact.ts_ns - created)
+            self._latency.acknowledged(fact.order_id, None if self._waits else fact.ts_ns - created)
         elif created is not None:
             self._latency.forget(fact.order_id)
 

@@ -31,11 +31,13 @@ from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.reportline import ReportLine
 from fairlead.engine.runner import StrategyRunner
 from fairlead.engine.straight import StraightWay
+from fairlead.execution.brokers.venue import BrokerVenue
 from fairlead.execution.fidelity import open_execution
 from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.venue import Venue
+from fairlead.execution.working import Heard, Held
 from fairlead.risk.pretrade import ProjectedExposure
 from fairlead.risk.rejection import Rejection
 
@@ -58,6 +60,8 @@ _REPLACE_REJECTED: Final = "replace_rejected"
 MARGIN_CALL: Final = "margin_call"
 """The tag of an order that a margin call sends."""
 Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
+OpenVenue: TypeAlias = Callable[[Mapping[str, Instrument], Heard, Held], BrokerVenue]
+"""Given the instruments, who is to hear, and what a strategy holds: opens a venue that is no simulation."""
 
 
 class OrderDesk:
@@ -65,7 +69,7 @@ class OrderDesk:
 
     Attributes
     ----------
-    execution : Venue
+    execution : Venue or BrokerVenue
     match : callable
         Lets working orders meet the bars of a row of a block, and hears what comes of it.
     orders, updates, fills : list
@@ -89,6 +93,7 @@ class OrderDesk:
         ticks: TickSource | None = None,
         gate: OrderGate | None = None,
         line: ReportLine | None = None,
+        open_venue: OpenVenue | None = None,
     ) -> None:
         self.orders: list[Order] = []
         self.updates: list[OrderUpdate] = []
@@ -108,16 +113,22 @@ class OrderDesk:
         self._children: list[Order] = []
         if accounts is not None:
             accounts.lots = {symbol: instrument.lot_step for symbol, instrument in instruments.items()}
-        self.execution: Venue = open_execution(
-            execution,
-            instruments,
-            latency,
-            self.hear if line is None else line.connect(self.hear, instruments),
-            ticks=ticks,
-            held=(lambda name, symbol: self._runners[name].ledger.quantity(symbol)) if line is None else self._held,
-            one_bar_sessions=one_bar_sessions,
-            session_close=session_close,
-            afford=self._afford if accounts is not None else None,
+        hear = self.hear if line is None else line.connect(self.hear, instruments)
+        held: Held = (lambda name, symbol: self._runners[name].ledger.quantity(symbol)) if line is None else self._held
+        self.execution: Venue | BrokerVenue = (
+            open_venue(instruments, hear, held)
+            if open_venue is not None
+            else open_execution(
+                execution,
+                instruments,
+                latency,
+                hear,
+                ticks=ticks,
+                held=held,
+                one_bar_sessions=one_bar_sessions,
+                session_close=session_close,
+                afford=self._afford if accounts is not None else None,
+            )
         )
         self.match = self.execution.match if line is None else line.settling(self.execution.match)
         self._straight = (

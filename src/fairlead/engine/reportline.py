@@ -17,9 +17,9 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order, OrderUpdate
-from fairlead.execution.lives import Heard
 from fairlead.execution.reports import Report, ReportInlet
 from fairlead.execution.tally import Tally
+from fairlead.execution.working import Heard
 
 
 class Channel(Protocol):

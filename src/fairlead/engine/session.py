@@ -22,7 +22,7 @@ from fairlead.engine.actions import check_actions
 from fairlead.engine.attendance import Attendant, SessionParts, attended
 from fairlead.engine.clock import ClockSettings, HistoricalClock
 from fairlead.engine.deferred import DeferredRecord
-from fairlead.engine.desk import OrderDesk
+from fairlead.engine.desk import OpenVenue, OrderDesk
 from fairlead.engine.digest import run_digest
 from fairlead.engine.equity import CurveRecorder
 from fairlead.engine.features import RunFeatures
@@ -105,6 +105,8 @@ class SessionPlan:
         Validator and guards before every order; None: none are armed.
     guarded : Enforcement
         What their refusals lead to.
+    venue : callable, optional
+        Opens where orders go instead of the simulated venue that `execution` describes.
     """
 
     run_id: str
@@ -121,6 +123,7 @@ class SessionPlan:
     record: bool = False
     risk: RiskSettings | None = None
     guarded: Enforcement = Enforcement.ENFORCE
+    venue: OpenVenue | None = None
 
     @property
     def is_guarded(self) -> bool:
@@ -243,6 +246,7 @@ class _Session:
             ticks=ticks_of(plan.execution, plan.source.symbols),
             gate=self._gate,
             line=None if attendant is None else attendant.line,
+            open_venue=plan.venue,
         )
         self._features = RunFeatures(
             {a.name: a.strategy.required_features() for a in plan.allocations},

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from fairlead.core.instruments import Instrument
 from fairlead.data.ticks import TickSource
 from fairlead.execution.latency import Latency
-from fairlead.execution.lives import Heard
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.simulated import SimulatedExecution
 from fairlead.execution.ticking import TickExecution
-from fairlead.execution.venue import Afford, Held, Venue
+from fairlead.execution.venue import Afford, Venue
+from fairlead.execution.working import Heard, Held
 
 
 def ticks_of(settings: ExecutionSettings, symbols: Sequence[str]) -> TickSource | None:

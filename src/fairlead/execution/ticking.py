@@ -20,11 +20,11 @@ from fairlead.execution import tick_kernels
 from fairlead.execution.book import Book, Place, Print, touch_of
 from fairlead.execution.fills import FillPhase, FillPrice
 from fairlead.execution.latency import Latency
-from fairlead.execution.lives import Heard
 from fairlead.execution.pricing import SessionClose
 from fairlead.execution.settings import ExecutionSettings
 from fairlead.execution.simulated import Candidate, SimulatedExecution
-from fairlead.execution.venue import Afford, Held
+from fairlead.execution.venue import Afford
+from fairlead.execution.working import Heard, Held
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _BUY: Final = Side.BUY

@@ -105,6 +105,11 @@ class Journal:
         """Why the journal takes nothing any more; empty as long as it does."""
         return self._failure
 
+    @property
+    def room(self) -> int:
+        """How many entries can be added until they are written without being asked for."""
+        return self._batch - len(self._held)
+
     def append(self, entry: Entry) -> Ticket:
         """Add an entry to the chain and return its place. It is not durable yet; see `durable`.
 

@@ -78,6 +78,11 @@ class RetracedJournal:
         """Why nothing can be written any more; empty as long as it can."""
         return self._journal.failure
 
+    @property
+    def room(self) -> int:
+        """How many entries can be added until they are written; see `Journal.room`."""
+        return self._journal.room
+
     def append(self, entry: Entry) -> None:
         """Hold an entry against the next record of its kind; add it if there is none.
 

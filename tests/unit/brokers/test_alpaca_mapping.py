@@ -9,7 +9,7 @@ import pytest
 from fairlead.core.errors import ContractError, OrderRejected
 from fairlead.core.orders import OrderStatus, OrderType, Side, TimeInForce
 from fairlead.data.vendors.alpaca.stamps import stamp_ns, stamp_text
-from fairlead.execution.brokers.alpaca.executions import of_activity, of_amendment, of_update
+from fairlead.execution.brokers.alpaca.executions import ExecutionBook, Told, of_activity, of_amendment, of_update
 from fairlead.execution.brokers.alpaca.mapping import (
     change_fields,
     in_pair_order,
@@ -21,7 +21,7 @@ from fairlead.execution.brokers.alpaca.mapping import (
     status_of,
 )
 from fairlead.execution.brokers.alpaca.naming import Name, read_name, write_name
-from fairlead.execution.brokers.words import BrokerPosition, ChangeRequest
+from fairlead.execution.brokers.words import BrokerPosition, ChangeRequest, Execution
 from support_alpaca import raw_order, request
 
 S = OrderStatus
@@ -207,12 +207,12 @@ def test_an_execution_has_one_name_on_the_stream_and_in_the_activities():
         "timestamp": "2025-01-02T14:30:00.123456789Z",
         "order": raw_order(filled_qty="15", side="sell", status="filled"),
     }
-    listed, told = of_activity(row, "r-1"), of_update(update, read_order(update["order"]), "r-1")
-    assert listed.execution == told.execution
+    listed, heard = of_activity(row, "r-1"), of_update(update, read_order(update["order"]), "r-1")
+    assert listed.execution == heard.execution
     assert listed.execution.execution_id == "61e69015-8549-4bfd-b9c3-01e75843f47d:15"
     assert (listed.execution.quantity, listed.execution.price, listed.execution.side) == (10.0, 107.25, Side.SELL)
     assert listed.execution.ts_ns == OPEN_NS + 123_456_789
-    assert (listed.number, told.number) == ("8efc7b9a-8b2b-4000-9955-d36e7db0df74", "other")
+    assert (listed.number, heard.number) == ("8efc7b9a-8b2b-4000-9955-d36e7db0df74", "other")
 
 
 @pytest.mark.parametrize("changed", [{"qty": "0"}, {"price": None}, {"cum_qty": "x"}, {"side": "up"}, {"transaction_time": 7}])
@@ -222,15 +222,48 @@ def test_an_execution_that_cannot_be_one_is_refused(changed):
         of_activity({**row, "transaction_time": "2025-01-02T14:30:00Z", **changed}, "r-1")
 
 
+def told(quantity=10.0, price=100.0, number="n-1", **changed):
+    return Told(Execution("o:10", "r-1", "o", "A", Side.BUY, quantity, price, 0.0, 5)._replace(**changed), number)
+
+
 def test_a_correction_and_a_bust_say_what_they_amend():
-    order = read_order(raw_order())
+    book = ExecutionBook()
+    first = book.heard(told())
+    assert book.heard(told(number="")) == first
+    corrected = book.amend(told(9.0, 101.0, "n-2", execution_id=""), "n-1")
+    assert (corrected.replaces, corrected.quantity, corrected.price) == ("o:10", 9.0, 101.0)
+    assert book.amend(told(9.0, 101.0, "n-2", execution_id=""), "n-1") == corrected
+    assert book.listed(told(9.0, 101.0)) == [first, corrected]
+    busted = book.amend(told(0.0, 0.0, "n-3", is_bust=True), "n-2")
+    assert (busted.replaces, busted.is_bust) == (corrected.execution_id, True)
+    assert book.amend(told(0.0, 0.0, "n-3", is_bust=True), "n-2") == busted
+    assert len({first.execution_id, corrected.execution_id, busted.execution_id}) == 3
+
+
+def test_a_correction_that_nobody_told_shows_in_the_activities():
+    book = ExecutionBook()
+    first = book.heard(told())
+    listed = book.listed(told(9.0))
+    assert [one.quantity for one in listed] == [10.0, 9.0]
+    assert (listed[0], listed[1].replaces) == (first, "o:10")
+    assert book.listed(told(9.0)) == listed
+    assert book.amend(told(9.0, 100.0, "n-2", execution_id=""), "n-1") == listed[1]  # the stream comes late
+
+
+def test_a_correction_is_told_though_the_activities_have_it_already():
+    book = ExecutionBook()
+    book.listed(told(9.0))
+    corrected = book.amend(told(9.0, 100.0, "n-2", execution_id=""), "n-1")
+    assert (corrected.replaces, corrected.quantity) == ("o:10", 9.0)
+
+
+def test_what_an_amendment_says_must_be_readable():
     data = {"event": "trade_correct", "execution_id": "new", "qty": "9", "price": "100", "timestamp": "2025-01-02T14:30:00Z"}
-    corrected = of_amendment(data, order, "r-1", "was")
-    assert (corrected.replaces, corrected.quantity, corrected.price, corrected.is_bust) == ("was", 9.0, 100.0, False)
-    busted = of_amendment({**data, "event": "trade_bust", "qty": None, "price": None}, order, "r-1", "was")
-    assert (busted.replaces, busted.is_bust) == ("was", True)
-    with pytest.raises(ContractError):
-        of_amendment({**data, "qty": "0"}, order, "r-1", "was")
+    assert of_amendment(data, read_order(raw_order()), "r-1").execution.quantity == 9.0
+    assert of_amendment({**data, "event": "trade_bust", "qty": None}, read_order(raw_order()), "r-1").execution.is_bust
+    for changed in ({"qty": "0"}, {"execution_id": None}, {"timestamp": 5}):
+        with pytest.raises(ContractError):
+            of_amendment({**data, **changed}, read_order(raw_order()), "r-1")
 
 
 def test_the_account():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import threading
@@ -271,10 +272,11 @@ def test_the_official_client_hears_the_market():
     assert next(event for event in heard if type(event).__name__ == "Bar").timestamp == OPEN
 
 
+@contextlib.contextmanager
 def opened(server, feed="iex"):
-    socket = connect(server.data_stream_url(feed))
-    assert json.loads(socket.recv()) == [{"T": "success", "msg": "connected"}]
-    return socket
+    with connect(server.data_stream_url(feed)) as socket:
+        assert json.loads(socket.recv()) == [{"T": "success", "msg": "connected"}]
+        yield socket
 
 
 def said(socket, message):

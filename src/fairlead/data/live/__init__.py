@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fairlead.data.live.backoff import Backoff
     from fairlead.data.live.events import session_events
     from fairlead.data.live.faults import FaultSettings
-    from fairlead.data.live.feed import FeedNotice, FeedState, LiveFeed, MarketEvent, NoticeKind, Received
+    from fairlead.data.live.feed import FeedNotice, FeedState, LiveFeed, MarketEvent, NoticeKind, Passed, Queued, Received
     from fairlead.data.live.opening import open_feed, open_replay
     from fairlead.data.live.queue import EventQueue, QueueCounts
     from fairlead.data.live.recorded import RecordedSession
@@ -46,7 +46,9 @@ __all__ = [
     "MarketEvent",
     "MarketServer",
     "NoticeKind",
+    "Passed",
     "QueueCounts",
+    "Queued",
     "Received",
     "ReconnectSettings",
     "RecordedSession",
@@ -68,7 +70,7 @@ _ROOMS: Final = {
     "backoff": ("Backoff",),
     "events": ("session_events",),
     "faults": ("FaultSettings",),
-    "feed": ("FeedNotice", "FeedState", "LiveFeed", "MarketEvent", "NoticeKind", "Received"),
+    "feed": ("FeedNotice", "FeedState", "LiveFeed", "MarketEvent", "NoticeKind", "Passed", "Queued", "Received"),
     "opening": ("open_feed", "open_replay"),
     "queue": ("EventQueue", "QueueCounts"),
     "recorded": ("RecordedSession",),

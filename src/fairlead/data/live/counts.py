@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fairlead.data.live.feed import LiveFeed, Received
+from fairlead.data.live.feed import LiveFeed, Queued
 from fairlead.data.live.queue import EventQueue
 from fairlead.data.live.source import FeedSource
 
 _OF_FEED = ("events", "gaps", "lost", "duplicates", "malformed", "reconnects", "failures")
 
 
-def feed_counts(feed: LiveFeed, queue: EventQueue[Received], source: FeedSource) -> dict[str, int]:
+def feed_counts(feed: LiveFeed, queue: EventQueue[Queued], source: FeedSource) -> dict[str, int]:
     """Return the counts of a feed, of the queue between it and the loop, and of the bars that came too late.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from fairlead.core.events import Bar, Quote, Trade
 
@@ -45,6 +45,16 @@ class Received(NamedTuple):
     event: MarketEvent | FeedNotice
     received_ns: int
     """By the injected clock, nanoseconds; the event's own `known_ns` is the exchange's stamp."""
+
+
+class Passed(NamedTuple):
+    """Something that is no market data and takes its place among it: handed on as it is, and never dropped."""
+
+    what: Any
+
+
+Queued: TypeAlias = Received | Passed
+"""What waits for a session's loop."""
 
 
 @dataclass(frozen=True, slots=True)

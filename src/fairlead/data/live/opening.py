@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from fairlead.contracts.plugins import build_part, find_part
-from fairlead.contracts.settings import Settings
 from fairlead.data.calendars import ExchangeCalendar
 from fairlead.data.live.events import session_events
 from fairlead.data.live.feed import LiveFeed, NowNs, Sleep
+from fairlead.data.live.kinds import FeedKind
 from fairlead.data.live.pacing import MAX_SPEED
 from fairlead.data.live.recorded import RecordedSession
 from fairlead.data.live.replay import ReplayFeed
@@ -24,16 +23,11 @@ from fairlead.data.live.websocket import WebSocketFeed
 from fairlead.data.opening import open_source, recording_of
 from fairlead.data.settings import DataSettings
 from fairlead.data.source import DataSource
+from fairlead.data.vendors.alpaca.feed import AlpacaKind
+
+__all__ = ["GROUP", "FeedKind", "WebSocketKind", "as_history", "open_feed", "open_replay", "replay_of"]
 
 GROUP: Final = "fairlead.feeds"
-
-
-class FeedKind(Settings, ABC):
-    """How a kind of feed is opened. Third parties derive from it; its fields are what ``data.params`` may hold."""
-
-    @abstractmethod
-    def open(self, data: LiveDataSettings, now_ns: NowNs) -> LiveFeed:
-        """Return a feed that is not connected yet."""
 
 
 class WebSocketKind(FeedKind):
@@ -44,7 +38,7 @@ class WebSocketKind(FeedKind):
         return WebSocketFeed(data.websocket(), now_ns=now_ns)
 
 
-_SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind}
+_SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind, "alpaca": AlpacaKind}
 _VENDORS: Final = {"ibkr": "fairlead.data.vendors.ibkr.feed:IbkrKind"}
 """Feeds that ship and need a library of their own: imported only if they are asked for."""
 

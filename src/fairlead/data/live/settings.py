@@ -112,7 +112,7 @@ class LiveDataSettings(Settings):
     Parameters
     ----------
     feed : str
-        ``websocket``, an entry point of ``fairlead.feeds``, or ``package.module:Class``.
+        ``websocket``, ``alpaca``, an entry point of ``fairlead.feeds``, or ``package.module:Class``.
     symbols : tuple of str
         What to subscribe to.
     url : str, optional

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.events import CorporateAction
 from fairlead.core.time import BarSize
 from fairlead.data.calendars import ExchangeCalendar
-from fairlead.data.live.feed import FeedNotice, NoticeKind, Received
+from fairlead.data.live.feed import FeedNotice, NoticeKind, Passed, Queued, Received
 from fairlead.data.live.gathering import GRACE_S, Gathering, GatheringRule, Instant
 from fairlead.data.live.queue import EventQueue
 from fairlead.data.live.rows import Rows
@@ -97,6 +97,10 @@ class FeedSource:
         Instants of before a restart; the feed goes on after them.
     taken : callable
         Given every instant that comes after them, before it is used.
+    passed : callable
+        Given what is no market data, in its turn.
+    lingers : callable
+        Asked again and again when the last instant is over, until it says that nothing more is waited for.
 
     Raises
     ------
@@ -107,7 +111,7 @@ class FeedSource:
     def __init__(
         self,
         facts: FeedFacts,
-        queue: EventQueue[Received],
+        queue: EventQueue[Queued],
         *,
         history: DataSource | None = None,
         grace_s: float = GRACE_S,
@@ -117,6 +121,8 @@ class FeedSource:
         seen: Callable[[Received], None] | None = None,
         past: Iterable[Instant] = (),
         taken: Callable[[Instant], None] = lambda _instant: None,
+        passed: Callable[[Any], None] = lambda _what: None,
+        lingers: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = facts.name
         self.symbols = facts.symbols
@@ -140,6 +146,7 @@ class FeedSource:
         self._poll_s = poll_s
         self._idle, self._told, self._seen = idle, told, seen
         self._past, self._taken = past, taken
+        self._passed, self._lingers = passed, lingers
         self._exchange = ExchangeCalendar.get(facts.calendar)
 
     @property
@@ -164,7 +171,17 @@ class FeedSource:
         for instant in self._past:
             self.gathering.go_on_after(instant)
             yield instant
+        yield from self._new_instants()
+        while self._lingers():
+            received = self._queue.take(self._poll_s)
+            if isinstance(received, Passed):
+                self._passed(received.what)
+
+    def _new_instants(self) -> Iterator[Instant]:
         for received in self._received():
+            if isinstance(received, Passed):
+                self._passed(received.what)
+                continue
             if self._seen is not None:
                 self._seen(received)
             for found in self.gathering.take(received):
@@ -178,7 +195,7 @@ class FeedSource:
                 if received.event.kind is NoticeKind.ENDED:
                     return
 
-    def _received(self) -> Iterator[Received]:
+    def _received(self) -> Iterator[Queued]:
         """Yield what comes, and the marks of silences that end something, until an operator or the end of the feed ends it."""
         while not self._idle():
             received = self._queue.take(self._poll_s)

@@ -10,13 +10,13 @@ from threading import Thread
 from typing import Final
 
 from fairlead.core.errors import DataError, FairleadError
-from fairlead.data.live.feed import LiveFeed, Received
+from fairlead.data.live.feed import FeedNotice, LiveFeed, NoticeKind, Queued, Received
 from fairlead.data.live.queue import EventQueue
 
 _LOG: Final = logging.getLogger(__name__)
 
 
-async def pump(feed: LiveFeed, symbols: Sequence[str], queue: EventQueue[Received], since_ns: int | None = None) -> None:
+async def pump(feed: LiveFeed, symbols: Sequence[str], queue: EventQueue[Queued], since_ns: int | None = None) -> None:
     """Connect `feed`, subscribe, and put what arrives into `queue` until the feed ends; it is closed then, whatever happens.
 
     Parameters
@@ -52,14 +52,19 @@ class FeedThread:
     queue : EventQueue
     since_ns : int, optional
         An instant: what happened after it is asked for too. A session that goes on where another was says so.
+    is_shared : bool
+        Whether others put something into the queue as well: it is told then that the feeds have ended, and not closed.
     """
 
     def __init__(
         self,
         feeds: Sequence[tuple[LiveFeed, Sequence[str]]],
-        queue: EventQueue[Received],
+        queue: EventQueue[Queued],
         since_ns: int | None = None,
+        *,
+        is_shared: bool = False,
     ) -> None:
+        self._is_shared = is_shared
         self._feeds = tuple(feeds)
         self._since_ns = since_ns
         self._queue = queue
@@ -112,7 +117,11 @@ class FeedThread:
             _LOG.exception("a live feed failed")
             self.error = exc
         finally:
-            self._queue.close()
+            if self._is_shared and not self._stopping:
+                with contextlib.suppress(DataError):  # closed meanwhile
+                    self._queue.put(Received(FeedNotice(NoticeKind.ENDED, 0, "the feeds have ended"), 0))
+            else:
+                self._queue.close()
 
     async def _all(self) -> None:
         self._task = asyncio.current_task()

@@ -164,7 +164,7 @@ class BrokerLink:
                 raise
             except (BrokerError, TimeoutError, OSError) as exc:
                 wait = self._backoff.fail()
-                self._down(f"attempt {self._backoff.failures}: {exc or type(exc).__name__}")
+                self._down(f"attempt {self._backoff.failures}: {str(exc) or type(exc).__name__}")
                 await self._sleep(wait)
                 continue
             self._backoff.succeed()
@@ -214,13 +214,16 @@ class BrokerLink:
     # Listening and watching.
 
     async def _listen(self) -> None:
-        async for event in self._broker.events():
-            if isinstance(event, BrokerOrder):
-                self._heard_order(event)
-            elif isinstance(event, Execution):
-                self._heard_execution(event)
-            else:
-                self._heard_notice(event)
+        while True:
+            await self._is_up.wait()
+            async for event in self._broker.events():
+                if isinstance(event, BrokerOrder):
+                    self._heard_order(event)
+                elif isinstance(event, Execution):
+                    self._heard_execution(event)
+                else:
+                    self._heard_notice(event)
+            self._lose("the broker tells nothing any more")
 
     def _heard_order(self, order: BrokerOrder) -> None:
         if not order.reference:

@@ -45,8 +45,16 @@ class BrokerKind(Settings, ABC):
         return AccountKind.UNKNOWN
 
     @abstractmethod
-    def open(self, keys: AccountKeys, now_ns: Callable[[], int]) -> Broker:
+    def open(self, keys: AccountKeys, now_ns: Callable[[], int], *, is_emergency: bool = False) -> Broker:
         """Return a broker that is not connected yet.
+
+        Parameters
+        ----------
+        keys : AccountKeys
+        now_ns : callable
+            The real time, nanoseconds.
+        is_emergency : bool
+            Of an operator beside a session: where only one connection of a name is allowed, the one that is kept free for it.
 
         Raises
         ------

@@ -1,6 +1,7 @@
 """A broker as the venue of a session: orders leave for it, and it reports what becomes of them.
 
-It reads no clock and no socket. What it does follows from the calls and reports it gets, and from nothing else: a restart gives it the same again.
+It reads no clock and no socket. What it does follows from the calls and reports that it gets, so a restart gives it the same
+again.
 """
 
 from __future__ import annotations
@@ -219,13 +220,9 @@ class BrokerVenue(WorkingOrders):
             order.quantity = order.filled_quantity
         elif status is _REJECTED and order.status not in {_SUBMITTED, _ACKNOWLEDGED}:
             status, reason = _CANCELLED, f"rejected: {reason}"
-        self._end(order, status, self._now_ns(), reason or self._reason(order, status))
-
-    @staticmethod
-    def _reason(order: Order, status: OrderStatus) -> str:
-        if status is _CANCELLED:
-            return order.reason if order.status is _PENDING_CANCEL else "cancelled_by_broker"
-        return "" if status is OrderStatus.FILLED else "ended_by_broker"
+        if status is _CANCELLED and order.status is _PENDING_CANCEL:
+            reason = order.reason  # ours: the broker knows no more than that it was asked
+        self._end(order, status, self._now_ns(), reason)
 
     def _refused(self, data: Mapping[str, Any]) -> None:
         order = self._known.get(data["reference"])

@@ -212,11 +212,12 @@ class Snapshot(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
-        many = {"positions": self.positions, "orders": self.orders, "executions": self.executions}
         return {
             "ts_ns": self.ts_ns,
             "account": self.account._asdict(),
-            **{name: [one._asdict() for one in ones] for name, ones in many.items()},
+            "positions": [position._asdict() for position in self.positions],
+            "orders": [order._asdict() for order in self.orders],
+            "executions": [execution._asdict() for execution in self.executions],
         }
 
     @classmethod

@@ -6,9 +6,9 @@ from typing import Any
 
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import BrokerPosition
-from fairlead.practice.alpaca.book import asset_id
 from fairlead.practice.alpaca.broker import PAPER_PREFIX, AlpacaBroker
 from fairlead.practice.alpaca.holdings import held_for_orders
+from fairlead.practice.alpaca.making import asset_id
 from fairlead.practice.alpaca.words import number_text
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from fairlead.core.errors import OrderRejected
-from fairlead.core.orders import OrderRole, OrderStatus, Side
+from fairlead.core.orders import OrderStatus
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
-from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution, OrderRequest
+from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution
 from fairlead.practice.alpaca.holdings import check_available
-from fairlead.practice.alpaca.placing import Asked, Exit, read_order
+from fairlead.practice.alpaca.making import exact, maybe_exact, maybe_float, new_leg, new_order, order_requests
+from fairlead.practice.alpaca.placing import read_order
 from fairlead.practice.alpaca.records import Record
 from fairlead.practice.alpaca.refusals import NOT_UNIQUE, forbidden, invalid, not_found
 from fairlead.practice.alpaca.replacing import read_change
-from fairlead.practice.alpaca.words import EVENTS, ORDER_TYPES, STATUSES, TIMES
+from fairlead.practice.alpaca.words import EVENTS, STATUSES
 
-_ASSETS: Final = uuid.UUID("6b1f9f0e-6f1d-4a43-9d0e-0b6a3a6c2f10")
+_ORDERS: Final = uuid.UUID("0f6a3b7e-9b0e-4f0f-8f39-4b5d5d2f3c11")
 _FILLED: Final = frozenset({OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
 _STAMPS: Final = {
     "filled": "filled_ns",
@@ -30,11 +30,6 @@ _STAMPS: Final = {
     "replaced": "replaced_ns",
 }
 _UNSETTLED: Final = frozenset({"accepted", "pending_new", "pending_cancel", "pending_replace"})
-
-
-def asset_id(symbol: str) -> str:
-    """Return what Alpaca would call an asset by."""
-    return str(uuid.uuid5(_ASSETS, symbol))
 
 
 class OrderBook:
@@ -55,6 +50,8 @@ class OrderBook:
         What is asked for stays pending until it is released, and a fill may come before it.
     ends_days : bool
         An order for the day is told to be done for the day instead of expired.
+    extra : dict
+        What every order that is told has besides, or instead of what it would have.
     """
 
     def __init__(
@@ -70,6 +67,7 @@ class OrderBook:
         self.holds_cancels = False
         self.holds_replaces = False
         self.ends_days = False
+        self.extra: dict[str, Any] = {}
         self._epoch = epoch
         self._now_ns = now_ns
         self._tell = tell
@@ -79,6 +77,7 @@ class OrderBook:
         self._untold: dict[str, list[Execution]] = {}
         self._ready: deque[Record] = deque()
         self._cancels: list[Record] = []
+        self._ids = 0
         self._replaces: list[tuple[Record, Record]] = []
         self._held = {position.symbol: position.quantity for position in account.positions()}
         account.listen(self._heard.append)
@@ -100,8 +99,8 @@ class OrderBook:
         check_available(
             self.account, self.open_records(), asked.symbol, asked.side, asked.quantity, is_exit=asked.order_class == "oco"
         )
-        record = self._record(asked)
-        legs = [self._leg(record, way_out) for way_out in self._legs_of(asked)]
+        record = new_order(asked, self._new_id(), self._new_id(), self._now_ns())
+        legs = [new_leg(record, way_out, self._new_id(), self._new_id()) for way_out in asked.legs]
         record.leg_ids = [leg.order_id for leg in legs]
         self._keep(record, *legs)
         try:
@@ -157,8 +156,7 @@ class OrderBook:
         new.order_id = self._new_id()
         new.client_order_id = change.client_order_id or self._new_id()
         new.quantity = float(change.quantity)
-        new.limit_price = None if change.limit_price is None else float(change.limit_price)
-        new.stop_price = None if change.stop_price is None else float(change.stop_price)
+        new.limit_price, new.stop_price = maybe_float(change.limit_price), maybe_float(change.stop_price)
         new.replaces, new.fills, new.status = record.order_id, {}, "accepted"
         new.created_ns = new.updated_ns = self._now_ns()
         self._keep(new)
@@ -171,7 +169,7 @@ class OrderBook:
             except OrderRejected as exc:
                 del self.records[new.order_id], self._names[new.client_order_id]
                 raise invalid(str(exc)) from exc
-        return {**self.json(new, nested=True), "status": "accepted"}
+        return {**self.json(new, nested=True), "status": "accepted", **self.extra}
 
     def release(self) -> None:
         """Do what was held: cancels and replacements, unless what they are about has ended meanwhile."""
@@ -235,7 +233,7 @@ class OrderBook:
     def json(self, record: Record, *, nested: bool) -> dict[str, Any]:
         """Return an order as Alpaca writes it, with its legs if they are wanted and it has any."""
         legs = [self.records[leg].to_json() for leg in record.leg_ids] if nested else []
-        return record.to_json(legs or None)
+        return {**record.to_json(legs or None), **self.extra}
 
     def held(self, symbol: str) -> float:
         """Return signed units held after all that was told."""
@@ -243,13 +241,14 @@ class OrderBook:
 
     # What survives a restart.
 
-    def to_dict(self) -> list[dict[str, Any]]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the orders as plain data."""
-        return [record.to_dict() for record in self.records.values()]
+        return {"ids": self._ids, "records": [record.to_dict() for record in self.records.values()]}
 
-    def restore(self, data: list[Mapping[str, Any]]) -> None:
+    def restore(self, data: Mapping[str, Any]) -> None:
         """Take back what `to_dict` made plain; what was pending there is not done any more."""
-        for one in data:
+        self._ids = data["ids"]
+        for one in data["records"]:
             record = Record.of(one)
             if record.status in ("pending_cancel", "pending_replace"):
                 record.status = "partially_filled" if record.filled else "new"
@@ -261,53 +260,9 @@ class OrderBook:
 
     # Inside.
 
-    def _record(self, asked: Asked) -> Record:
-        prices = {name: getattr(asked, name) for name in ("limit_price", "stop_price", "trail_price", "trail_percent")}
-        return Record(
-            order_id=self._new_id(),
-            client_order_id=asked.client_order_id or self._new_id(),
-            asset_id=asset_id(asked.symbol),
-            symbol=asked.symbol,
-            side=asked.side,
-            order_type=asked.order_type,
-            time_in_force=asked.time_in_force,
-            quantity=float(asked.quantity),
-            order_class=asked.order_class if asked.order_class != "simple" else "",
-            extended_hours=asked.extended_hours,
-            created_ns=self._now_ns(),
-            updated_ns=self._now_ns(),
-            **{name: None if price is None else float(price) for name, price in prices.items()},
-        )
-
-    def _legs_of(self, asked: Asked) -> Iterator[Exit]:
-        if asked.take_profit is not None and asked.order_class != "oco":
-            yield asked.take_profit
-        if asked.stop_loss is not None:
-            yield asked.stop_loss
-
-    def _leg(self, parent: Record, way_out: Exit) -> Record:
-        is_oco = parent.order_class == "oco"
-        return Record(
-            order_id=self._new_id(),
-            client_order_id=self._new_id(),
-            asset_id=parent.asset_id,
-            symbol=parent.symbol,
-            side=parent.side if is_oco else {"buy": "sell", "sell": "buy"}[parent.side],
-            order_type=way_out.order_type,
-            time_in_force=parent.time_in_force,
-            quantity=parent.quantity,
-            order_class=parent.order_class,
-            limit_price=None if way_out.limit_price is None else float(way_out.limit_price),
-            stop_price=None if way_out.stop_price is None else float(way_out.stop_price),
-            status="held",
-            parent_id=parent.order_id,
-            created_ns=self._now_ns(),
-            updated_ns=self._now_ns(),
-        )
-
     def _new_id(self) -> str:
-        self._count = getattr(self, "_count", 0) + 1
-        return str(uuid.uuid5(_ASSETS, f"{self._epoch}/{self._count}"))
+        self._ids += 1
+        return str(uuid.uuid5(_ORDERS, f"{self._epoch}/{self._ids}"))
 
     def _keep(self, *records: Record) -> None:
         for record in records:
@@ -315,27 +270,7 @@ class OrderBook:
             self._names[record.client_order_id] = record
 
     def _submit(self, records: list[Record]) -> None:
-        are_exits = len(records) == 2
-        roles = (OrderRole.TAKE_PROFIT, OrderRole.STOP_LOSS) if are_exits else (OrderRole.NONE,)
-        told = self.account.submit(
-            [
-                OrderRequest(
-                    reference=record.client_order_id,
-                    symbol=record.symbol,
-                    side=Side(record.side.upper()),
-                    quantity=_exact(record.quantity),
-                    order_type=ORDER_TYPES[record.order_type],
-                    time_in_force=TIMES[record.time_in_force],
-                    limit_price=_maybe(record.limit_price),
-                    stop_price=_maybe(record.stop_price),
-                    trail_amount=_maybe(record.trail_price),
-                    trail_percent=_maybe(record.trail_percent),
-                    oco_id=records[0].order_id if are_exits else "",
-                    role=role,
-                )
-                for record, role in zip(records, roles, strict=True)
-            ]
-        )
+        told = self.account.submit(order_requests(records))
         for record, order in zip(records, told, strict=True):
             record.broker_id = order.broker_id
             self._by_broker[order.broker_id] = record
@@ -344,10 +279,8 @@ class OrderBook:
         legs = [self.records[leg] for leg in parent.leg_ids if self.records[leg].status == "held"]
         if not legs:
             return
-        if len(legs) == 1:
-            legs[0].status = "pending_new"
-        else:
-            legs[0].status = "pending_new"
+        # Of two exits Alpaca sends the limit to the market, and holds the stop until its price is reached.
+        legs[0].status = "pending_new"
         try:
             self._submit(legs)
         except OrderRejected:
@@ -440,9 +373,9 @@ class OrderBook:
             now = self.account.order(old.broker_id)
             change = ChangeRequest(
                 reference=old.client_order_id,
-                quantity=None if total == now.quantity else _exact(total),
-                limit_price=None if new.limit_price == now.limit_price else _maybe(new.limit_price),
-                stop_price=None if new.stop_price == now.stop_price else _maybe(new.stop_price),
+                quantity=None if total == now.quantity else exact(total),
+                limit_price=None if new.limit_price == now.limit_price else maybe_exact(new.limit_price),
+                stop_price=None if new.stop_price == now.stop_price else maybe_exact(new.stop_price),
             )
             if (change.quantity, change.limit_price, change.stop_price) != (None, None, None):
                 self.account.replace(old.broker_id, change)
@@ -459,11 +392,3 @@ class OrderBook:
             new.status = "held"
         else:
             self._move(new, "new")
-
-
-def _exact(value: float) -> Decimal:
-    return Decimal(repr(value))
-
-
-def _maybe(value: float | None) -> Decimal | None:
-    return None if value is None else _exact(value)

@@ -17,8 +17,8 @@ from fairlead.practice.alpaca.feed import DataStream
 from fairlead.practice.alpaca.pacing import RateLimit
 from fairlead.practice.alpaca.records import Record
 from fairlead.practice.alpaca.stream import TradeStream
+from fairlead.practice.alpaca.switches import AlpacaSwitches
 from fairlead.practice.alpaca.words import number_text, stamp_text
-from fairlead.practice.faults import Switches
 from fairlead.practice.market import PracticeMarket
 
 PAPER_PREFIX: Final = "PA"
@@ -49,15 +49,13 @@ class AlpacaBroker:
 
     Attributes
     ----------
-    switches : Switches
+    switches : AlpacaSwitches
     book : OrderBook
     activities : Activities
     stream : TradeStream
     feed : DataStream
     limit, data_limit : RateLimit
         Of trading and of market data: they are counted apart.
-    extra : dict
-        Fields that every order told on the stream has besides.
     """
 
     def __init__(
@@ -74,8 +72,7 @@ class AlpacaBroker:
         self.market = market
         self.keys = keys
         self.now_ns = now_ns
-        self.switches = Switches()
-        self.extra: dict[str, Any] = {}
+        self.switches = AlpacaSwitches()
         self.epoch = f"{account.account_id}/{account.serial}"
         self.limit = RateLimit(calls_per_minute, elapsed)
         self.data_limit = RateLimit(calls_per_minute, elapsed)
@@ -99,9 +96,14 @@ class AlpacaBroker:
 
     def tell(self, event: str, record: Record, **more: Any) -> None:
         """Tell listeners of an order whatever one likes, true or not."""
-        order = {**self.book.json(record, nested=True), **self.extra}
-        now = stamp_text(self.now_ns())
-        self.stream.tell({"event": event, "timestamp": now, "order": {**order, **more.pop("order", {})}, **more})
+        order = {**self.book.json(record, nested=True), **more.pop("order", {})}
+        self.stream.tell({"event": event, "timestamp": stamp_text(self.now_ns()), "order": order, **more})
+
+    def revoke_keys(self) -> None:
+        """Accept the keys no more, and show out whoever came in with them."""
+        self.switches.refuses_keys = True
+        self.stream.close(1008, "keys are revoked")
+        self.feed.close(1008, "keys are revoked")
 
     def heard(self, event: MarketEvent) -> None:
         """Take in what has happened on the market, after the account has met it."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fairlead.core.events import Bar, Quote
-from fairlead.core.time import NS_PER_SECOND
 from fairlead.data.live.feed import MarketEvent
+from fairlead.practice.alpaca.codec import packed_stamp, read_message, write_message
 from fairlead.practice.alpaca.prices import event_json, stamp_text
 from fairlead.practice.alpaca.sockets import WebSocket
 from fairlead.practice.faults import PracticeFaults, Telling
@@ -50,7 +49,7 @@ class _Listener:
     channels: dict[str, set[str]] = field(default_factory=dict)
 
     def send(self, messages: list[dict[str, Any]]) -> None:
-        self.socket.send(_write(messages, is_packed=self.is_packed))
+        self.socket.send(write_message(messages, is_packed=self.is_packed))
 
     def error(self, code: int) -> None:
         self.send([{"T": "error", "code": code, "msg": ERRORS[code]}])
@@ -113,7 +112,7 @@ class DataStream:
             if not self._is_silent():
                 listener.send([{"T": "success", "msg": "connected"}])
             async for message in socket.messages():
-                asked = _read(message, is_packed=is_packed)
+                asked = read_message(message, is_packed=is_packed)
                 if not self._is_silent() and not self._answer(listener, asked):
                     return
         finally:
@@ -164,7 +163,7 @@ class DataStream:
         for channel, symbol, event in messages:
             for listener in tuple(self._listeners):
                 if listener.hears(channel, symbol):
-                    stamp = _packed_stamp if listener.is_packed else stamp_text
+                    stamp = packed_stamp if listener.is_packed else stamp_text
                     listener.send([{"T": kinds[channel], "S": symbol, **event_json(event, stamp)}])
 
     def _answer(self, listener: _Listener, asked: dict[str, Any] | None) -> bool:
@@ -224,31 +223,3 @@ class DataStream:
 
 def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _read(message: str | bytes, *, is_packed: bool) -> dict[str, Any] | None:
-    try:
-        if is_packed and isinstance(message, bytes):
-            import msgpack  # noqa: PLC0415  comes with the extra that its clients need
-
-            asked = msgpack.unpackb(message)
-        else:
-            asked = json.loads(message)
-    except (ValueError, RecursionError):  # msgpack's errors are ValueErrors
-        return None
-    return asked if isinstance(asked, dict) else None
-
-
-def _write(messages: list[dict[str, Any]], *, is_packed: bool) -> str | bytes:
-    if is_packed:
-        import msgpack  # noqa: PLC0415
-
-        packed: bytes = msgpack.packb(messages)
-        return packed
-    return json.dumps(messages, separators=(",", ":"))
-
-
-def _packed_stamp(ns: int) -> Any:
-    import msgpack  # noqa: PLC0415
-
-    return msgpack.Timestamp(*divmod(ns, NS_PER_SECOND))

@@ -46,6 +46,12 @@ class Asked(NamedTuple):
     take_profit: Exit | None
     stop_loss: Exit | None
 
+    @property
+    def legs(self) -> list[Exit]:
+        """What hangs on it, the profit first; an OCO order is its own profit."""
+        both = (None if self.order_class == "oco" else self.take_profit), self.stop_loss
+        return [way_out for way_out in both if way_out is not None]
+
 
 def read_order(body: Any, instruments: dict[str, Instrument]) -> Asked:
     """Return what a request asks for.

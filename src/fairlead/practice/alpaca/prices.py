@@ -137,5 +137,5 @@ def adjusted(bars: Iterable[Bar], actions: Sequence[CorporateAction], adjustment
 
 
 def _scaled(bar: Bar, factor: float, units: float) -> Bar:
-    prices = (round(price * factor, 6) for price in (bar.open, bar.high, bar.low, bar.close))
-    return Bar(bar.symbol, bar.label_ns, bar.known_ns, *prices, round(bar.volume * units))
+    open_, high, low, close = (round(price * factor, 6) for price in (bar.open, bar.high, bar.low, bar.close))
+    return bar._replace(open=open_, high=high, low=low, close=close, volume=round(bar.volume * units))

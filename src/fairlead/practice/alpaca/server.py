@@ -15,11 +15,13 @@ from fairlead.data.live.feed import MarketEvent
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.practice.alpaca.broker import AlpacaBroker, Keys
 from fairlead.practice.alpaca.gate import Gate
-from fairlead.practice.alpaca.http import HttpServer
+from fairlead.practice.alpaca.http import HttpServer, Request, Response
+from fairlead.practice.alpaca.sockets import WebSocket
 from fairlead.practice.market import PracticeMarket
 
 ResultT = TypeVar("ResultT")
 _PATIENCE_S: Final = 30.0
+_SOON_S: Final = 0.05
 
 
 class AlpacaServer:
@@ -37,9 +39,16 @@ class AlpacaServer:
     calls_per_minute : int
         0 for as many as come.
     runs : bool
-        The session goes on by itself, at its pace; otherwise by `step`.
+        The session goes on by itself, at its pace, from the first time that anybody asks for anything; otherwise by `step`.
     actions : sequence of CorporateAction
         What companies did to their shares, for those who ask.
+    obeys : bool
+        Whoever asks at ``/practice`` may order it to misbehave.
+
+    Attributes
+    ----------
+    finished : threading.Event
+        Set when a session that runs by itself is over.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class AlpacaServer:
         calls_per_minute: int = 200,
         runs: bool = False,
         actions: Sequence[CorporateAction] = (),
+        obeys: bool = False,
     ) -> None:
         self.market = market
         self.keys = Keys() if keys is None else keys
@@ -60,13 +70,17 @@ class AlpacaServer:
         self._now_ns = now_ns or (lambda: market.now_ns)
         self._calls_per_minute = calls_per_minute
         self._runs = runs
+        self._obeys = obeys
         self._actions = tuple(actions)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._listening: HttpServer | None = None
         self._session: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = asyncio.Event()
+        self.finished = threading.Event()
         self._state = self._made(account)
-        self._gate = Gate(self._state, self._actions)
+        self._gate = self._door()
         market.listen(self._heard)
 
     @property
@@ -158,24 +172,7 @@ class AlpacaServer:
         down_s : float
             How many seconds nobody listens.
         """
-
-        async def restarted() -> None:
-            await self._close()
-            old = self._state.account
-            kept = json.loads(json.dumps(self._state.to_dict()))
-            if empty:
-                account = SimulatedAccount.of({**kept["account"], "serial": old.serial + 1, **_FORGOTTEN}, now_ns=self._now_ns)
-            else:
-                account = SimulatedAccount.of(kept["account"], now_ns=self._now_ns)
-            self._state = self._made(account)
-            if not empty:
-                self._state.restore(kept)
-            self._gate = Gate(self._state, self._actions)
-            if down_s:
-                await asyncio.sleep(down_s)
-            await self._open()
-
-        self._await(restarted())
+        self._await(self._restarted(empty=empty, down_s=down_s))
 
     # Inside.
 
@@ -192,15 +189,49 @@ class AlpacaServer:
     def _heard(self, event: MarketEvent) -> None:
         self._state.heard(event)
 
+    def _door(self) -> Gate:
+        return Gate(self._state, self._actions, restart=self._restart_soon if self._obeys else None)
+
+    def _restart_soon(self, *, empty: bool) -> None:
+        # After the answer to whoever asked for it, whose connection it breaks.
+        loop = asyncio.get_running_loop()
+        loop.call_later(_SOON_S, lambda: self._tasks.append(loop.create_task(self._restarted(empty=empty))))
+
+    async def _restarted(self, *, empty: bool, down_s: float = 0.0) -> None:
+        await self._close()
+        kept = json.loads(json.dumps(self._state.to_dict()))
+        if empty:
+            kept["account"].update(serial=self._state.account.serial + 1, **_FORGOTTEN)
+        self._state = self._made(SimulatedAccount.of(kept["account"], now_ns=self._now_ns))
+        if not empty:
+            self._state.restore(kept)
+        self._gate = self._door()
+        if down_s:
+            await asyncio.sleep(down_s)
+        await self._open()
+
+    async def _answer(self, request: Request) -> Response | None:
+        self._wanted.set()
+        return await self._gate.answer(request)
+
+    async def _talk(self, socket: WebSocket, request: Request) -> None:
+        self._wanted.set()
+        await self._gate.talk(socket, request)
+
+    async def _play(self) -> None:
+        await self._wanted.wait()
+        await self.market.run()
+        self.finished.set()
+
     async def _open(self) -> None:
-        self._listening = HttpServer(self._gate.answer, self._gate.talk)
+        self._listening = HttpServer(self._answer, self._talk)
         try:
             self.port = await self._listening.start("127.0.0.1", self.port)
         except OSError as exc:
             reason = exc.strerror or str(exc)
             raise ConfigurationError(f"cannot listen on 127.0.0.1:{self.port}: {reason}. Choose another port, or 0.") from exc
         if self._runs:
-            self._session = asyncio.get_running_loop().create_task(self.market.run())
+            self._session = asyncio.get_running_loop().create_task(self._play())
 
     async def _close(self) -> None:
         if self._session is not None:

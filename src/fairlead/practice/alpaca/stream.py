@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any, Final
 
+from fairlead.practice.alpaca.codec import read_message, write_message
 from fairlead.practice.alpaca.sockets import WebSocket
 from fairlead.practice.faults import PracticeFaults, Telling
 
@@ -29,7 +29,7 @@ class TradeStream:
         self._accepts = accepts
         self._is_silent = is_silent
         self.telling: Telling[dict[str, Any]] = Telling()
-        self._sockets: dict[WebSocket, str] = {}
+        self._sockets: dict[WebSocket, bool] = {}
         self._listening: set[WebSocket] = set()
 
     @property
@@ -41,20 +41,20 @@ class TradeStream:
         """Let faults befall what is told from now on."""
         self.telling = Telling(faults)
 
-    async def talk(self, socket: WebSocket, codec: str) -> None:
+    async def talk(self, socket: WebSocket, *, is_packed: bool) -> None:
         """Serve one connection until it ends.
 
         Parameters
         ----------
         socket : WebSocket
-        codec : str
-            ``json`` or ``msgpack``.
+        is_packed : bool
+            It speaks MessagePack.
         """
-        self._sockets[socket] = codec
+        self._sockets[socket] = is_packed
         is_authorized = False
         try:
             async for message in socket.messages():
-                asked = _read(message, codec)
+                asked = read_message(message, is_packed=is_packed) or {}
                 action, data = asked.get("action"), asked.get("data")
                 data = data if isinstance(data, dict) else {}
                 if action in _AUTHENTICATE:
@@ -93,6 +93,11 @@ class TradeStream:
         for socket in tuple(self._listening):
             socket.send(data)
 
+    def send_raw(self, data: bytes) -> None:
+        """Send everybody who listens bytes that need be no frame."""
+        for socket in tuple(self._listening):
+            socket.send_raw(data)
+
     def flush(self) -> None:
         """Send what was held back to come late."""
         self._send(self.telling.rest())
@@ -110,11 +115,11 @@ class TradeStream:
     def _send(self, messages: list[dict[str, Any]]) -> None:
         for message in messages:
             for socket in tuple(self._listening):
-                socket.send(_write(message, self._sockets[socket]))
+                socket.send(_write(message, is_packed=self._sockets[socket]))
 
     def _answer(self, socket: WebSocket, message: dict[str, Any]) -> None:
         if not self._is_silent():
-            socket.send(_write(message, self._sockets[socket]))
+            socket.send(_write(message, is_packed=self._sockets[socket]))
 
 
 def _authorization(action: str, *, is_authorized: bool) -> dict[str, Any]:
@@ -122,23 +127,7 @@ def _authorization(action: str, *, is_authorized: bool) -> dict[str, Any]:
     return {"stream": "authorization", "data": {"status": status, "action": action}}
 
 
-def _read(message: str | bytes, codec: str) -> dict[str, Any]:
-    try:
-        if codec == "msgpack" and isinstance(message, bytes):
-            import msgpack  # noqa: PLC0415  comes with the extra that its clients need
-
-            asked = msgpack.unpackb(message)
-        else:
-            asked = json.loads(message)
-    except (ValueError, RecursionError):  # msgpack's errors are ValueErrors
-        return {}
-    return asked if isinstance(asked, dict) else {}
-
-
-def _write(message: dict[str, Any], codec: str) -> bytes:
-    if codec == "msgpack":
-        import msgpack  # noqa: PLC0415
-
-        packed: bytes = msgpack.packb(message)
-        return packed
-    return json.dumps(message, separators=(",", ":")).encode()
+def _write(message: dict[str, Any], *, is_packed: bool) -> bytes:
+    """Return a message for a binary frame, as Alpaca sends them here whatever is in it."""
+    written = write_message(message, is_packed=is_packed)
+    return written.encode() if isinstance(written, str) else written

@@ -8,10 +8,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from fairlead.practice.alpaca.accounts import account_json, asset_json, configurations, position_json
-from fairlead.practice.alpaca.book import asset_id
 from fairlead.practice.alpaca.broker import AlpacaBroker
 from fairlead.practice.alpaca.hours import calendar_json, clock_json
 from fairlead.practice.alpaca.http import Request, Response
+from fairlead.practice.alpaca.making import asset_id
 from fairlead.practice.alpaca.refusals import Refusal, forbidden, invalid, not_found
 from fairlead.practice.alpaca.words import number_text, read_count, read_flag, read_instant, read_number
 
@@ -77,7 +77,7 @@ class TradingApi:
     def _place(self, request: Request) -> Response:
         if self._broker.switches.refuses_orders:
             raise forbidden(self._broker.switches.refuses_orders)
-        return Response.of(self._broker.book.place(_body(request)))
+        return Response.of(self._broker.book.place(read_body(request)))
 
     def _orders(self, request: Request) -> Response:
         query = request.query
@@ -117,7 +117,7 @@ class TradingApi:
 
     def _replace(self, request: Request, order_id: str) -> Response:
         book = self._broker.book
-        return Response.of(book.replace(book.find(order_id), _body(request)))
+        return Response.of(book.replace(book.find(order_id), read_body(request)))
 
     def _cancel(self, _: Request, order_id: str) -> Response:
         self._broker.book.cancel(self._broker.book.find(order_id))
@@ -183,7 +183,7 @@ class TradingApi:
     # The rest.
 
     def _configure(self, request: Request) -> Response:
-        body = _body(request)
+        body = read_body(request)
         if not isinstance(body, dict):
             raise invalid("request body format is invalid", 40010000)
         account = self._broker.account
@@ -209,7 +209,14 @@ class TradingApi:
         raise not_found(f"asset not found for {name}")
 
 
-def _body(request: Request) -> Any:
+def read_body(request: Request) -> Any:
+    """Return what a request says.
+
+    Raises
+    ------
+    Refusal
+        If it is no JSON.
+    """
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError) as exc:

@@ -21,8 +21,10 @@ from fairlead.core.errors import (
 )
 from fairlead.core.orders import TERMINAL
 from fairlead.data.calendars import ExchangeCalendar
+from fairlead.data.vendors.alpaca.stamps import stamp_ns
 from fairlead.execution.brokers.alpaca.api import Duplicate, TradingApi
 from fairlead.execution.brokers.alpaca.assets import Asset, read_asset, read_sessions, session_differences
+from fairlead.execution.brokers.alpaca.inspecting import inspected
 from fairlead.execution.brokers.alpaca.mapping import (
     ORDER_TYPES,
     TIMES_IN_FORCE,
@@ -40,6 +42,8 @@ from fairlead.execution.brokers.alpaca.settings import AlpacaSettings
 from fairlead.execution.brokers.alpaca.stream import UpdateStream, open_stream
 from fairlead.execution.brokers.alpaca.trimming import Trimming
 from fairlead.execution.brokers.alpaca.updates import Updates
+from fairlead.execution.brokers.endpoint import EndpointKind, alpaca_account, alpaca_endpoint
+from fairlead.execution.brokers.inspection import Finding
 from fairlead.execution.brokers.seam import BrokerHealth, BrokerTraits
 from fairlead.execution.brokers.terms import check_terms
 from fairlead.execution.brokers.words import (
@@ -116,10 +120,10 @@ class AlpacaBroker:
         """
         self._api.open()
         account = await self.account()
-        if self._settings.is_paper_host not in {None, account.is_paper}:
-            kinds = ("paper", "live") if self._settings.is_paper_host else ("live", "paper")
+        place, kind = alpaca_endpoint(self._settings.base_url).kind.value, alpaca_account(account.account_id).value
+        if place != kind and place in {EndpointKind.LIVE, EndpointKind.PAPER}:
             raise BrokerAccess(
-                f"{self._settings.base_url} is for {kinds[0]} trading, and account {account.account_id} is a {kinds[1]} one. "
+                f"{self._settings.base_url} is for {place} trading, and account {account.account_id} is a {kind} one. "
                 "Give the keys that belong to the address."
             )
         async with self._opening:
@@ -283,6 +287,24 @@ class AlpacaBroker:
         if raw is None:
             raise UnknownName(f"Alpaca has no asset {symbol!r}. Check the spelling: classes of shares are written as in BRK.B.")
         return _readable(read_asset, raw)
+
+    async def inspect(self) -> Sequence[Finding]:
+        """Return what Alpaca says of the account, and of what the keys cover."""
+        with self._watching_keys():
+            return await inspected(await self.account(), self._settings)
+
+    async def clock_ns(self) -> int:
+        """Return Alpaca's clock when it answered, nanoseconds since the epoch."""
+        with self._watching_keys():
+            raw = await self._api.ask("/clock")
+        return _readable(lambda told: stamp_ns(told.get("timestamp")), raw)
+
+    async def cancel_others(self, broker_ids: Sequence[str]) -> None:
+        """Ask for orders to be taken back, by Alpaca's ids; one that has ended is left as it is."""
+        with self._watching_keys():
+            for broker_id in broker_ids:
+                with contextlib.suppress(OrderRejected):
+                    await self._api.cancel(broker_id)
 
     async def calendar_differences(self, first: dt.date, last: dt.date, calendar: str = "XNYS") -> list[str]:
         """Return where Alpaca's sessions between two dates differ from a calendar's: a text for each, none if they agree."""

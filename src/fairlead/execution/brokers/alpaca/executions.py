@@ -67,16 +67,8 @@ def of_update(data: Mapping[str, Any], order: RawOrder, reference: str) -> Told:
     return Told(_checked(execution), str(data.get("execution_id") or ""))
 
 
-def of_amendment(data: Mapping[str, Any], order: RawOrder, reference: str, replaces: str) -> Execution:
-    """Return what a correction or a bust of the stream says.
-
-    Parameters
-    ----------
-    data : mapping
-    order : RawOrder
-    reference : str
-    replaces : str
-        The `execution_id` that it amends.
+def of_amendment(data: Mapping[str, Any], order: RawOrder, reference: str) -> Told:
+    """Return what a correction or a bust of the stream says; what it amends, `ExecutionBook.amend` finds.
 
     Raises
     ------
@@ -85,7 +77,7 @@ def of_amendment(data: Mapping[str, Any], order: RawOrder, reference: str, repla
     """
     is_bust = data.get("event") == "trade_bust"
     execution = Execution(
-        f"{order.broker_id}:{text_of(data, 'execution_id')}",
+        "",
         reference,
         order.broker_id,
         order.symbol,
@@ -94,10 +86,57 @@ def of_amendment(data: Mapping[str, Any], order: RawOrder, reference: str, repla
         number_of(data, "price", 0.0),
         0.0,
         stamp_ns(data.get("timestamp")),
-        replaces,
-        is_bust,
+        is_bust=is_bust,
     )
-    return execution if is_bust else _checked(execution)
+    return Told(execution if is_bust else _checked(execution), text_of(data, "execution_id"))
+
+
+class ExecutionBook:
+    """What was told of executions, so that each is told alike ever after, and an amendment says what it amends.
+
+    Alpaca's activities list a corrected execution as it is now, under the name that it had: one that was told otherwise before
+    has been corrected meanwhile, whether the stream said so or not.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, Execution] = {}
+        self._later: dict[str, list[Execution]] = {}
+        self._numbers: dict[str, str] = {}
+
+    def holds(self, number: str) -> bool:
+        """Whether an execution was told with this number of its own."""
+        return number in self._numbers
+
+    def heard(self, told: Told) -> Execution:
+        """Take in what the stream tells, and return it as it was first told."""
+        first = self._first.setdefault(told.execution.execution_id, told.execution)
+        if told.number:
+            self._numbers.setdefault(told.number, first.execution_id)
+        return first
+
+    def listed(self, told: Told) -> list[Execution]:
+        """Take in what the activities tell, and return that with everything that amends it."""
+        first = self.heard(told)
+        self._amended(first.execution_id, told.execution)
+        return [first, *self._later.get(first.execution_id, ())]
+
+    def amend(self, told: Told, number: str) -> Execution:
+        """Take in an amendment of what was told with the number `number`, and return it, as it was told before if it was."""
+        original = self._numbers[number]
+        self._numbers[told.number] = original
+        # What is known of the original may be what it was amended to: whoever was told of it before has other numbers.
+        return self._amended(original, told.execution, is_said=True)
+
+    def _amended(self, original: str, now: Execution, *, is_said: bool = False) -> Execution:
+        later = self._later.setdefault(original, [])
+        latest = later[-1] if later else self._first[original]
+        is_so = latest.is_bust or (not now.is_bust and (latest.quantity, latest.price) == (now.quantity, now.price))
+        if is_so and (later or not is_said):
+            return latest
+        what = "bust" if now.is_bust else f"{now.quantity!r}@{now.price!r}"
+        news = now._replace(execution_id=f"{original}={what}", replaces=latest.execution_id)
+        later.append(news)
+        return news
 
 
 def _checked(execution: Execution) -> Execution:

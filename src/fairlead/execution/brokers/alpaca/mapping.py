@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from fairlead.core.errors import ContractError, OrderRejected
 from fairlead.core.orders import OrderStatus, OrderType, Side, TimeInForce
 from fairlead.data.vendors.alpaca.stamps import stamp_ns
+from fairlead.execution.brokers.endpoint import AccountKind, alpaca_account
 from fairlead.execution.brokers.words import (
     BrokerAccount,
     BrokerPosition,
@@ -63,7 +64,6 @@ STATUSES: Final[Mapping[str, OrderStatus | None]] = MappingProxyType(
     }
 )
 """What Alpaca's statuses are to us. None leaves an order where it stands; what is done for the day ends a DAY order."""
-_PAPER_PREFIX: Final = "PA"
 
 
 class RawOrder(NamedTuple):
@@ -279,7 +279,7 @@ def read_account(raw: Any) -> BrokerAccount:
         blocks.append(f"status {status}")
     return BrokerAccount(
         account_id=number,
-        is_paper=number.startswith(_PAPER_PREFIX),
+        is_paper=alpaca_account(number) is AccountKind.PAPER,
         currency=str(raw.get("currency") or "USD"),
         nav=number_of(raw, "equity", None) or number_of(raw, "portfolio_value", 0.0),
         cash=number_of(raw, "cash", 0.0),

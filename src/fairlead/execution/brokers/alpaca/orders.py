@@ -9,7 +9,7 @@ from fairlead.core.errors import BrokerError, ContractError, OrderRejected
 from fairlead.core.orders import TERMINAL
 from fairlead.core.time import NS_PER_DAY
 from fairlead.execution.brokers.alpaca.api import TradingApi
-from fairlead.execution.brokers.alpaca.executions import Told, of_activity
+from fairlead.execution.brokers.alpaca.executions import ExecutionBook, of_activity
 from fairlead.execution.brokers.alpaca.lineage import Lineage
 from fairlead.execution.brokers.alpaca.mapping import RawOrder
 from fairlead.execution.brokers.words import BrokerOrder, Execution
@@ -27,8 +27,8 @@ class Orders:
 
     def __init__(self, api: TradingApi, skip: Callable[[ContractError], None]) -> None:
         self._api, self._skip = api, skip
-        self._numbers: dict[str, str] = {}
         self.lineage: Final = Lineage()
+        self.book: Final = ExecutionBook()
 
     async def take(self, raw: RawOrder) -> None:
         """Learn of an order, and ask for what is missing to know whose it is and what it has filled in all.
@@ -100,25 +100,18 @@ class Orders:
             try:
                 if await self._is_there(broker_id):
                     await self._complete(broker_id)
-                execution = self.note(of_activity(row, self.lineage.reference(broker_id) or ""))
+                found = self.book.listed(of_activity(row, self.lineage.reference(broker_id) or ""))
             except ContractError as exc:
                 self._skip(exc)
                 continue
-            if execution.ts_ns >= since_ns:
-                told.append(execution)
+            told += [execution for execution in found if execution.ts_ns >= since_ns]
         return sorted(told, key=lambda execution: execution.ts_ns)
 
-    def note(self, told: Told) -> Execution:
-        """Remember by what number of its own an execution was told, since an amendment names that."""
-        if told.number:
-            self._numbers.setdefault(told.number, told.execution.execution_id)
-        return told.execution
-
-    async def execution_of(self, number: str, order: RawOrder) -> str | None:
-        """Return the `execution_id` of what was told under a number of its own; None if nobody knows it."""
-        if number and number not in self._numbers:
+    async def is_told(self, number: str, order: RawOrder) -> bool:
+        """Whether an execution was told with a number of its own; if not so far, the activities of its day are asked."""
+        if number and not self.book.holds(number):
             await self.executions(max(order.ts_ns - NS_PER_DAY, 0))
-        return self._numbers.get(number)
+        return self.book.holds(number)
 
     async def successor(self, broker_id: str) -> str | None:
         """Return the id of the last order that goes on for one; None if it is itself the last."""

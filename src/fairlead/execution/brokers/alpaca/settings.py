@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-from urllib.parse import urlsplit
-
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from fairlead.contracts.settings import Settings
-from fairlead.core.errors import ConfigurationError
-
-PAPER_URL: Final = "https://paper-api.alpaca.markets"
-LIVE_URL: Final = "https://api.alpaca.markets"
-_PAPER_HOST: Final = "paper-api.alpaca.markets"
-_LIVE_HOST: Final = "api.alpaca.markets"
+from fairlead.data.vendors.alpaca.settings import DATA_URL, PAPER_URL, Address
 
 
-def check_base_url(value: str) -> str:
-    """Return `value` if it is an address of Alpaca's kind, without what alpaca-py adds itself.
-
-    Raises
-    ------
-    ConfigurationError
-        If it is not, or keys would travel in the open.
-    """
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError.of("base_url", f"be an address such as {PAPER_URL}", value)
-    if parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
-        raise ConfigurationError.of("base_url", "begin with https, except on this machine", value)
-    return value.rstrip("/").removesuffix("/v2")
-
-
-class AlpacaSettings(Settings):
-    """Which account, and how it is reached.
+class AlpacaTerms(Settings):
+    """How an account is reached.
 
     Parameters
     ----------
     base_url : str
         Of paper trading, unless it is given.
-    api_key, api_secret : str
-        Never from a file of settings; paper and live accounts have keys of their own.
+    data_url : str
+        Of market data; only asked whether the keys cover it.
     timeout_s : float
         Seconds after which it is not known what became of a call.
     connect_s : float
@@ -56,9 +32,8 @@ class AlpacaSettings(Settings):
         How often orders and executions are asked for although the stream tells them; 0 for never.
     """
 
-    base_url: Annotated[str, AfterValidator(check_base_url)] = PAPER_URL
-    api_key: SecretStr
-    api_secret: SecretStr
+    base_url: Address = PAPER_URL
+    data_url: Address = DATA_URL
     timeout_s: float = Field(default=10.0, gt=0, le=300)
     connect_s: float = Field(default=5.0, gt=0, le=60)
     ping_s: float = Field(default=5.0, gt=0, le=300)
@@ -72,8 +47,15 @@ class AlpacaSettings(Settings):
         """Where orders are told as they change."""
         return f"ws{self.base_url.removeprefix('http')}/stream"
 
-    @property
-    def is_paper_host(self) -> bool | None:
-        """Whether the address is Alpaca's for paper trading; None if it is neither of the two."""
-        host = urlsplit(self.base_url).hostname
-        return True if host == _PAPER_HOST else False if host == _LIVE_HOST else None
+
+class AlpacaSettings(AlpacaTerms):
+    """How an account is reached, and what opens it.
+
+    Parameters
+    ----------
+    api_key, api_secret : str
+        Paper and live accounts have keys of their own.
+    """
+
+    api_key: SecretStr
+    api_secret: SecretStr

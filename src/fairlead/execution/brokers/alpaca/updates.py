@@ -109,7 +109,7 @@ class Updates:
             except ContractError as exc:
                 self.skip(exc)
             else:
-                self._tell(self._orders.note(told))
+                self._tell(self._orders.book.heard(told))
         if event in REFUSALS:
             self._remark(f"order {raw.broker_id}: {event.replace('_', ' ')} {data.get('reason') or ''}".rstrip())
         if raw.status not in STATUSES and raw.status not in self._unknown:
@@ -126,14 +126,15 @@ class Updates:
 
     async def _amend(self, data: Mapping[str, Any], raw: RawOrder) -> None:
         lineage, number = self._orders.lineage, str(data.get("previous_execution_id") or "")
-        replaces = await self._orders.execution_of(number, raw)
-        if replaces is None:
+        if not await self._orders.is_told(number, raw):
             self._remark(f"order {raw.broker_id}: {data.get('event')} of an execution {number!r} that nobody has heard of")
             return
         try:
-            self._tell(of_amendment(data, raw, lineage.reference(raw.broker_id) or "", replaces))
+            told = of_amendment(data, raw, lineage.reference(raw.broker_id) or "")
         except ContractError as exc:
             self.skip(exc)
+            return
+        self._tell(self._orders.book.amend(told, number))
         self._tell(lineage.order(raw.broker_id))
 
     async def _trim(self, reference: str) -> None:

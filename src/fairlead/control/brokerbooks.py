@@ -1,0 +1,168 @@
+"""A session's books held against a real broker's: ledger, broker and executions, three ways (domain rules 8.14, 14.6).
+
+The broker's side comes as an answer that was on its way while things went on happening. So what differs once is asked again,
+and counts when it is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from fairlead.control.deskbooks import DeskBooks
+from fairlead.control.reconciling import Tell
+from fairlead.core.time import format_utc
+from fairlead.engine.attendance import SessionParts
+from fairlead.engine.desk import OrderDesk
+from fairlead.execution.brokers.accounting import books_of, standing, together
+from fairlead.execution.brokers.words import Snapshot
+from fairlead.execution.reconciliation import (
+    FRACTIONAL_TOLERANCE,
+    Difference,
+    DifferenceKind,
+    Reconciliation,
+    ReconciliationSettings,
+    compare,
+    is_strict,
+)
+from fairlead.execution.tally import Books
+
+CONFIRM: Final = "again"
+SCHEDULE: Final = "schedule"
+REARM: Final = "re-arm"
+END: Final = "end"
+START: Final = "start"
+_ORPHAN: Final = DifferenceKind.ORPHAN_ORDER
+
+
+class BrokerBooks:
+    """Compares, whenever the broker's books come; asks for them now and then.
+
+    Parameters
+    ----------
+    settings : ReconciliationSettings
+    tell : callable
+        Called if there is news.
+    ask : callable
+        Asks the broker for its books, and says what for.
+    cancel : callable
+        Takes back an order at the broker that is in nobody's books.
+
+    Attributes
+    ----------
+    last : Reconciliation
+    is_whole : bool
+        Whether every symbol trades in whole units.
+    is_known : bool
+        Whether the broker's books have been seen at all.
+    """
+
+    def __init__(
+        self,
+        settings: ReconciliationSettings,
+        tell: Tell,
+        ask: Callable[[str], None],
+        cancel: Callable[[str], None],
+    ) -> None:
+        self.last = Reconciliation(ts_ns=0, why=START, mode=settings.mode)
+        self.is_known = False
+        self.is_whole = True
+        self._is_last_asked = self._is_last_known = False
+        self._settings, self._tell, self._ask, self._cancel = settings, tell, ask, cancel
+        self._ours = DeskBooks({})
+        self._opening_cash: float | None = None
+        self._since_ns = 0
+        self._instants = 0
+        self._doubtful: frozenset[str] = frozenset()
+
+    @property
+    def mismatches(self) -> int:
+        """Differences that were found last, and are not there for information alone."""
+        return self.last.mismatches
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether they halt."""
+        return self.last.is_strict
+
+    def begin(self, parts: SessionParts, multipliers: dict[str, float], began_ns: int) -> None:
+        """Take in the session; what was executed before it began is not its own."""
+        self._ours = DeskBooks(multipliers)
+        self._since_ns = began_ns
+        self._ours.read(parts.desk)
+
+    def instant(self) -> None:
+        """Ask, if it is time to."""
+        self._instants += 1
+        if self._instants % self._settings.every == 0:
+            self._ask(SCHEDULE)
+
+    def is_last_awaited(self) -> bool:
+        """Ask for the last time, if that has not been done, and return whether the answer is still to come."""
+        if not self._is_last_asked:
+            self._is_last_asked = True
+            self._ask(END)
+        return not self._is_last_known
+
+    def agrees(self) -> bool:
+        """Return whether the books agreed when they were last compared, and have them compared once more."""
+        self._ask(REARM)
+        return self.is_known and self.last.is_clean
+
+    def compare(self, snapshot: Snapshot, why: str, desk: OrderDesk, now_ns: int) -> None:
+        """Hold our books against what the broker shows."""
+        before, mode = self.last, self._settings.mode
+        ours, theirs = self._both(snapshot, desk)
+        found = compare(ours, theirs, quantity_tolerance=self._tolerance, cash_tolerance=self._settings.cash_tolerance)
+        doubtful = frozenset(difference.text for difference in found if difference.kind is not DifferenceKind.PRICE_MISMATCH)
+        if doubtful and self.is_known and not doubtful & self._doubtful:
+            # Something may have happened while the answer was on its way.
+            self._doubtful = doubtful
+            self._ask(CONFIRM)
+            return
+        self._doubtful, self.is_known = doubtful, True
+        self._is_last_known = self._is_last_asked and why in {END, CONFIRM}
+        self._ours.tally.agreed()
+        self.last = Reconciliation(ts_ns=now_ns, why=why, mode=mode, differences=found)
+        in_a_row = 0 if self.last.is_clean else before.in_a_row + 1
+        halts = is_strict(mode, in_a_row, at_start=not before.ts_ns)
+        self.last = replace(self.last, in_a_row=in_a_row, is_strict=halts)
+        self._take_back(found)
+        if found != before.differences or (found and halts != before.is_strict):
+            self._tell(self.last, tuple(difference for difference in found if difference not in before.differences))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how the books stand, as an operator is told it."""
+        looked = format_utc(self.last.ts_ns) if self.last.ts_ns else None
+        differences = [difference.text for difference in self.last.differences]
+        return {"mode": self._settings.mode, "at": looked, "differences": differences, "waiting": {}}
+
+    @property
+    def _tolerance(self) -> float:
+        given = self._settings.quantity_tolerance
+        if given is not None:
+            return given
+        return 0.0 if self.is_whole else FRACTIONAL_TOLERANCE
+
+    def _both(self, snapshot: Snapshot, desk: OrderDesk) -> tuple[Books, Books]:
+        self._ours.read(desk)
+        ours = together(self._ours.tally.books())
+        spent = sum(ours.cash.values())
+        if self._opening_cash is None:
+            self._opening_cash = snapshot.account.cash - spent
+        theirs = books_of(snapshot, self._ours.orders.get, snapshot.account.cash - self._opening_cash, self._since_ns)
+        fills = standing(ours.fills)
+        # A broker keeps executions for as long as it does: what it shows must be booked, and what is booked as it shows it.
+        booked = {fill.execution_id for fill in self._ours.tally.fills.values()}
+        shown = {name: fill for name, fill in theirs.fills.items() if name in fills or name not in booked}
+        mine = {name: fill for name, fill in fills.items() if name in theirs.fills}
+        ours = Books(positions=ours.positions, cash=ours.cash or {"": 0.0}, orders=ours.orders, fills=mine)
+        return ours, Books(positions=theirs.positions, cash=theirs.cash, orders=theirs.orders, fills=shown)
+
+    def _take_back(self, found: tuple[Difference, ...]) -> None:
+        if self._settings.mode != "strict":
+            return
+        for difference in found:
+            if difference.kind is _ORPHAN:
+                self._cancel(difference.subject.removeprefix("order "))
