@@ -72,6 +72,8 @@ class TwsServer:
         self.settings = TwsSettings() if settings is None else settings
         self.switches = TwsSwitches()
         self.clients: dict[int, Client] = {}
+        self.has_begun = asyncio.Event()
+        """Whether a client has been let in."""
         self.violations = 0
         """How often more was sent than is allowed."""
         self._now_ns, self._elapsed = now_ns, elapsed
@@ -324,6 +326,7 @@ class TwsServer:
             return True
         client.client_id = client_id
         self.clients[client_id] = client
+        self.has_begun.set()
         self.money.tell_accounts(client)
         client.send(Told.NEXT_VALID_ID, 1, self.book.next_id(client_id))
         for code, text in _FARMS:
