@@ -12,7 +12,8 @@ from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_MINUTE, BarSize
 from fairlead.data.live import FeedNotice, NoticeKind, open_feed
 from fairlead.data.live.settings import LiveDataSettings
-from fairlead.data.vendors.ibkr.feed import IbkrFeed, IbkrKind
+from fairlead.data.vendors.ibkr.feed import IbkrFeed
+from fairlead.data.vendors.ibkr.opening import IbkrKind
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.practice.market import PracticeMarket
 from fairlead.practice.tws import TwsServer, TwsSettings

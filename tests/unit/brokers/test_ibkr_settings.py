@@ -15,7 +15,7 @@ from fairlead.execution.brokers.ibkr.settings import IbkrSettings, ResetSettings
 
 @pytest.mark.parametrize(("port", "kind"), [(4001, "live"), (7496, "live"), (4002, "paper"), (7497, "paper")])
 def test_a_known_port_says_what_kind_it_is_for(port, kind):
-    assert EndpointSettings(port=port).account_kind == kind
+    assert EndpointSettings(port=port).kind_of_account == kind
     assert EndpointSettings(port=port, kind=kind).is_paper == (kind == "paper")
 
 
@@ -40,7 +40,7 @@ def test_what_is_not_safe_is_refused(given, rule):
 
 
 def test_any_other_port_needs_to_be_told_its_kind():
-    assert EndpointSettings(port=12_345, kind="live").account_kind == "live"
+    assert EndpointSettings(port=12_345, kind="live").kind_of_account == "live"
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,11 @@ def test_a_reset_within_one_day():
 def test_a_reset_that_cannot_be(given):
     with pytest.raises(ValidationError):
         ResetSettings(**given)
+
+
+def test_the_kind_of_a_session_knows_its_account_too():
+    from fairlead.execution.brokers.ibkr.opening import IbkrKind
+
+    assert IbkrKind(port=4002, account="DU1234567").is_paper
+    with pytest.raises(ValidationError, match="port 4001, live"):
+        IbkrKind(port=4001, account="DU1234567")

@@ -39,7 +39,7 @@ class WebSocketKind(FeedKind):
 
 
 _SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind, "alpaca": AlpacaKind}
-_VENDORS: Final = {"ibkr": "fairlead.data.vendors.ibkr.feed:IbkrKind"}
+_VENDORS: Final = {"ibkr": "fairlead.data.vendors.ibkr.opening:IbkrKind"}
 """Feeds that ship and need a library of their own: imported only if they are asked for."""
 
 
