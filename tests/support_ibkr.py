@@ -27,8 +27,8 @@ class IbkrBench(AccountBench):
     def _make_server(self, port: int) -> TwsServer:
         return TwsServer(self.account, TwsSettings(port=port, **self._given), now_ns=lambda: self._now_ns)
 
-    async def open(self, **settings: Any) -> None:
-        """Start the server, and make the adapter for it."""
+    async def open(self, *, sleeps: float | None = None, **settings: Any) -> None:
+        """Start the server, and make the adapter for it; with `sleeps` it sleeps so long whatever it is asked for."""
         await self.server.start()
         given = {
             "port": self.server.port,
@@ -40,7 +40,8 @@ class IbkrBench(AccountBench):
             "reset": None,
             **settings,
         }
-        self.broker = IbkrBroker(IbkrSettings.model_validate(given), now_ns=lambda: self._now_ns)
+        sleep = asyncio.sleep if sleeps is None else lambda _seconds: asyncio.sleep(sleeps)
+        self.broker = IbkrBroker(IbkrSettings.model_validate(given), now_ns=lambda: self._now_ns, sleep=sleep)
 
     async def close(self) -> None:
         """End the adapter's connection, and the server."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 import requests
+from ib_async import IB, MarketOrder, Stock
 
 from servers.alpaca_clients import TradingClient  # first: it keeps the warnings of what follows to itself
+from servers.tws_client import until
 from servers.waiting import wait_for
 from support_cli import fairlead
 
@@ -19,13 +23,13 @@ from support_cli import fairlead
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import MarketOrderRequest
 
-SERVE = ("dev", "broker-server", "alpaca")
+SERVE = ("dev", "broker-server")
 
 
 @contextlib.contextmanager
-def serving(folder, *args):
+def serving(folder, *args, broker="alpaca"):
     """A server as a process, and what it says of itself."""
-    command = [sys.executable, "-m", "fairlead", *SERVE, "--port", "0", "--json", *args]
+    command = [sys.executable, "-m", "fairlead", *SERVE, broker, "--port", "0", "--json", *args]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FAIRLEAD_HOME": str(folder)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
         text = ""
@@ -91,10 +95,30 @@ def test_at_the_pace_of_the_world_its_clock_is_the_worlds(tmp_path):
         assert first.is_open
 
 
+def test_a_newcomer_trades_at_a_tws_too(tmp_path):
+    async def trade(facts):
+        ib = IB()
+        await ib.connectAsync(facts["host"], facts["port"], clientId=1, timeout=10)
+        assert ib.managedAccounts() == [facts["account"]] == ["DU0000001"]
+        bought = ib.placeOrder(Stock("ACME", "SMART", "USD"), MarketOrder("BUY", 1, orderRef="a-1"))
+        await until(lambda: bought.orderStatus.status == "Filled")
+        await until(lambda: [position.position for position in ib.positions()] == [1])
+        with socket.create_connection((facts["host"], facts["control_port"]), timeout=10) as line:
+            line.sendall(b'{"do": "restart"}\n')
+            assert json.loads(line.makefile().readline())["positions"] == {"ACME": 1}
+        await until(lambda: not ib.isConnected())
+
+    with serving(tmp_path, "--symbols", "ACME", "--speed", "6000x", "--allow-control", broker="ibkr") as (facts, _):
+        asyncio.run(trade(facts))
+    with serving(tmp_path, "--symbols", "ACME", "--speed", "max", "--once", broker="ibkr") as (facts, process):
+        asyncio.run(IB().connectAsync(facts["host"], facts["port"], clientId=1, timeout=10))
+        assert process.wait(20) == 0, process.stderr.read()
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("nobody",), "no broker server named 'nobody'. Known: alpaca"),
+        (("nobody",), "no broker server named 'nobody'"),
         (("alpaca", "nothing"), "nothing"),
         (("alpaca", "--cash", "0"), "'--cash' must be above 0"),
         (("alpaca", "--speed", "fast"), "speed"),

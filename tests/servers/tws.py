@@ -34,6 +34,7 @@ def tws(
     faults: PracticeFaults | None = None,
     kept: Mapping[str, Any] | None = None,
     account: Mapping[str, Any] | None = None,
+    obeys: bool = False,
     **settings: Any,
 ) -> RunningTws:
     """Return a server that runs while its block does.
@@ -60,4 +61,4 @@ def tws(
         made = SimulatedAccount(account_id, symbols=names, instruments=instruments, now_ns=clock, **(account or {}))
         return TwsServer(made, chosen, **more)
 
-    return RunningTws(make)
+    return RunningTws(make, obeys=obeys)

@@ -84,10 +84,33 @@ def _alpaca(wanted: Wanted) -> AbstractContextManager[Serving]:
     return serving()
 
 
-SERVERS: Final[Mapping[str, Callable[[Wanted], AbstractContextManager[Serving]]]] = {"alpaca": _alpaca}
+def _ibkr(wanted: Wanted) -> AbstractContextManager[Serving]:
+    from contextlib import contextmanager
+
+    from fairlead.practice.tws import RunningTws, TwsServer, TwsSettings
+
+    settings = validated(TwsSettings, port=wanted.port)
+
+    def make() -> TwsServer:
+        return TwsServer(wanted.account, settings, now_ns=wanted.now_ns, market=wanted.market)
+
+    @contextmanager
+    def serving() -> Any:
+        with RunningTws(make, runs=True, obeys=wanted.obeys) as running:
+            facts: dict[str, Any] = {"url": f"{running.host}:{running.port}", "host": running.host, "port": running.port}
+            lines = [f"  Connect a client of TWS to it, as {wanted.account.account_id}; any client id will do."]
+            if wanted.obeys:
+                facts["control_port"] = running.control_port
+                lines.append(f"  Faults are ordered at {running.host}:{running.control_port}, one JSON object a line.")
+            yield Serving(facts, lines, running.finished)
+
+    return serving()
+
+
+SERVERS: Final[Mapping[str, Callable[[Wanted], AbstractContextManager[Serving]]]] = {"alpaca": _alpaca, "ibkr": _ibkr}
 """What can be run, by name."""
-_ACCOUNTS: Final = {"alpaca": "PA0000000001"}
-_PORTS: Final = {"alpaca": 8770}
+_ACCOUNTS: Final = {"alpaca": "PA0000000001", "ibkr": "DU0000001"}
+_PORTS: Final = {"alpaca": 8770, "ibkr": 8771}
 
 
 def broker_server(

@@ -40,7 +40,7 @@ class WebSocketKind(FeedKind):
 _SHIPPED: Final[dict[str, type[FeedKind]]] = {WEBSOCKET: WebSocketKind}
 _VENDORS: Final = {
     "alpaca": "fairlead.data.vendors.alpaca.feed:AlpacaKind",
-    "ibkr": "fairlead.data.vendors.ibkr.feed:IbkrKind",
+    "ibkr": "fairlead.data.vendors.ibkr.opening:IbkrKind",
 }
 """Feeds that ship and need a library of their own: imported only if they are asked for."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Self, TypeVar
 
+from fairlead.practice.tws.control import ControlLine
 from fairlead.practice.tws.server import TwsServer
 
 _T = TypeVar("_T")
@@ -21,10 +22,24 @@ class RunningTws:
     ----------
     make : callable
         Makes the server, in the thread in which it will run.
+    runs : bool
+        Whether the session of its market begins by itself, when a first client has come.
+    obeys : bool
+        Whether there is a `ControlLine`.
+
+    Attributes
+    ----------
+    finished : threading.Event
+        Set when a session that began by itself is over.
+    control_port : int
+        Of the line of control; 0 if there is none.
     """
 
-    def __init__(self, make: Callable[[], TwsServer]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], TwsServer], *, runs: bool = False, obeys: bool = False) -> None:
+        self.finished = threading.Event()
+        self.control_port = 0
+        self._make, self._runs, self._obeys = make, runs, obeys
+        self._control: ControlLine | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fairlead-tws", daemon=True)
         self._begun: Future[TwsServer] = Future()
@@ -34,9 +49,16 @@ class RunningTws:
     def __enter__(self) -> Self:
         self._thread.start()
         self.server = self._begun.result(_LONGEST_S)
+        if self._obeys:
+            self._control = ControlLine(self.server)
+            self.control_port = self._wait_for(self._control.start())
+        if self._runs:
+            asyncio.run_coroutine_threadsafe(self._play_when_wanted(), self._loop)
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        if self._control is not None:
+            self._wait_for(self._control.stop())
         self._wait_for(self.server.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_LONGEST_S)
@@ -50,12 +72,6 @@ class RunningTws:
     def port(self) -> int:
         """Where it listens."""
         return self.server.port
-
-    def play(self) -> None:
-        """Let the rest of the market's session happen at its pace, from now on."""
-        market = self.server.market
-        if market is not None:
-            asyncio.run_coroutine_threadsafe(market.run(), self._loop)
 
     def go_down(self, *, forgets_ids: bool = False) -> None:
         """Go down for the night; see `TwsServer.go_down`."""
@@ -80,6 +96,12 @@ class RunningTws:
             return result
 
         return self._wait_for(do())
+
+    async def _play_when_wanted(self) -> None:
+        await self.server.has_begun.wait()
+        if self.server.market is not None:
+            await self.server.market.run()
+        self.finished.set()
 
     def _wait_for(self, coroutine: Coroutine[Any, Any, _T]) -> _T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_LONGEST_S)

@@ -72,6 +72,8 @@ class TwsServer:
         self.settings = TwsSettings() if settings is None else settings
         self.switches = TwsSwitches()
         self.clients: dict[int, Client] = {}
+        self.has_begun = asyncio.Event()
+        """Whether a client has been let in."""
         self.violations = 0
         """How often more was sent than is allowed."""
         self._now_ns, self._elapsed = now_ns, elapsed
@@ -228,28 +230,24 @@ class TwsServer:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        client: Client | None = None
         try:
-            client = await self._greet(reader, writer)
+            await self._greet(reader, writer)
         except (ContractError, ConnectionError) as exc:
             _LOG.warning("a client was not let in: %s", exc)
         except asyncio.CancelledError:
             pass
         finally:
-            if client is not None and self.clients.get(client.client_id) is client:
-                del self.clients[client.client_id]
-                self.feeds.forget(client)
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
             self._tasks.discard(task)
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Client | None:
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = FrameReader()
         while (versions := frames.greeting()) is None:
             data = await reader.read(_READ)
             if not data:
-                return None
+                return
             frames.feed(data)
         if versions.highest < LOWEST_VERSION:
             raise ContractError.of("version", f"be {LOWEST_VERSION} or later", versions.highest)
@@ -267,7 +265,10 @@ class TwsServer:
             await self._listen(reader, writer, frames, client)
         except (ContractError, ConnectionError) as exc:
             _LOG.warning("client %s was shut out: %s", client.client_id, exc)
-        return client
+        finally:
+            self.feeds.forget(client)
+            if self.clients.get(client.client_id) is client:
+                del self.clients[client.client_id]
 
     async def _listen(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frames: FrameReader, client: Client
@@ -325,6 +326,7 @@ class TwsServer:
             return True
         client.client_id = client_id
         self.clients[client_id] = client
+        self.has_begun.set()
         self.money.tell_accounts(client)
         client.send(Told.NEXT_VALID_ID, 1, self.book.next_id(client_id))
         for code, text in _FARMS:

@@ -82,18 +82,18 @@ class EndpointSettings(Settings):
         if told is not None and self.kind not in {None, told}:
             raise ConfigurationError.of("kind", f"be {told}, as port {self.port} is", self.kind)
         if self.account is not None and is_paper(self.account) != self.is_paper:
-            raise ConfigurationError.of("account", f"be of the kind of port {self.port}, {self.account_kind}", self.account)
+            raise ConfigurationError.of("account", f"be of the kind of port {self.port}, {self.kind_of_account}", self.account)
         return self
 
     @property
-    def account_kind(self) -> AccountKind:
+    def kind_of_account(self) -> AccountKind:
         """What kind of account must be there."""
         return self.kind or PORTS[self.port]
 
     @property
     def is_paper(self) -> bool:
         """Whether no real money may move."""
-        return self.account_kind == "paper"
+        return self.kind_of_account == "paper"
 
     def choose_account(self, managed: tuple[str, ...]) -> str:
         """Return the account of a login that is meant.
@@ -114,7 +114,7 @@ class EndpointSettings(Settings):
         if is_paper(chosen) != self.is_paper:
             kind = "a paper" if is_paper(chosen) else "a live"
             raise BrokerAccess(
-                f"port {self.port} is for a {self.account_kind} account, and {chosen} is {kind} one. "
+                f"port {self.port} is for a {self.kind_of_account} account, and {chosen} is {kind} one. "
                 "Nothing was sent. Correct port and kind, or log in with the other user."
             )
         return chosen

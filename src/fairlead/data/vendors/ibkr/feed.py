@@ -9,8 +9,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Final
 
-from pydantic import Field
-
 from fairlead.core.errors import BrokerAccess, BrokerConnection, BrokerError, ConfigurationError, DataError, UnknownName
 from fairlead.core.events import Bar
 from fairlead.core.time import NS_PER_SECOND
@@ -19,7 +17,6 @@ from fairlead.data.live.age import DataAge
 from fairlead.data.live.aggregation import BarBuilder
 from fairlead.data.live.backoff import Backoff
 from fairlead.data.live.feed import FeedBook, FeedNotice, FeedState, NoticeKind, NowNs, Received, Sleep
-from fairlead.data.live.opening import FeedKind
 from fairlead.data.live.settings import AggregationSettings, LiveDataSettings
 from fairlead.data.vendors.ibkr.bars import SIZES, bar_of, seconds_text
 from fairlead.data.vendors.ibkr.codes import CodeAction, rule_of
@@ -402,13 +399,3 @@ class IbkrFeed:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*(task for task in self._tasks if task is not current), return_exceptions=True)
-
-
-class IbkrKind(EndpointSettings, FeedKind):
-    """The feed ``ibkr``; its fields are what ``data.params`` may hold."""
-
-    client_id: int = Field(default=11, ge=1, le=32)
-
-    def open(self, data: LiveDataSettings, now_ns: NowNs) -> IbkrFeed:
-        """Return a feed that is not connected yet."""
-        return IbkrFeed(self, data, now_ns=now_ns)

@@ -25,9 +25,7 @@ from fairlead.data.vendors.ibkr.messages import (
     Message,
     OrderTold,
     PositionTold,
-    QuoteTold,
     StatusTold,
-    TradeTold,
     ValueTold,
 )
 
@@ -254,17 +252,6 @@ class Hearing:
         _count: int,
     ) -> None:
         self._tell(BarTold(request_id, str(second), open_, high, low, close, volume))
-
-    def tickByTickAllLast(
-        self, request_id: int, _kind: int, second: int, price: float, size: float, attributes: Any, _venue: str, _special: str
-    ) -> None:
-        if not attributes.unreported:
-            self._tell(TradeTold(request_id, second, price, size))
-
-    def tickByTickBidAsk(
-        self, request_id: int, second: int, bid: float, ask: float, bid_size: float, ask_size: float, _attributes: Any
-    ) -> None:
-        self._tell(QuoteTold(request_id, second, bid, ask, bid_size, ask_size))
 
     def marketDataType(self, request_id: int, kind: int) -> None:
         self._tell(DataKind(request_id, kind))

@@ -124,26 +124,6 @@ class BarTold(NamedTuple):
     volume: float
 
 
-class TradeTold(NamedTuple):
-    """A print, by whole seconds since the epoch."""
-
-    request_id: int
-    second: int
-    price: float
-    size: float
-
-
-class QuoteTold(NamedTuple):
-    """A quote, by whole seconds since the epoch."""
-
-    request_id: int
-    second: int
-    bid: float
-    ask: float
-    bid_size: float
-    ask_size: float
-
-
 class DataKind(NamedTuple):
     """Whether what comes for a request is live (1), frozen (2), delayed (3) or both (4)."""
 
@@ -151,17 +131,5 @@ class DataKind(NamedTuple):
     kind: int
 
 
-Message: TypeAlias = (
-    Fault
-    | Lost
-    | Malformed
-    | OrderTold
-    | StatusTold
-    | ExecutionTold
-    | CommissionTold
-    | BarTold
-    | TradeTold
-    | QuoteTold
-    | DataKind
-)
+Message: TypeAlias = Fault | Lost | Malformed | OrderTold | StatusTold | ExecutionTold | CommissionTold | BarTold | DataKind
 """What comes without having been asked for just then."""

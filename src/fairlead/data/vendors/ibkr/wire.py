@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -71,7 +72,7 @@ class Wire:
     def __init__(self, settings: EndpointSettings, tell: Callable[[Message], None], now_ns: Callable[[], int]) -> None:
         self._settings, self._tell = settings, tell
         self._hearing = Hearing(self._heard, now_ns, settings.timezone, self._fault_of)
-        self._client = _Client(self._hearing, self._lost)
+        self._client: Any = _Client(self._hearing, self._lost)
         self._opening: asyncio.Future[None] | None = None
         self._is_closed = False
         self._turns: dict[Hashable, asyncio.Lock] = {}
@@ -118,7 +119,6 @@ class Wire:
             if self._opening.done():
                 self._opening.result()
             connecting.result()
-            self._opening.set_result(None)
         except TimeoutError as exc:
             raise BrokerConnection(f"the gateway at {where} did not answer within {self._settings.connect_s:g} s.") from exc
         except (OSError, ValueError) as exc:
@@ -128,6 +128,10 @@ class Wire:
             if not connecting.done():
                 connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
+            if not self._opening.done():
+                self._opening.set_result(None)
+            else:
+                self._opening.exception()  # looked at, whether or not it was what ended the attempt
             if not self.is_open:
                 self.close()
         self._client.updateReqId(least_id)
@@ -229,27 +233,21 @@ class Wire:
         self._require_open()
         self._client.cancelOrder(order_id)
 
+    def cancel_all(self) -> None:
+        """Ask for every order to be taken back, whoever sent it."""
+        self._require_open()
+        self._client.reqGlobalCancel()
+
     def follow_bars(self, contract: Contract, *, what: str, within_hours: bool) -> int:
         """Subscribe to bars of five seconds, and return the id of the request."""
         request_id = self.next_id()
         self._client.reqRealTimeBars(request_id, _made(contract), 5, what, within_hours, [])
         return request_id
 
-    def follow_ticks(self, contract: Contract, kind: str) -> int:
-        """Subscribe to every trade (``AllLast``) or every quote (``BidAsk``), and return the id of the request."""
-        request_id = self.next_id()
-        self._client.reqTickByTickData(request_id, _made(contract), kind, 0, False)
-        return request_id
-
     def leave_bars(self, request_id: int) -> None:
         """End a subscription to bars."""
         if self.is_open:
             self._client.cancelRealTimeBars(request_id)
-
-    def leave_ticks(self, request_id: int) -> None:
-        """End a subscription to ticks."""
-        if self.is_open:
-            self._client.cancelTickByTickData(request_id)
 
     async def _ask(self, send: Callable[[Any], None], key: str | None = None) -> list[Any]:
         """Ask, and return what has come of it when the answer is whole."""
@@ -325,7 +323,17 @@ class _Reports:
         self._skip(f"{sys.exc_info()[1]!r}: {text[:160]}")
 
 
-class _Client(ib_async.Client):  # type: ignore[misc]  its base class has no types
+class _Demoted(logging.LoggerAdapter[logging.Logger]):
+    """The library's own log, in which nothing is an error: what matters is told by us, with what to do about it."""
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.info(msg, *args, **kwargs)
+
+
+_Base: Any = ib_async.Client
+
+
+class _Client(_Base):  # type: ignore[misc]  # its methods have no types
     """The library's client, which takes no message of any size, no nonsense, and says at once when its socket is gone."""
 
     MaxRequests = MESSAGES_PER_SECOND
@@ -334,6 +342,7 @@ class _Client(ib_async.Client):  # type: ignore[misc]  its base class has no typ
         self._heard, self._tell_lost = wrapper, lost
         super().__init__(wrapper)
         self.decoder.logger = _Reports(wrapper.skip)
+        self._logger = _Demoted(logging.getLogger("ib_async.client"))
 
     def drop(self) -> None:
         """End the connection without waiting for anybody."""

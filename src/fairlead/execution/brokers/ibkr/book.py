@@ -86,6 +86,8 @@ class OrderBook:
         Our name of what the broker calls so.
     has_closed : callable
         Whether a session has ended between two instants, nanoseconds.
+    adopts : bool
+        Whether an order that another client sent is ours if its reference has the shape of ours.
 
     Attributes
     ----------
@@ -98,9 +100,11 @@ class OrderBook:
         client_id: int,
         symbol_of: Callable[[str], str] = lambda symbol: symbol,
         has_closed: Callable[[int, int], bool] = lambda _since_ns, _until_ns: False,
+        *,
+        adopts: bool = True,
     ) -> None:
         self.client_ids = {client_id}
-        self._symbol_of, self._has_closed = symbol_of, has_closed
+        self._symbol_of, self._has_closed, self._adopts = symbol_of, has_closed, adopts
         self._by_perm: dict[int, Known] = {}
         self._by_key: dict[tuple[int, int], Known] = {}
         self._by_reference: dict[str, Known] = {}
@@ -290,4 +294,5 @@ class OrderBook:
         sent = self._by_reference.get(reference)
         if client_id in self.client_ids or (sent is not None and sent.client_id in self.client_ids):
             return reference
-        return reference if reference in self._claimed or _OUR_SHAPE.match(reference) else ""
+        is_ours = reference in self._claimed or (self._adopts and _OUR_SHAPE.match(reference) is not None)
+        return reference if is_ours else ""

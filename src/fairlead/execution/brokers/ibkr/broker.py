@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from fairlead.core.errors import BrokerConnection, OrderRejected, OrderUnresolved
@@ -14,10 +15,12 @@ from fairlead.data.vendors.ibkr.contracts import Contracts, UnknownContract
 from fairlead.data.vendors.ibkr.messages import Contract
 from fairlead.data.vendors.ibkr.wire import BadAnswer, ClientIdInUse, Wire
 from fairlead.execution.brokers.ibkr.book import Known
+from fairlead.execution.brokers.ibkr.inspecting import inspected
 from fairlead.execution.brokers.ibkr.listening import Listener
 from fairlead.execution.brokers.ibkr.mapping import PENDING_CANCEL, TAGS, account_of, agrees, changed, group_of, terms_of
 from fairlead.execution.brokers.ibkr.settings import IbkrSettings
 from fairlead.execution.brokers.ibkr.waiting import NotAsThought, Waiting
+from fairlead.execution.brokers.inspection import Finding
 from fairlead.execution.brokers.pacing import Sleep
 from fairlead.execution.brokers.seam import BrokerHealth, BrokerTraits
 from fairlead.execution.brokers.terms import check_terms
@@ -59,12 +62,17 @@ class IbkrBroker:
         The real time, nanoseconds.
     sleep : callable
         Waits for the nightly reset.
+    is_emergency : bool
+        Whether it stands beside a session's connection. The session's orders then count as those of others: they can be taken
+        back by `cancel_others` alone, as the broker lets one client change only what it has sent itself.
     """
 
-    def __init__(self, settings: IbkrSettings, *, now_ns: Callable[[], int], sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self, settings: IbkrSettings, *, now_ns: Callable[[], int], sleep: Sleep = asyncio.sleep, is_emergency: bool = False
+    ) -> None:
         self._settings, self._now_ns, self._sleep = settings, now_ns, sleep
         self._contracts = Contracts(settings.contracts)
-        self._listener = Listener(settings, self._contracts, now_ns)
+        self._listener = Listener(settings, self._contracts, now_ns, adopts=not is_emergency)
         self._book = self._listener.book
         self._wire: Wire | None = None
         self._opening = asyncio.Lock()
@@ -174,7 +182,7 @@ class IbkrBroker:
             order_id = wire.next_id()
             known = self._book.send(request.reference, order_id, wire.client_id, request.symbol, fields, self._now_ns())
             waits.append(self._listener.wait(known, lambda known: known.is_heard))
-            _sent(lambda send=(order_id, contract, fields): wire.place(*send))  # type: ignore[misc]  a default binds it
+            _sent(partial(wire.place, order_id, contract, fields))
         results = await asyncio.gather(*(self._outcome(wait) for wait in waits), return_exceptions=True)
         failed = [result for result in results if isinstance(result, BaseException)]
         if failed:
@@ -234,6 +242,13 @@ class IbkrBroker:
             await self._look(known.reference)
             if known.status is OrderStatus.FILLED or not known.is_over:
                 raise OrderRejected(str(exc)) from exc
+
+    async def cancel_others(self, broker_ids: Sequence[str]) -> None:  # noqa: ARG002  it is all of them or none
+        """Ask for every order of the account to be taken back, whoever sent it: there is no such wish for one alone."""
+        wire = self._up()
+        for known in self._book.open():
+            known.is_being_cancelled = True
+        _sent(wire.cancel_all)
 
     async def replace(self, change: ChangeRequest) -> BrokerOrder:
         """Change a working order under its reference; see `Broker.replace`."""
@@ -329,6 +344,11 @@ class IbkrBroker:
         if account is None:
             raise BrokerConnection(f"the gateway did not tell what account {account_id} is worth.")
         return account
+
+    async def inspect(self) -> Sequence[Finding]:
+        """Return what can be told of the account while it is connected; see `Inspectable`."""
+        is_cut = self._listener.way.is_cut
+        return await inspected(self.open_orders, can_short=self._settings.can_short, is_cut=is_cut)
 
     # The rest.
 

@@ -93,7 +93,11 @@ class ExecutionDesk:
 
     def _tell(self, told: ExecutionTold) -> list[Execution]:
         name = told.execution_id
-        replaced = _before(name, self._chains[_prefix(name)])
+        if self._is_corrected(name):  # what corrects it was told before it: it never counts
+            self._told[name] = []
+            return []
+        chain = self._chains[_prefix(name)]
+        replaced = _before(name, [other for other in chain if self._told.get(other)])
         standing = self._told.get(replaced, [])
         execution = Execution(
             execution_id=name,
@@ -117,7 +121,7 @@ class ExecutionDesk:
 
     def _is_corrected(self, name: str) -> bool:
         chain = self._chains[_prefix(name)]
-        return any(later in self._told for later in chain if _ordinal(later) > _ordinal(name))
+        return any(self._told.get(later) for later in chain if _ordinal(later) > _ordinal(name))
 
 
 def _prefix(name: str) -> str:

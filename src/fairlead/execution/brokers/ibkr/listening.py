@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Final
 
 from fairlead.core.errors import OrderRejected, OrderUnresolved
@@ -46,6 +47,8 @@ class Listener:
     settings : IbkrSettings
     contracts : Contracts
     now_ns : callable
+    adopts : bool
+        See `OrderBook`.
 
     Attributes
     ----------
@@ -60,10 +63,11 @@ class Listener:
         Symbols that take no orders, and why.
     """
 
-    def __init__(self, settings: IbkrSettings, contracts: Contracts, now_ns: Callable[[], int]) -> None:
+    def __init__(self, settings: IbkrSettings, contracts: Contracts, now_ns: Callable[[], int], *, adopts: bool = True) -> None:
         self._settings, self._now_ns = settings, now_ns
         calendar = ExchangeCalendar.get(settings.calendar)
-        self.book = OrderBook(settings.client_id, contracts.ours, lambda since, until: _has_closed(calendar, since, until))
+        has_closed = partial(_has_closed, calendar)
+        self.book = OrderBook(settings.client_id, contracts.ours, has_closed, adopts=adopts)
         self.desk = ExecutionDesk(self.book.reference_of_execution, contracts.ours)
         self.way = Way()
         self.account, self.client_id = "", settings.client_id

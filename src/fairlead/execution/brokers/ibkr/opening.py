@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fairlead.contracts.settings import build_settings
 from fairlead.core.errors import ConfigurationError
 from fairlead.data.vendors.ibkr.endpoint import PORTS, is_paper
 from fairlead.execution.brokers.endpoint import AccountKind, Endpoint, EndpointKind, is_loopback
@@ -37,11 +38,8 @@ class IbkrKind(IbkrSettings, BrokerKind):
         values["account"] = keys.account or self.account
         if is_emergency:
             values |= {"client_id": self.emergency_client_id, "emergency_client_id": self.client_id}
-        try:
-            settings = IbkrSettings(**values)
-        except ValueError as exc:  # the account does not fit the port
-            raise ConfigurationError(f"Interactive Brokers cannot be reached so: {exc}") from exc
-        return IbkrBroker(settings, now_ns=now_ns)
+        settings = build_settings(IbkrSettings, values, "execution.params")
+        return IbkrBroker(settings, now_ns=now_ns, is_emergency=is_emergency)
 
 
 def ibkr_endpoint(host: str, port: int, kind: str | None = None) -> Endpoint:
