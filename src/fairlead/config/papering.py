@@ -38,6 +38,7 @@ from fairlead.control.conductor import Conductor
 from fairlead.control.gauges import SessionGauges
 from fairlead.control.hours import MarketHours
 from fairlead.control.inputs import SessionInputs
+from fairlead.control.operators import Links
 from fairlead.control.settings import ConductorSettings
 from fairlead.control.stopwatch import Stopwatch, TimedAttendant
 from fairlead.core.errors import ConfigurationError, FairleadError, StorageError
@@ -386,12 +387,16 @@ def wire_at_broker(
     ------
     ConfigurationError
         If the mode is another, or data and strategies do not fit; the text names file and line.
+    FairleadError
+        If an operator has ended the title's links.
     """
     settings = loaded.settings
     if settings.mode not in {"live", _MODE} or not isinstance(settings.execution, BrokerSettings):
         rule = "be live, or paper at a broker, here"
         raise loaded.problem(("mode",), ConfigurationError.of("mode", rule, settings.mode))
-    return replace(_wired(loaded, environ, now_ns, workspace), broker=broker)
+    session = replace(_wired(loaded, environ, now_ns, workspace), broker=broker)
+    Links(session.workspace, session.wired.title).check()
+    return session
 
 
 def _wired(
