@@ -387,7 +387,7 @@ def test_a_silent_gateway_answers_in_no_time_and_says_so():
             await stage.broker.account()
         stage.switches.is_silent = False
 
-    play(body)
+    play(body, answer_s=0.25)
 
 
 def test_a_fill_during_a_cancel_counts_and_the_rest_is_cancelled():
