@@ -33,7 +33,7 @@ class IbkrBench(AccountBench):
         given = {
             "port": self.server.port,
             "kind": "paper",
-            "answer_s": ANSWER_S,
+            "answer_s": 4 * ANSWER_S,  # over a socket, on a machine that may be busy
             "acknowledge_s": ANSWER_S,
             "commission_s": ANSWER_S,
             "can_short": self.terms.can_short,

@@ -97,6 +97,19 @@ def test_the_two_exits_go_as_one_group_whose_fills_reduce_the_other():
     play(body)
 
 
+def test_what_one_exit_fills_in_part_leaves_the_rest_of_the_position_its_stop():
+    async def body(stage):
+        await stage.buy(10)
+        target = stage.request(SELL, 10, LIMIT, limit_price=105.0, time_in_force=GTC, role=OrderRole.TAKE_PROFIT)
+        stop = stage.request(SELL, 10, OrderType.STOP, stop_price=95.0, time_in_force=GTC, role=OrderRole.STOP_LOSS)
+        await stage.broker.submit([target, stop])
+        await stage.bench.execute(target.reference, 4, 105.0)
+        reduced = await stage.found(stop.reference, lambda order: order.quantity == 6.0)
+        assert (reduced.status, reduced.filled) == (OrderStatus.ACKNOWLEDGED, 0.0)
+
+    play(body)
+
+
 def test_of_two_exits_of_which_one_is_refused_none_works():
     async def body(stage):
         await stage.buy(10)
@@ -374,7 +387,7 @@ def test_a_silent_gateway_answers_in_no_time_and_says_so():
             await stage.broker.account()
         stage.switches.is_silent = False
 
-    play(body)
+    play(body, answer_s=0.25)
 
 
 def test_a_fill_during_a_cancel_counts_and_the_rest_is_cancelled():
