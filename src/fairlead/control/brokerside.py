@@ -21,6 +21,7 @@ from fairlead.execution.working import Heard, Held
 from fairlead.journal import entries
 
 _FAILED: Final = frozenset({LinkKind.DOWN, LinkKind.REFUSED})
+_RESTORED: Final = frozenset({LinkKind.RESTORED, LinkKind.RESTORED_LOST})
 _GOOD: Final = frozenset({LinkKind.UP, LinkKind.RESTORED, LinkKind.REMARK})
 NOT_REACHED: Final = "the broker has not been reached yet"
 DOUBLE_FILL: Final = "oco_double_fill"
@@ -50,7 +51,7 @@ class BrokerSide:
     def __init__(
         self, port: SessionPort, settings: ReconciliationSettings, tell: Tell, scribe: Scribe, now_ns: Callable[[], int]
     ) -> None:
-        self.problem = NOT_REACHED
+        self.problem, self._is_cut = NOT_REACHED, True
         self.venue: BrokerVenue
         self.books = BrokerBooks(settings, tell, port.ask_books, lambda reference: port.begin(Cancel(reference)))
         self._port, self._scribe, self._now_ns = port, scribe, now_ns
@@ -97,7 +98,7 @@ class BrokerSide:
 
     def resumed(self) -> None:
         """Forget how the way stood: a restart makes it anew."""
-        self.problem = NOT_REACHED
+        self.problem, self._is_cut = NOT_REACHED, True
 
     def caught_up(self) -> None:
         """Ask for what nobody was there to hear."""
@@ -116,10 +117,12 @@ class BrokerSide:
         self._scribe.write(entries.note(self._now_ns(), f"broker {kind}: {notice.text}"))
         if kind in _FAILED:
             self.problem = f"{'not accepted' if kind is LinkKind.REFUSED else 'cannot be reached'}: {text}"
+            self._is_cut = True
         elif kind is LinkKind.DEGRADED:
-            self.problem = text
-        elif kind in {LinkKind.UP, LinkKind.RESTORED, LinkKind.RESTORED_LOST}:
-            self.problem = ""
+            self.problem = self.problem if self._is_cut else text
+        elif kind is LinkKind.UP or (kind in _RESTORED and not self._is_cut):
+            # A line that was lost is only whole again when what was missed has been heard.
+            self.problem, self._is_cut = "", False
         level = log.error if kind in _FAILED else log.info if kind in _GOOD else log.warning
         level("broker_link", message=text, kind=kind.value)
         return kind in _FAILED

@@ -83,7 +83,7 @@ class WorkingOrders:
             if twin.remaining <= 0.0:
                 self._cancel_for(twin, now, "oco")
             else:
-                self._resized(twin)
+                self._shrunk(twin)
         held = self._held(order.strategy, order.symbol) if self._held is not None else None
         opened = quantity if held is None else families.opened(order, quantity, held)
         for child in families.to_grow(order) if opened > 0.0 else ():
@@ -91,7 +91,7 @@ class WorkingOrders:
             if child.status is _PENDING:
                 begin(child)
             else:
-                self._resized(child)
+                self._grown(child)
         for child in families.to_start(order):
             # Hearing of the one before may have made the strategy fail.
             if child.status is _PENDING:
@@ -103,8 +103,11 @@ class WorkingOrders:
             self._end_waiting(orphan, now, "nothing_to_reduce")
         families.forget(order)
 
-    def _resized(self, order: Order) -> None:
-        """Take note that a working exit is for another quantity now."""
+    def _shrunk(self, order: Order) -> None:
+        """Take note that a working exit has less to do, as its twin has done it."""
+
+    def _grown(self, order: Order) -> None:
+        """Take note that a working exit has more to do, as its entry has filled more."""
 
     def _cancel_for(self, order: Order, now: int, reason: str) -> None:
         # Hearing of one may have ended another.

@@ -16,6 +16,8 @@ from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, OrderRe
 
 NOT_AT_BROKER: Final = "not_at_broker"
 NOT_CONNECTED: Final = "not_connected"
+URGENT_S: Final = 60.0
+"""How long a cancel, or an order that closes, waits for its turn at most."""
 BACK_OFF_S: Final = 5.0
 """How long nothing is asked after the broker has said that it was too much."""
 
@@ -146,15 +148,15 @@ class Calls:
         while True:
             if not self._is_up.is_set():
                 raise BrokerConnection("the broker cannot be reached: nothing was sent. It is tried again by itself.")
-            await self._pacer.take(is_urgent=call.is_urgent)
+            # What adds risk is stale after some seconds; what takes it away is worth every wait.
+            await self._pacer.take(is_urgent=call.is_urgent, patience_s=URGENT_S if call.is_urgent else PATIENCE_S)
             self._sent(call.references if isinstance(call, Submit) else ())
             try:
                 orders = await self._asked(call)
             except PacingViolation:
                 self._pacer.hold(BACK_OFF_S)
                 waited += BACK_OFF_S
-                # What adds risk is stale by then; what takes it away is worth every wait.
-                if not call.is_urgent and waited >= PATIENCE_S:
+                if not call.is_urgent and waited > PATIENCE_S:
                     raise
                 await self._sleep(BACK_OFF_S)
                 continue

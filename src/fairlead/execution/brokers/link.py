@@ -248,7 +248,8 @@ class BrokerLink:
             self._lose(notice.text)
         elif notice.kind in {LinkKind.RESTORED, LinkKind.RESTORED_LOST}:
             self._report(BrokerReport.link(notice))
-            self._lose("what was missed meanwhile is asked for")
+            if self._is_up.is_set():  # otherwise the next attempt to connect asks
+                self.ask_books(RECONNECTED)
         elif notice.kind is LinkKind.PACING:
             self.pacer.hold(BACK_OFF_S)
             self._report(BrokerReport.link(notice))

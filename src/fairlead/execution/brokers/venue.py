@@ -334,10 +334,13 @@ class BrokerVenue(WorkingOrders):
         self._flush()
         self._families.forget(order)
 
-    def _resized(self, order: Order) -> None:
+    def _shrunk(self, order: Order) -> None:
         if not self._port.traits.links_exits:  # otherwise the broker does it itself
-            quantity = self._instruments[order.symbol].quantity_to_decimal(order.quantity)
-            self._port.begin(Replace(ChangeRequest(reference=order.order_id, quantity=quantity)))
+            self._grown(order)
+
+    def _grown(self, order: Order) -> None:
+        quantity = self._instruments[order.symbol].quantity_to_decimal(order.quantity)
+        self._port.begin(Replace(ChangeRequest(reference=order.order_id, quantity=quantity)))
 
     def _cancel_for(self, order: Order, now: int, reason: str) -> None:
         if order.order_id in self.working:
