@@ -1,0 +1,368 @@
+"""A broker as a venue: what leaves, and what its reports make of the orders of a session."""
+
+import dataclasses
+
+import pytest
+
+from fairlead.core.errors import UnknownName
+from fairlead.core.instruments import Instrument
+from fairlead.core.intents import ReplaceIntent
+from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
+from fairlead.execution.brokers.calls import Cancel, Replace, Submit
+from fairlead.execution.brokers.reports import BrokerReport, Wish
+from fairlead.execution.brokers.seam import BrokerTraits
+from fairlead.execution.brokers.venue import BrokerVenue
+from fairlead.execution.brokers.words import BrokerOrder, Execution
+
+ACK, FILLED, CANCELLED = OrderStatus.ACKNOWLEDGED, OrderStatus.FILLED, OrderStatus.CANCELLED
+
+
+class Port:
+    """Notes what leaves."""
+
+    def __init__(self, **traits):
+        self.traits = BrokerTraits(**traits)
+        self.left = []
+        self.looked_up = []
+
+    def begin(self, call):
+        self.left.append(call)
+
+    def look_up(self, references):
+        self.looked_up += references
+
+
+class Desk:
+    """A venue, what it was told to hear, and the positions that come of it."""
+
+    def __init__(self, **traits):
+        self.port, self.heard, self.held = Port(**traits), [], 0.0
+        instruments = {"A": Instrument(symbol="A", calendar="24/7")}
+        self.venue = BrokerVenue(self.port, instruments, self._hear, lambda _name, _symbol: self.held, lambda: 7)
+        self.executions = 0
+
+    def _hear(self, order, update, fill):
+        self.heard.append((order.order_id, update.status, update.reason))
+        if fill is not None:
+            self.held += fill.signed_quantity
+
+    def stands(self, order, status=ACK, filled=None, reason="", **terms):
+        given = {"quantity": order.quantity, "limit_price": order.limit_price, "stop_price": order.stop_price, **terms}
+        told = BrokerOrder(
+            order.order_id,
+            "b" + order.order_id,
+            order.symbol,
+            order.side,
+            order.order_type,
+            given["quantity"],
+            order.filled_quantity if filled is None else filled,
+            None,
+            status,
+            given["limit_price"],
+            given["stop_price"],
+            reason,
+        )
+        self.venue.report(BrokerReport.order(told))
+
+    def fills(self, order, quantity, price=10.0, name="", replaces="", *, is_bust=False):
+        self.executions += 1
+        name = name or f"x{self.executions}"
+        told = Execution(name, order.order_id, "b", order.symbol, order.side, quantity, price, 0.5, 1, replaces, is_bust)
+        self.venue.report(BrokerReport.execution(told))
+        return name
+
+    def refuses(self, order, wish, reason="no"):
+        self.venue.report(BrokerReport.refused(wish, order.order_id, reason))
+
+    @property
+    def left(self):
+        """What has left since this was asked last."""
+        calls, self.port.left[:] = list(self.port.left), []
+        return calls
+
+
+def order(name="one", units=10.0, side=Side.BUY, kind=OrderType.LIMIT, **changes) -> Order:
+    prices = {"limit_price": 10.0} if kind is OrderType.LIMIT else {}
+    return Order(name, name, name, "alpha", "A", side, units, kind, 1, 1, **prices | changes)
+
+
+def bracket():
+    entry = order("entry")
+    target = order("target", 0.0, Side.SELL, limit_price=12.0, role=OrderRole.TAKE_PROFIT, parent_id="entry")
+    stop = order(
+        "stop", 0.0, Side.SELL, OrderType.STOP, stop_price=8.0, role=OrderRole.STOP_LOSS, parent_id="entry", reduce_only=True
+    )
+    return entry, target, stop
+
+
+def references(calls):
+    return [tuple(call.references) for call in calls]
+
+
+def test_an_order_lives_by_what_is_reported():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    assert isinstance(desk.left[0], Submit)
+    assert one.status is OrderStatus.SUBMITTED
+    desk.stands(one)
+    desk.fills(one, 4.0)
+    desk.fills(one, 6.0, 9.0)
+    assert (one.status, one.average_price, desk.held) == (FILLED, pytest.approx(9.4), 10.0)
+    assert desk.venue.working == {}
+    assert desk.venue.is_settled
+
+
+def test_the_end_waits_for_every_execution_before_it():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.stands(one, CANCELLED, filled=7.0)
+    assert one.status is ACK
+    assert not desk.venue.is_settled
+    desk.fills(one, 3.0)
+    assert one.status is OrderStatus.PARTIALLY_FILLED
+    desk.fills(one, 4.0)
+    assert (one.status, one.filled_quantity, desk.held) == (CANCELLED, 7.0, 7.0)
+
+
+def test_an_execution_after_the_end_is_booked_all_the_same():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.stands(one, CANCELLED, filled=0.0)
+    desk.fills(one, 10.0)
+    assert (one.status, one.filled_quantity, desk.held) == (CANCELLED, 10.0, 10.0)
+    assert desk.heard[-1][2] == "late_fill"
+
+
+def test_a_cancel_is_a_wish_until_the_broker_has_spoken():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    assert desk.left
+    desk.venue.cancel("one", 3, "halted")
+    assert [type(call) for call in desk.left] == [Cancel]
+    desk.fills(one, 10.0)
+    assert one.status is FILLED
+    two = order("two")
+    desk.venue.submit(two)
+    desk.stands(two)
+    desk.venue.request_cancel("two", 3)
+    desk.refuses(two, Wish.CANCEL, "too late")
+    assert (two.status, two.reason) == (OrderStatus.PENDING_CANCEL, "cancel_refused: too late")
+    desk.stands(two, CANCELLED, filled=0.0)
+    assert two.status is CANCELLED
+    with pytest.raises(UnknownName):
+        desk.venue.cancel("two", 3)
+
+
+def test_a_change_is_a_wish_too():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    assert desk.left
+    desk.venue.request_replace(ReplaceIntent("one", limit_price=9.5), 3)
+    (call,) = desk.left
+    assert isinstance(call, Replace)
+    assert (call.change.quantity, str(call.change.limit_price)) == (None, "9.50")
+    desk.stands(one)  # told before it arrived
+    assert one.limit_price == 10.0
+    desk.stands(one, limit_price=9.5)
+    assert (one.limit_price, one.reason) == (9.5, "replaced")
+    desk.venue.request_replace(ReplaceIntent("one", quantity=20.0), 3)
+    desk.refuses(one, Wish.REPLACE)
+    assert (one.quantity, one.reason) == (10.0, "replace_rejected: no")
+
+
+def test_two_changes_at_once_are_one_too_many():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.venue.request_replace(ReplaceIntent("one", limit_price=9.5), 3)
+    desk.venue.request_replace(ReplaceIntent("one", limit_price=9.0), 3)
+    assert one.reason == "replace_rejected"
+    assert len([call for call in desk.left if isinstance(call, Replace)]) == 1
+
+
+def test_after_a_restart_a_change_is_what_the_broker_shows():
+    desk, one, two = Desk(), order(), order("two")
+    for each in (one, two):
+        desk.venue.submit(each)
+        desk.stands(each)
+        desk.venue.request_replace(ReplaceIntent(each.order_id, limit_price=9.5), 3)
+    desk.venue.submit(order("three"))
+    desk.venue.caught_up()
+    assert desk.port.looked_up == ["three", "one", "two"]
+    desk.stands(one, limit_price=9.5)
+    desk.stands(two)
+    assert (one.limit_price, two.limit_price, two.reason) == (9.5, 10.0, "replace_rejected")
+
+
+def test_after_a_restart_a_cancel_is_wished_for_again():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.venue.cancel("one", 3)
+    assert desk.left
+    desk.venue.caught_up()
+    assert references(desk.left) == [("one",)]
+
+
+def test_an_order_that_was_given_up_and_is_there_after_all_is_taken_back():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.refuses(one, Wish.SUBMIT, "not_at_broker")
+    assert (one.status, one.reason) == (OrderStatus.REJECTED, "not_at_broker")
+    assert desk.left
+    desk.stands(one)
+    assert [type(call) for call in desk.left] == [Cancel]
+
+
+def test_what_a_broker_does_not_take_never_leaves():
+    desk, one = Desk(), order(kind=OrderType.TRAILING_STOP, trail_percent=1.0)
+    desk.venue.submit(one)
+    assert desk.left == []
+    assert (one.status, one.reason) == (OrderStatus.REJECTED, "broker_refuses: takes no TRAILING_STOP orders")
+    for other, why in (
+        (order("two", time_in_force=TimeInForce.OPG), "takes no OPG orders"),
+        (order("three", 0.5), "takes whole units, not 0.5"),
+    ):
+        desk.venue.submit(other)
+        assert other.reason == f"broker_refuses: {why}"
+
+
+def test_exits_leave_when_their_entry_fills_and_grow_with_it():
+    desk = Desk()
+    entry, target, stop = bracket()
+    desk.venue.submit(entry, [target, stop])
+    assert references(desk.left) == [("entry",)]
+    desk.stands(entry)
+    desk.fills(entry, 4.0)
+    calls = desk.left
+    assert references(calls) == [("target",), ("stop",)]
+    assert [call.requests[0].quantity for call in calls] == [4, 4]
+    desk.fills(entry, 6.0)
+    assert [(type(call), call.change.quantity) for call in desk.left] == [(Replace, 10), (Replace, 10)]
+
+
+def test_linked_exits_leave_together_when_the_entry_fills_no_more():
+    desk = Desk(links_exits=True, resizes_exits=False)
+    entry, target, stop = bracket()
+    desk.venue.submit(entry, [target, stop])
+    assert desk.left
+    desk.stands(entry)
+    desk.fills(entry, 4.0)
+    assert desk.left == []
+    desk.fills(entry, 6.0)
+    assert references(desk.left) == [("target", "stop")]
+
+
+def test_what_an_entry_has_filled_in_part_is_protected_when_it_ends():
+    desk = Desk(links_exits=True, resizes_exits=False)
+    entry, target, stop = bracket()
+    desk.venue.submit(entry, [target, stop])
+    desk.stands(entry)
+    desk.fills(entry, 4.0)
+    desk.left.clear()
+    desk.stands(entry, CANCELLED, filled=4.0)
+    (call,) = [call for call in desk.left if isinstance(call, Submit) and "target" in call.references]
+    assert [request.quantity for request in call.requests] == [4, 4]
+
+
+def test_exits_of_an_entry_that_never_filled_end_with_it():
+    desk = Desk()
+    entry, target, stop = bracket()
+    desk.venue.submit(entry, [target, stop])
+    desk.stands(entry)
+    desk.stands(entry, OrderStatus.EXPIRED, filled=0.0)
+    assert [one.status for one in (target, stop)] == [CANCELLED, CANCELLED]
+    assert references(desk.left) == [("entry",)]
+
+
+def test_an_exit_that_fills_takes_its_twin_back():
+    desk = Desk()
+    entry, target, stop = bracket()
+    desk.venue.submit(entry, [target, stop])
+    desk.stands(entry)
+    desk.fills(entry, 10.0)
+    for each in (target, stop):
+        desk.stands(each)
+    assert desk.left
+    desk.fills(target, 4.0, 12.0)
+    assert [(type(call), call.change.quantity) for call in desk.left] == [(Replace, 6)]
+    desk.fills(target, 6.0, 12.0)
+    assert [(type(call), call.references) for call in desk.left] == [(Cancel, ("stop",))]
+    desk.stands(stop, CANCELLED, filled=0.0)
+    assert (stop.status, stop.reason, desk.held) == (CANCELLED, "oco", 0.0)
+
+
+def test_when_both_exits_fill_what_is_too_much_is_told():
+    desk, doubles = Desk(), []
+    desk.venue.double_fill = lambda filled, units: doubles.append((filled.order_id, units))
+    entry, target, stop = bracket()
+    desk.venue.submit(entry, [target, stop])
+    desk.stands(entry)
+    desk.fills(entry, 10.0)
+    for each in (target, stop):
+        desk.stands(each)
+    desk.fills(target, 10.0, 12.0)
+    desk.fills(stop, 10.0, 8.0)
+    assert doubles == [("stop", 10.0)]
+    assert desk.held == -10.0
+
+
+def test_the_first_fill_of_a_set_takes_the_others_back_and_a_second_is_told():
+    desk, doubles = Desk(), []
+    desk.venue.double_fill = lambda filled, units: doubles.append((filled.order_id, units))
+    up, down = order("up", oco_id="set"), order("down", side=Side.SELL, oco_id="set")
+    for each in (up, down):
+        desk.venue.submit(each)
+        desk.stands(each)
+    assert desk.left
+    desk.fills(up, 3.0)
+    assert [(type(call), call.references) for call in desk.left] == [(Cancel, ("down",))]
+    desk.fills(down, 2.0)
+    assert doubles == [("down", 2.0)]
+
+
+def test_a_correction_replaces_and_a_bust_takes_back():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    name = desk.fills(one, 10.0, 10.0)
+    assert one.status is FILLED
+    desk.fills(one, 8.0, 9.0, "x1.1", name)
+    assert (desk.held, one.filled_quantity, one.average_price, one.commission) == (8.0, 8.0, 9.0, 0.5)
+    desk.fills(one, 0.0, 0.0, "x1.2", "x1.1", is_bust=True)
+    assert (desk.held, one.filled_quantity, one.average_price, one.commission) == (0.0, 0.0, None, 0.0)
+    desk.fills(one, 10.0, 10.0, name)
+    assert desk.held == 0.0
+
+
+def test_what_nobody_here_has_sent_changes_nothing():
+    desk, one = Desk(), order("elsewhere")
+    desk.stands(one)
+    desk.fills(one, 3.0)
+    desk.refuses(one, Wish.SUBMIT)
+    assert (desk.heard, desk.held, desk.left) == ([], 0.0, [])
+
+
+def test_a_rejection_after_a_part_was_filled_is_a_cancel():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.fills(one, 4.0)
+    desk.stands(one, OrderStatus.REJECTED, filled=4.0, reason="margin")
+    assert (one.status, one.reason) == (CANCELLED, "rejected: margin")
+
+
+def test_every_report_can_be_put_on_a_tape():
+    one = order()
+    told = BrokerOrder("one", "b", "A", Side.BUY, OrderType.LIMIT, 10.0, 0.0, None, ACK, 10.0)
+    for report in (
+        BrokerReport.order(told),
+        BrokerReport.execution(Execution("x", "one", "b", "A", Side.BUY, 1.0, 10.0, 0.5, 1)),
+        BrokerReport.refused(Wish.CANCEL, one.order_id, "no"),
+    ):
+        assert BrokerReport.of(report.to_dict()) == report
+    assert dataclasses.is_dataclass(one)
