@@ -629,7 +629,7 @@ def test_a_configuration_opens_it():
     assert kind.kind_of("PA1") is AccountKind.PAPER
     broker = kind.open(AccountKeys(api_key="K", api_secret="S"), lambda: 0)
     assert (broker.name, broker.health().is_connected) == ("alpaca", False)
-    with pytest.raises(ConfigurationError, match="Alpaca needs api_secret"):
+    with pytest.raises(ConfigurationError, match="Alpaca needs api_key and api_secret"):
         kind.open(AccountKeys(api_key="K"), lambda: 0)
     for params in ({"base_url": "ftp://x"}, {"base_url": "http://example.com"}, {"speed": 1}, {"timeout_s": 0}):
         with pytest.raises(ConfigurationError):

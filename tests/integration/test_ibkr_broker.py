@@ -479,7 +479,7 @@ def test_what_can_be_said_of_an_account_before_it_is_traded_with():
 
 def test_it_is_opened_by_its_name():
     kind = broker_kind("ibkr", {"port": 4001})
-    assert (kind.endpoint().kind, kind.account_kind("DU1"), kind.account_kind("U1")) == ("live", "paper", "live")
+    assert (kind.endpoint().kind, kind.kind_of("DU1"), kind.kind_of("U1")) == ("live", "paper", "live")
     assert kind.open(AccountKeys("U1234567"), lambda: 0).name == "ibkr"
     with pytest.raises(ConfigurationError, match="'account' must be of the kind of port 4001, live"):
         kind.open(AccountKeys("DU1234567"), lambda: 0)

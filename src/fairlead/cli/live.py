@@ -36,7 +36,7 @@ def live(
     runs: fairlead session status. After a crash the same command goes on with the session where it was. A practice server of
     this machine makes it a rehearsal: fairlead dev broker-server alpaca.
 
-    Example: TR_MODE=live fairlead live live.yaml --yes-live 123456789
+    Example: fairlead live live.yaml --yes-live 123456789
     """
     from fairlead.config.live import BrokerSettings
     from fairlead.config.livebroker import permitted
