@@ -1,0 +1,197 @@
+"""Ledger, broker and executions held against each other: what counts, when, and what is done about it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from fairlead.control.brokerbooks import BrokerBooks
+from fairlead.core.fills import Fill
+from fairlead.core.orders import Order, OrderStatus, OrderType, OrderUpdate, Side
+from fairlead.execution.brokers.words import BrokerAccount, BrokerOrder, BrokerPosition, Execution, Snapshot
+from fairlead.execution.reconciliation import ReconciliationSettings
+
+
+class Session:
+    """A desk's lists, a broker's answer, and what comes of holding them against each other."""
+
+    def __init__(self, mode="strict"):
+        self.desk = SimpleNamespace(orders=[], updates=[], fills=[])
+        self.asked, self.told, self.cancelled = [], [], []
+        self.books = BrokerBooks(
+            ReconciliationSettings(mode=mode),
+            lambda found, fresh: self.told.append([difference.text for difference in fresh]),
+            self.asked.append,
+            self.cancelled.append,
+        )
+        self.books.begin(SimpleNamespace(desk=self.desk), {})
+        self.positions, self.orders, self.executions, self.cash = [], [], [], 1_000.0
+
+    def order(self, name, status=OrderStatus.ACKNOWLEDGED, units=10.0):
+        made = Order(name, name, name, "alpha", "A", Side.BUY, units, OrderType.LIMIT, 1, 1, limit_price=5.0)
+        self.desk.orders.append(made)
+        self.desk.updates.append(OrderUpdate(name, 1, 1, OrderStatus.PENDING, status, 0.0, None))
+        made.status = status
+
+    def fill(self, name, units=10.0, price=5.0, strategy="alpha"):
+        self.desk.fills.append(Fill(name, "one", strategy, "A", Side.BUY, units, price, price, 0.0, 1, 0))
+
+    def works(self, name, units=10.0, filled=0.0):
+        self.orders.append(
+            BrokerOrder(name, f"b{name}", "A", Side.BUY, OrderType.LIMIT, units, filled, None, OrderStatus.ACKNOWLEDGED, 5.0)
+        )
+
+    def executed(self, name, units=10.0, price=5.0, **changes):
+        self.executions.append(Execution(name, "one", "b1", "A", Side.BUY, units, price, 0.0, 1)._replace(**changes))
+
+    def compare(self, why="schedule"):
+        account = BrokerAccount("DU1", is_paper=True, currency="USD", nav=0.0, cash=self.cash, buying_power=0.0)
+        shown = Snapshot(1, account, tuple(self.positions), tuple(self.orders), tuple(self.executions))
+        self.books.compare(shown, why, self.desk, 7)
+
+    @property
+    def found(self):
+        return [difference.kind.value for difference in self.books.last.differences]
+
+
+def begun(mode="strict"):
+    session = Session(mode)
+    session.compare("start")
+    assert session.books.is_known
+    return session
+
+
+def test_books_that_agree_say_nothing():
+    session = begun()
+    session.order("one")
+    session.fill("x1")
+    session.executed("x1")
+    session.works("one", filled=0.0)
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
+    session.compare()
+    assert (session.found, session.told, session.books.mismatches) == ([], [], 0)
+
+
+def test_strategies_share_one_account():
+    session = begun()
+    session.order("one")
+    session.fill("x1", 10.0, 5.0, "alpha")
+    session.fill("x2", 30.0, 7.0, "beta")
+    session.positions, session.cash = [BrokerPosition("A", 40.0, 6.5)], 1_000.0 - 50.0 - 210.0
+    session.works("one")
+    session.compare()
+    assert session.found == []
+
+
+def test_a_difference_counts_when_it_is_found_twice():
+    session = begun()
+    session.positions = [BrokerPosition("A", 3.0, 5.0)]
+    session.compare()
+    assert (session.found, session.asked) == ([], ["again"])
+    session.compare("again")
+    assert session.found == ["MISSING_LOCAL"]
+    assert session.told == [["MISSING_LOCAL A: 0 in our books, 3 at the broker"]]
+    assert (session.books.mismatches, session.books.is_strict) == (1, True)
+
+
+def test_an_answer_that_crossed_an_execution_is_forgotten():
+    session = begun()
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
+    session.compare()
+    session.order("one")
+    session.works("one")
+    session.fill("x1")
+    session.executed("x1")
+    session.compare("again")
+    assert (session.found, session.told) == ([], [])
+
+
+def test_what_is_there_at_the_start_counts_at_once():
+    session = Session("warn")
+    session.positions = [BrokerPosition("A", 3.0, 5.0)]
+    session.compare("start")
+    assert (session.found, session.books.is_strict) == (["MISSING_LOCAL"], True)
+
+
+@pytest.mark.parametrize(("mode", "halts"), [("strict", True), ("auto_sync", True), ("warn", False)])
+def test_the_mode_decides_whether_it_halts(mode, halts):
+    session = begun(mode)
+    session.positions = [BrokerPosition("A", 3.0, 5.0)]
+    session.compare()
+    session.compare("again")
+    assert session.books.is_strict is halts
+    session.compare()
+    assert session.books.is_strict
+
+
+@pytest.mark.parametrize(("mode", "taken_back"), [("strict", ["elsewhere"]), ("warn", []), ("auto_sync", [])])
+def test_an_order_in_nobodys_books_is_taken_back_in_strict_mode(mode, taken_back):
+    session = begun(mode)
+    session.works("elsewhere")
+    session.compare()
+    session.compare("again")
+    assert session.found == ["ORPHAN_ORDER"]
+    assert session.cancelled == taken_back
+
+
+def test_an_order_that_works_here_alone_is_lost_once_it_was_heard_of():
+    session = begun()
+    session.order("unheard", OrderStatus.SUBMITTED)
+    session.order("going", OrderStatus.PENDING_CANCEL)
+    session.order("one")
+    session.compare()
+    session.compare("again")
+    assert [difference.subject for difference in session.books.last.differences] == ["order one"]
+
+
+def test_an_execution_that_is_not_booked_is_missed_and_one_that_was_corrected_is_not():
+    session = begun()
+    session.order("one")
+    session.works("one")
+    session.executed("x1", replaces="x0")
+    session.executed("x0", 7.0)
+    session.fill("x1")
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
+    session.compare()
+    assert session.found == []
+    session.executed("x2", 1.0)
+    session.compare()
+    session.compare("again")
+    assert session.found == ["MISSED_FILL"]
+
+
+def test_an_execution_that_was_taken_back_is_no_fill():
+    session = begun()
+    session.order("one")
+    session.works("one")
+    session.fill("x1")
+    session.desk.fills.append(session.desk.fills[0]._replace(execution_id="x1/bust", side=Side.SELL))
+    session.compare()
+    assert session.found == []
+
+
+def test_cash_is_counted_from_what_was_there_at_the_start():
+    session = begun()
+    session.cash = 998.0
+    session.compare()
+    session.compare("again")
+    assert session.found == ["CASH_MISMATCH"]
+    session.cash = 999.5
+    session.compare()
+    assert session.found == []
+
+
+def test_a_re_arm_needs_books_that_were_seen_and_agree():
+    session = Session()
+    assert not session.books.agrees()
+    session.compare("start")
+    assert session.books.agrees()
+    assert session.asked == ["re-arm", "re-arm"]
+
+
+def test_the_last_word_is_waited_for_once():
+    session = begun()
+    assert session.books.is_last_awaited()
+    assert session.books.is_last_awaited()
+    assert session.asked == ["end"]
+    session.compare("end")
+    assert not session.books.is_last_awaited()
