@@ -5,49 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
-import subprocess
-import sys
 
 import pytest
 import requests
 from ib_async import IB, MarketOrder, Stock
 
-from servers.alpaca_clients import TradingClient  # first: it keeps the warnings of what follows to itself
 from servers.tws_client import until
 from servers.waiting import wait_for
+from support_broker_process import client_of, serving
 from support_cli import fairlead
 
 # isort: split
 from alpaca.trading.enums import OrderSide, TimeInForce
 from alpaca.trading.requests import MarketOrderRequest
-
-SERVE = ("dev", "broker-server")
-
-
-@contextlib.contextmanager
-def serving(folder, *args, broker="alpaca"):
-    """A server as a process, and what it says of itself."""
-    command = [sys.executable, "-m", "fairlead", *SERVE, broker, "--port", "0", "--json", *args]
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "FAIRLEAD_HOME": str(folder)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
-        text = ""
-        for line in process.stdout:
-            text += line
-            if line == "}\n":
-                break
-        try:
-            yield json.loads(text), process
-        finally:
-            process.kill()
-
-
-@contextlib.contextmanager
-def client_of(facts):
-    client = TradingClient(facts["api_key"], facts["api_secret"], url_override=facts["url"])
-    yield client
-    client._session.close()
 
 
 def test_a_newcomer_trades_without_an_account(tmp_path):

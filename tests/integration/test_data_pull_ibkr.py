@@ -48,9 +48,7 @@ def test_no_gateway_is_told_after_the_last_attempt(tmp_path: Path) -> None:
         port = server.port
     world = World(_market().now_ns)
     source = open_history("ibkr", {"port": port, "kind": "paper"}, {}, lambda: world.now_ns)
-    what = PullOrder(
-        dataset="pulled", symbols=SYMBOLS, bar_size=BarSize.D1, start=dt.date.fromisoformat(DAY), calendar=XNYS
-    )
+    what = PullOrder(dataset="pulled", symbols=SYMBOLS, bar_size=BarSize.D1, start=dt.date.fromisoformat(DAY), calendar=XNYS)
     with pytest.raises(BrokerConnection), opened_pull(BarStore(tmp_path), what, source, world.around()) as pull:
         pull.run()
     assert sum(world.slept) > 300
