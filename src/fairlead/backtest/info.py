@@ -42,7 +42,7 @@ class RunInfo:
     command : str
         The command line or call that made the run.
     fidelity : str
-        What orders met: ``bars``, ``quotes`` or ``trades``.
+        What orders met: ``bars``, ``quotes``, ``trades``, or ``a broker``.
     ticks, ticks_hash : str
         Name of the quotes and trades, and SHA-256 of their files; empty for bars.
     """

@@ -31,6 +31,13 @@ def run_id(created_at: dt.datetime, title: str, hashed: str) -> str:
     return f"bt_{created_at.astimezone(dt.UTC):%Y%m%dT%H%M%SZ}_{slug(title)}_{hashed[:8]}"
 
 
+def _costs_of(plan: SessionPlan) -> dict[str, Any]:
+    if plan.venue is not None:
+        return {}  # the broker's to say: each fill has its own
+    execution = plan.execution
+    return {name: getattr(execution, name).model_dump(mode="json") for name in ("slippage", "commission")}
+
+
 def run_backtest(
     plan: SessionPlan,
     *,
@@ -95,12 +102,9 @@ def run_backtest(
         config=dict(config),
         config_hash=hashed,
         code_hash=code_hash(type(a.strategy) for a in plan.allocations),
-        costs={
-            "slippage": plan.execution.slippage.model_dump(mode="json"),
-            "commission": plan.execution.commission.model_dump(mode="json"),
-        },
+        costs=_costs_of(plan),
         command=command,
-        fidelity=plan.execution.fidelity,
+        fidelity=plan.execution.fidelity if plan.venue is None else "a broker",
         ticks=ticks.name if ticks is not None else "",
         ticks_hash=ticks.content_hash if ticks is not None else "",
     )
