@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from fairlead.config.loading import load_settings
-from fairlead.config.papering import PaperSession, wire_paper
+from fairlead.config.papering import wire_paper
+from fairlead.config.realtime import RealtimeSession
 from fairlead.config.restarting import TAPE
 from fairlead.core.errors import StorageError
 from fairlead.core.events import Bar
@@ -138,7 +139,7 @@ def troubled(events: Iterator[Any], rng: random.Random) -> Iterator[Any]:
             yield from [bar for bar in told if bar.known_ns == event.known_ns]
 
 
-def session_of(workspace: Path, seed: int, trouble: random.Random | None, *, scrambled: bool) -> PaperSession:
+def session_of(workspace: Path, seed: int, trouble: random.Random | None, *, scrambled: bool) -> RealtimeSession:
     """Wire the session of a seed."""
     config = workspace / "mortal.yaml"
     if not config.exists():

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairlead.config.livebroker import SessionBroker
-from fairlead.config.papering import PaperSession, wire_at_broker
+from fairlead.config.papering import wire_at_broker
+from fairlead.config.realtime import RealtimeSession
 from fairlead.core.errors import BrokerAccess, FairleadError
 from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
@@ -67,7 +68,7 @@ class Live(Operated):
         self.broker = Here(self.account, AT_ONCE, now_ns=lambda: self.clock_ns)
         super().__init__(workspace, config, run_id, **options)
 
-    def _wired(self, config: Path, workspace: Path) -> PaperSession:
+    def _wired(self, config: Path, workspace: Path) -> RealtimeSession:
         def admit(shown: BrokerAccount) -> None:
             if shown.account_id != "DU1":
                 raise BrokerAccess(f"'account' must be 'DU1', was {shown.account_id!r}.")

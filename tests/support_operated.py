@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fairlead.backtest.result import Result
-from fairlead.config.papering import LATCH, PaperSession, wire_paper
+from fairlead.config.papering import wire_paper
+from fairlead.config.realtime import LATCH, RealtimeSession
 from fairlead.control import ControlClient
 from fairlead.control.inputs import INSTANT
 from fairlead.core.errors import FairleadError
@@ -136,7 +137,7 @@ class Operated:
             self._thread.join(WAIT_S)
             raise self.error
 
-    def _wired(self, config: Path, workspace: Path) -> PaperSession:
+    def _wired(self, config: Path, workspace: Path) -> RealtimeSession:
         return wire_paper(loaded(config), {}, self._now_ns, workspace)
 
     def _run(self) -> None:

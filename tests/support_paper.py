@@ -11,7 +11,8 @@ from typing import Any
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.config.loading import LoadedConfig, load_settings
-from fairlead.config.papering import PaperSession, wire_paper
+from fairlead.config.papering import wire_paper
+from fairlead.config.realtime import RealtimeSession
 from fairlead.config.wire import wire
 from fairlead.core.orders import Order
 from fairlead.core.time import to_ns
@@ -41,17 +42,17 @@ def backtest(config: Path, workspace: Path, *overrides: str) -> Result:
     return run_backtest(session.plan("bt_parity"), title=session.title, config=settings.effective, created_at=NOW)
 
 
-def paper_session(config: Path, workspace: Path, *overrides: str) -> PaperSession:
+def paper_session(config: Path, workspace: Path, *overrides: str) -> RealtimeSession:
     """Turn a configuration into a paper session over its stored bars."""
     return wire_paper(loaded(config, *PAPER, *overrides), {}, now_ns, workspace)
 
 
-def run_paper(session: PaperSession, run_id: str = "paper_parity", now: dt.datetime = NOW) -> Result:
+def run_paper(session: RealtimeSession, run_id: str = "paper_parity", now: dt.datetime = NOW) -> Result:
     """Run a paper session to its end."""
     return session.run(run_id, now=now, now_ns=now_ns, command="", progress=None)
 
 
-def jittered(session: PaperSession, *, speed: float, jitter_s: float, waits: list[float]) -> PaperSession:
+def jittered(session: RealtimeSession, *, speed: float, jitter_s: float, waits: list[float]) -> RealtimeSession:
     """Let a replayed session arrive late and at a finite speed, by a counter that jumps over every wait."""
     elapsed = [0.0]
     given = session.wired.loaded.settings.data

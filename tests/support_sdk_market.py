@@ -20,7 +20,8 @@ from pydantic import BaseModel
 from fairlead.backtest.result import Result
 from fairlead.backtest.run import run_backtest
 from fairlead.backtest.rundir import read_directory, write_run
-from fairlead.config.papering import PaperSession, wire_paper
+from fairlead.config.papering import wire_paper
+from fairlead.config.realtime import RealtimeSession
 from fairlead.config.replaying import wire_replay
 from fairlead.config.wire import WiredSession, wire
 from fairlead.core.events import ActionKind
@@ -218,7 +219,7 @@ def replay_of(workspace: Path, original: Result) -> Probed:
     return wired.probed(run_backtest(plan, mode="replay", **given))
 
 
-def on_paper(session: PaperSession, workspace: Path) -> Probed:
+def on_paper(session: RealtimeSession, workspace: Path) -> Probed:
     """Run a paper session to its end, in a workspace of its own: orders are named after the run, which is the same for all."""
     wired = dataclasses.replace(_Watched.over(session.wired), workspace=workspace)
     return wired.probed(run_paper(dataclasses.replace(session, wired=wired), RUN_ID))

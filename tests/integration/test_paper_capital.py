@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead.backtest.result import LEDGER_TOLERANCE, Result
 from fairlead.backtest.rundir import write_directory
-from fairlead.config.papering import PaperSession
+from fairlead.config.realtime import RealtimeSession
 from fairlead.control import RefusedCommand
 from fairlead.core.time import NS_PER_MINUTE
 from fairlead.engine.record import CashFlow
@@ -299,9 +299,9 @@ def test_without_a_journal_no_capital_is_changed(tmp_path, monkeypatch):
 
 def test_the_session_s_numbers_are_net_of_it(tmp_path, monkeypatch):
     urls: list[str] = []
-    plain = PaperSession.run
+    plain = RealtimeSession.run
     monkeypatch.setattr(
-        PaperSession, "run", lambda self, name, **given: plain(self, name, metrics_port=0, serving=urls.append, **given)
+        RealtimeSession, "run", lambda self, name, **given: plain(self, name, metrics_port=0, serving=urls.append, **given)
     )
     with operated(tmp_path, switches=CALM) as session:
         session.minute(100.0, alpha=buy(500))

@@ -11,7 +11,7 @@ from fairlead.cli.console import EXIT_RUN_FAILED, error, note, progress, say
 from fairlead.cli.signals import asked_to_stop
 
 if TYPE_CHECKING:
-    from fairlead.config.papering import PaperSession
+    from fairlead.config.realtime import RealtimeSession
     from fairlead.core.errors import FairleadError
     from fairlead.engine.clock import WallClock
 
@@ -32,7 +32,7 @@ MetricsPortOption = Annotated[
 
 
 def play(
-    session: PaperSession,
+    session: RealtimeSession,
     clock: WallClock,
     command: str,
     *,

@@ -10,7 +10,7 @@ from typing import Final
 from fairlead.config.live import BrokerSettings
 from fairlead.config.livegate import LiveGate, Permission
 from fairlead.config.loading import LoadedConfig
-from fairlead.config.papering import LATCH
+from fairlead.config.realtime import LATCH
 from fairlead.config.secrets import unlocked
 from fairlead.contracts.locking import held_alone
 from fairlead.contracts.workspace import workspace_folder
