@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,9 @@ class AlpacaPlace(Account):
     def execution(self, link: str, **params: Any) -> str:
         params = {"base_url": self.server.url, "timeout_s": ANSWER_S, "calls_per_minute": 100_000, "burst": 1_000, **params}
         keys = "api_key: '${PRACTICE_KEY}', api_secret: '${PRACTICE_SECRET}'"
-        return f"{{type: broker, broker: alpaca, account: {self.account_id}, {keys}, params: {json.dumps(params)}, link: {link}}}"
+        return (
+            f"{{type: broker, broker: alpaca, account: {self.account_id}, {keys}, params: {json.dumps(params)}, link: {link}}}"
+        )
 
     def do(self, act: Callable[[SimulatedAccount], ResultT]) -> ResultT:
         if self._is_down:
@@ -240,11 +243,12 @@ class Trading(Operated):
 
     def __init__(self, workspace: Path, config: Path, place: Any, run_id: str, **options: Any) -> None:
         self.place = place
-        self._ahead_ns = 0
+        self._hurries, self._ahead_ns = False, 0
         self._threads: list[BrokerThread] = []
         super().__init__(workspace, config, run_id, **options)
 
     def _now_ns(self) -> int:
+        self._ahead_ns += NS_PER_SECOND if self._hurries else 0
         return self.clock_ns + self._ahead_ns
 
     @property
@@ -285,12 +289,11 @@ class Trading(Operated):
 
     def until(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 15.0) -> dict[str, Any]:
         """Ask how things stand until something holds."""
-        for _ in range(round(seconds / 0.01)):
-            status = self.status
-            if holds(status):
-                return status
+        ends = time.monotonic() + seconds
+        while not holds(status := self.status):
+            assert time.monotonic() < ends, status
             threading.Event().wait(0.01)
-        raise AssertionError(status)
+        return status
 
     def until_held(self, units: float, name: str = "alpha") -> dict[str, Any]:
         """Wait until a strategy holds so much."""
@@ -299,15 +302,12 @@ class Trading(Operated):
     def until_working(self, count: int) -> dict[str, Any]:
         """Wait until so many orders work in the session's books, and all of them at the broker."""
         self.until(lambda status: status["working_orders"] == count)
-        for _ in range(1_000):
-            if len(self.place.do(lambda account: account.open_orders())) == count:
-                return self.status
-            threading.Event().wait(0.01)
-        raise AssertionError(self.place.do(lambda account: account.open_orders()))
+        return self.until(lambda _: len(self.place.do(lambda account: account.open_orders())) == count)
 
     def agrees(self, price: float = 100.0) -> dict[str, Any]:
         """Let a minute pass, and wait until the broker's books have been compared anew and agree."""
         before = self.status["broker_books"]["at"]
+        self.now += NS_PER_MINUTE  # of this one the broker may have seen the bar
         self.minute(price)
         return self.until(lambda s: s["broker_books"]["at"] != before and not s["broker_books"]["differences"])
 
@@ -316,8 +316,8 @@ class Trading(Operated):
         left = self.left_by_a_crash(folder)
         (thread,) = self._threads
         thread.stop()
-        # What is still there of it has nobody to speak with, and gives up soon; the clock of others stands meanwhile.
-        self._ahead_ns = 600 * NS_PER_SECOND
+        # What is still there of it has nobody to speak with, and gives up soon: its own clock hurries.
+        self._hurries = True
         self.feed.put(None)
         self._thread.join(WAIT_S)
         assert not self._thread.is_alive()
