@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from fairlead.core.errors import BrokerAccess, BrokerConnection, OrderRejected, OrderUnresolved, PacingViolation
+from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.execution.brokers.pacing import PATIENCE_S, Pacer, Sleep
 from fairlead.execution.brokers.reports import BrokerReport, Wish
 from fairlead.execution.brokers.seam import Broker
@@ -18,6 +19,7 @@ NOT_AT_BROKER: Final = "not_at_broker"
 NOT_CONNECTED: Final = "not_connected"
 URGENT_S: Final = 60.0
 """How long a cancel, or an order that closes, waits for its turn at most."""
+UNHEARD: Final = "asked for again and again, and never answered"
 BACK_OFF_S: Final = 5.0
 """How long nothing is asked after the broker has said that it was too much."""
 
@@ -135,8 +137,9 @@ class Calls:
             try:
                 await self._do(call)
             except OrderUnresolved:
-                for reference in call.references:
-                    await self._resolve(reference, of=call)
+                found = [await self._resolve(reference, of=call) for reference in call.references]
+                if isinstance(call, Cancel) and _still_works(found[0]):
+                    await self._cancel_again(call)
             except (OrderRejected, PacingViolation) as exc:
                 self._refused(call, str(exc))
             except (BrokerConnection, BrokerAccess) as exc:
@@ -172,18 +175,33 @@ class Calls:
         await self._broker.cancel(call.reference)
         return ()
 
-    async def _resolve(self, reference: str, of: Call | None = None) -> None:
+    async def _cancel_again(self, call: Cancel) -> None:
+        """Ask again for what has been looked at and still works: no order can come of it."""
+        for wait in self._looks_s:
+            try:
+                await self._do(call)
+            except OrderUnresolved:
+                await self._sleep(wait)
+                if _still_works(await self._resolve(call.reference, of=call)):
+                    continue
+            except (OrderRejected, PacingViolation, BrokerConnection, BrokerAccess) as exc:
+                self._refused(call, str(exc))
+            return
+        self._refused(call, UNHEARD)
+
+    async def _resolve(self, reference: str, of: Call | None = None) -> BrokerOrder | None:
         """Ask for an order until it is there, or surely is not."""
         for wait in self._looks_s:
             await self._sleep(wait)
             found = await self._found(reference)
             if found is not None:
                 self._tell(BrokerReport.order(found))
-                return
+                return found
         if of is None or isinstance(of, Submit):
             self._tell(BrokerReport.refused(Wish.SUBMIT, reference, NOT_AT_BROKER))
         else:
             self._refused(of, NOT_AT_BROKER)
+        return None
 
     async def _found(self, reference: str) -> BrokerOrder | None:
         """Ask for an order, for as long as it takes to get an answer."""
@@ -226,3 +244,7 @@ class Calls:
                     del self._turns[reference]
                 else:
                     self._turns[reference] = lock, count - 1
+
+
+def _still_works(order: BrokerOrder | None) -> bool:
+    return order is not None and order.status not in TERMINAL and order.status is not OrderStatus.PENDING_CANCEL

@@ -216,6 +216,8 @@ class BrokerVenue(WorkingOrders):
             return
         status, reason = told.status, told.reason
         if status is OrderStatus.FILLED:
+            if not order.filled_quantity:
+                return  # with what? its executions are still to come
             # It asked for less in the end than is known here.
             order.quantity = order.filled_quantity
         elif status is _REJECTED and order.status not in {_SUBMITTED, _ACKNOWLEDGED}:

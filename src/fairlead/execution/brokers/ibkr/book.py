@@ -21,6 +21,7 @@ from fairlead.execution.brokers.ibkr.mapping import (
 from fairlead.execution.brokers.words import BrokerOrder
 
 _OUR_SHAPE: Final = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+_FILLED: Final = "Filled"
 _NOT_HEARD: Final = frozenset({"", "ApiPending", "PendingSubmit"})
 
 
@@ -171,6 +172,9 @@ class OrderBook:
             known.order_id, known.client_id = told.order_id, told.client_id
         known.reason = known.reason or told.reason
         filled = known.filled if told.filled is None else told.filled
+        if told.filled is None and told.status == _FILLED and not known.is_corrected:
+            # It comes before the status that has the number, and before the executions.
+            filled = max(filled, known.quantity)
         self._stand(known, told.status, filled, known.average_price, now_ns)
         early = self._early.pop(known.perm_id, None)
         if early is not None:
