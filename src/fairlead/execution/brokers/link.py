@@ -39,6 +39,8 @@ class LinkSettings(Settings):
         So much of what was heard before a loss is asked for again: clocks differ, and to hear something twice costs nothing.
     looks_s : tuple of float
         Seconds before each look for an order of which it is not known whether it arrived: a broker may be slow to show it.
+    back_off_s : float
+        For so many seconds nothing is asked after the broker has said that it was too much.
     reconnect : ReconnectSettings
     """
 
@@ -46,6 +48,7 @@ class LinkSettings(Settings):
     silence_s: float = Field(default=15.0, gt=0, le=3600)
     overlap_s: float = Field(default=300.0, ge=0, le=86_400)
     looks_s: Annotated[tuple[Annotated[float, Field(ge=0, le=300)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 4.0, 8.0)
+    back_off_s: float = Field(default=BACK_OFF_S, gt=0, le=300)
     reconnect: ReconnectSettings = ReconnectSettings()
 
 
@@ -91,7 +94,7 @@ class BrokerLink:
         traits = broker.traits
         self.pacer = Pacer(traits.calls_per_minute, traits.burst, monotonic, sleep, self._slow)
         self._is_up, self._is_lost = asyncio.Event(), asyncio.Event()
-        self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent, settings.looks_s)
+        self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent, settings.looks_s, settings.back_off_s)
         self._overlap_ns = round(settings.overlap_s * NS_PER_SECOND)
         self._since_ns = max(0, since_ns - self._overlap_ns)
         self._told: dict[str, BrokerOrder] = {}
@@ -143,7 +146,7 @@ class BrokerLink:
         try:
             await self._catch_up(why)
         except PacingViolation:
-            self.pacer.hold(BACK_OFF_S)
+            self.pacer.hold(self._settings.back_off_s)
         except (BrokerError, TimeoutError) as exc:
             self._lose(f"the broker does not answer: {exc}")
 
@@ -250,7 +253,7 @@ class BrokerLink:
             self._report(BrokerReport.link(notice))
             self._lose("what was missed meanwhile is asked for")
         elif notice.kind is LinkKind.PACING:
-            self.pacer.hold(BACK_OFF_S)
+            self.pacer.hold(self._settings.back_off_s)
             self._report(BrokerReport.link(notice))
         elif notice.kind is not LinkKind.UP:  # that is ours to say, when all is known
             self._report(BrokerReport.link(notice))
@@ -266,7 +269,7 @@ class BrokerLink:
             try:
                 await self._question(self._broker.account())
             except PacingViolation:
-                self.pacer.hold(BACK_OFF_S)
+                self.pacer.hold(self._settings.back_off_s)
             except (BrokerError, TimeoutError):
                 self._lose(f"nothing has come for {silence_s:g} s, and a question is not answered")
                 with contextlib.suppress(BrokerError, TimeoutError):
@@ -286,7 +289,7 @@ class BrokerLink:
                     self._heard_execution(execution)
                 await self._heard_open(await self._question(self._broker.open_orders()))
             except PacingViolation:
-                self.pacer.hold(BACK_OFF_S)
+                self.pacer.hold(self._settings.back_off_s)
             except (BrokerError, TimeoutError):
                 continue  # whether that means that it is lost is for the watch to find out
         await asyncio.Event().wait()
