@@ -38,7 +38,8 @@ class World(ABC):
     """
 
     account_id: str
-    commission = "{model: none}"
+    tells_busts: bool
+    """Whether one that was told while nobody listened can be heard of later."""
 
     def __init__(self, bars: Sequence[Bar], now_ns: Callable[[], int], rng: random.Random) -> None:
         self.now_ns = now_ns
@@ -145,7 +146,7 @@ class World(ABC):
             if counting:
                 one = rng.choice(counting)
                 try:
-                    if rng.random() < 0.3:
+                    if self.tells_busts and rng.random() < 0.3:
                         account.bust(one.execution_id)
                     else:
                         account.correct(one.execution_id, one.quantity, round(one.price + 0.01, 2))
@@ -185,6 +186,7 @@ class AlpacaWorld(World):
     """Alpaca's protocol."""
 
     account_id = "PA0001"
+    tells_busts = False
 
     def __init__(self, bars: Sequence[Bar], now_ns: Callable[[], int], rng: random.Random) -> None:
         super().__init__(bars, now_ns, rng)
@@ -303,6 +305,7 @@ class TwsWorld(World):
     """TWS's protocol."""
 
     account_id = "DU1234567"
+    tells_busts = True
 
     def __init__(self, bars: Sequence[Bar], now_ns: Callable[[], int], rng: random.Random) -> None:
         super().__init__(bars, now_ns, rng)

@@ -98,6 +98,7 @@ class BrokerLink:
         self._overlap_ns = round(settings.overlap_s * NS_PER_SECOND)
         self._since_ns = max(0, since_ns - self._overlap_ns)
         self._told: dict[str, BrokerOrder] = {}
+        self._expected: set[str] = set()
         self._executions: set[str] = set()
         self._ready: asyncio.Future[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()
@@ -135,6 +136,10 @@ class BrokerLink:
     def begin(self, call: Call) -> None:
         """Begin to carry out a wish."""
         self.calls.begin(call)
+
+    def expect(self, references: Sequence[str]) -> None:
+        """Learn which orders worked when the broker was last heard, if that was not here: their end is asked for too."""
+        self._expected.update(reference for reference in references if reference not in self._told)
 
     def ask_books(self, why: str) -> None:
         """Ask for all that the broker has; it is told as one report, or not at all if the way breaks meanwhile."""
@@ -193,7 +198,8 @@ class BrokerLink:
             self._heard_order(order)
         open_now = {order.reference for order in orders}
         # What was open when it was last heard of, and is not any more, has ended meanwhile.
-        ended = [reference for reference, last in self._told.items() if not _is_over(last) and reference not in open_now]
+        worked = [reference for reference, last in self._told.items() if not _is_over(last)]
+        ended = [reference for reference in (*worked, *sorted(self._expected)) if reference not in open_now]
         for reference in ended:
             found = await self._question(self._broker.find(reference))
             if found is not None:
@@ -239,6 +245,7 @@ class BrokerLink:
         if before is not None and (_is_over(before) or before._replace(ts_ns=0) == order._replace(ts_ns=0)):
             return
         self._told[order.reference] = order
+        self._expected.discard(order.reference)
         self._report(BrokerReport.order(order))
 
     def _heard_execution(self, execution: Execution) -> None:
@@ -281,7 +288,7 @@ class BrokerLink:
         every_s = self._broker.traits.poll_s
         while every_s > 0:
             await self._sleep(every_s)
-            if not self._is_up.is_set() or all(_is_over(last) for last in self._told.values()):
+            if not self._is_up.is_set() or not (self._expected or any(not _is_over(last) for last in self._told.values())):
                 continue
             try:
                 executions = await self._question(self._broker.executions(self._since_ns))
