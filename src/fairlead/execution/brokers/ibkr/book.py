@@ -10,6 +10,8 @@ from typing import Any, Final
 from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.data.vendors.ibkr.messages import ExecutionTold, OrderTold, StatusTold
 from fairlead.execution.brokers.ibkr.mapping import (
+    CANCELLED,
+    FILLED,
     KNOWN_STATUSES,
     held_as,
     limit_of,
@@ -166,8 +168,15 @@ class OrderBook:
         if told.order_id > 0:
             known.order_id, known.client_id = told.order_id, told.client_id
         known.reason = known.reason or told.reason
-        filled = known.filled if told.filled is None else told.filled
-        self._stand(known, told.status, filled, known.average_price, now_ns)
+        filled, status = told.filled, told.status
+        if filled is None:
+            # What it has filled in the end is said by the status that follows, and executions may come later still.
+            filled = known.filled
+            if status == FILLED and not known.is_corrected:
+                filled = max(filled, known.quantity)
+            elif status in CANCELLED:
+                status = known.theirs
+        self._stand(known, status, filled, known.average_price, now_ns)
         early = self._early.pop(known.perm_id, None)
         if early is not None:
             self.take_status(early, now_ns)
