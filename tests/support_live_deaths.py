@@ -34,6 +34,7 @@ from fairlead.sdk import CancelIntent, OrderIntent, ReplaceIntent, Strategy, par
 CONFIG: Final = "mortal.yaml"
 FACTS: Final = "facts.json"
 ERROR: Final = "error.txt"
+MODULES: Final = "modules.txt"
 CAPITAL: Final = {"busy": 400_000, "other": 200_000}
 _OFFERED: Final = ("fairlead.execution.brokers.alpaca.broker", "fairlead.execution.brokers.ibkr.broker")
 
@@ -194,6 +195,7 @@ def live(asked: dict[str, Any]) -> None:
     (workspace / FACTS).write_text(json.dumps(facts))
     session.finish(run_id, now_ns())
     sys.setprofile(None)
+    (workspace / MODULES).write_text("\n".join(sorted(sys.modules)))
 
 
 def say(text: str) -> None:
@@ -221,7 +223,16 @@ def nursery() -> None:
             finally:
                 os._exit(code)
         _, status = os.waitpid(pid, 0)
+        prepare(Path(asked["workspace"]) / MODULES)
         say(f"ended {os.waitstatus_to_exitcode(status)}")
+
+
+def prepare(names: Path) -> None:
+    """Import what a life that came to its end has needed: the next are to be quick, and to die in the session."""
+    for name in names.read_text().split() if names.exists() else ():
+        if name not in sys.modules and name != "__main__":
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
 
 
 if __name__ == "__main__":

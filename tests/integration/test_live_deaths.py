@@ -206,7 +206,7 @@ class Session:
         self.lives = 0
         self.events: list[str] = []
         self._undo: list[Undo] = []
-        self._seed = seed
+        self._seed, self._began = seed, time.monotonic()
 
     def run(self) -> None:
         """Let it happen, to the end of the last life."""
@@ -230,6 +230,7 @@ class Session:
             self.nursery.wait(lambda number=number: self.nursery.count >= number, 0.4 if self._undo else 2.0)
             if rng.random() < 0.5:
                 self.nursery.wait(lambda: False, rng.random() * 0.03)
+        self.note("the end")
         self._mend()
         self.world.calm()
         self.told.tell(0, self.bars[-1][0].known_ns + 1, [])
@@ -239,6 +240,10 @@ class Session:
                 break
             self._live()
         assert self.nursery.end == 0, self.error
+
+    def note(self, text: str) -> None:
+        """Remember what happened, and when."""
+        self.events.append(f"{time.monotonic() - self._began:.2f} {text}")
 
     def close(self) -> None:
         """End the server; a life that is left over ends with its patience."""
@@ -254,7 +259,7 @@ class Session:
     def _live(self) -> None:
         death = self.course.deaths[self.lives] if self.lives < len(self.course.deaths) else None
         self.lives += 1
-        self.events.append(f"life {self.lives} until {death}")
+        self.note(f"life {self.lives} until {death}")
         self.nursery.live(
             {
                 "workspace": str(self.workspace),
@@ -282,20 +287,20 @@ class Session:
             self._mend()
         if number in self.course.restarts:
             self._mend()
-            self.events.append(f"{number}: restart")
+            self.note(f"{number}: restart")
             self.world.restart()
         chance = rng.random()
         if chance < 0.2 and not self._undo:
             among = self.world.mischief()
             place = rng.randrange(len(among))
-            self.events.append(f"{number}: mischief {place}")
+            self.note(f"{number}: mischief {place}")
             undo = among[place](rng)
             if undo is not None:
                 self._undo.append(undo)
         elif chance < 0.5:
             self.world.execute_some(rng)
         elif chance < 0.54:
-            self.events.append(f"{number}: amended")
+            self.note(f"{number}: amended")
             self.world.amend_some(rng)
 
     def _mend(self) -> None:
@@ -330,6 +335,8 @@ def test_it_ends_as_the_broker_has_it(nursery, tmp_path, broker, seed):
     session = Session(nursery, broker, seed, tmp_path)
     try:
         session.run()
+        session.note("over")
+        print(session.events)
         where = f"{broker}, seed {seed}: {'; '.join(session.events)}"
         facts, journal, world = json.loads((tmp_path / FACTS).read_text()), journalled(tmp_path), session.world
         assert facts["failed"] == [], where
