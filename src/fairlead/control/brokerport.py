@@ -115,6 +115,11 @@ class BrokerThread:
         if references:
             self._post(lambda: self._link.calls.look_up(references))
 
+    def expect(self, references: Sequence[str]) -> None:
+        """Learn which orders worked when the broker was last heard: by an earlier process, of which nothing is known here."""
+        if references:
+            self._post(lambda: self._link.expect(references))
+
     def ask_books(self, why: str) -> None:
         """Ask for all that the broker has."""
         if not self._is_muted():

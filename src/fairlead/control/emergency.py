@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from fairlead.core.errors import BrokerError, PacingViolation
 from fairlead.core.orders import TERMINAL, OrderStatus, OrderType
-from fairlead.execution.brokers.calls import BACK_OFF_S, Cancel, Submit
+from fairlead.execution.brokers.calls import Cancel, Submit
 from fairlead.execution.brokers.inspection import CancelsOthers
 from fairlead.execution.brokers.link import BrokerLink, LinkSettings
 from fairlead.execution.brokers.pacing import Sleep
@@ -273,7 +273,7 @@ class Emergency:
             async with asyncio.timeout(self._settings.link.attempt_s):
                 return await question
         except PacingViolation:
-            self._link.pacer.hold(BACK_OFF_S)
+            self._link.pacer.hold(self._settings.link.back_off_s)
         except (BrokerError, TimeoutError):
             return None  # the link finds out by itself what is wrong with it
         return None

@@ -21,7 +21,7 @@ URGENT_S: Final = 60.0
 """How long a cancel, or an order that closes, waits for its turn at most."""
 UNHEARD: Final = "asked for again and again, and never answered"
 BACK_OFF_S: Final = 5.0
-"""How long nothing is asked after the broker has said that it was too much."""
+"""How long nothing is asked after the broker has said that it was too much, unless settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,8 @@ class Calls:
         Told the references of orders whose request has left.
     looks_s : sequence of float
         Seconds before each look for an order of which it is not known whether it arrived.
+    back_off_s : float
+        How long nothing is asked after the broker has said that it was too much.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class Calls:
         is_up: asyncio.Event,
         sent: Callable[[Sequence[str]], None] = lambda _references: None,
         looks_s: Sequence[float] = (),
+        back_off_s: float = BACK_OFF_S,
     ) -> None:
-        self._looks_s = looks_s
+        self._looks_s, self._back_off_s = looks_s, back_off_s
         self._broker, self._pacer, self._tell, self._sleep = broker, pacer, tell, sleep
         self._is_up, self._sent = is_up, sent
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
@@ -157,11 +160,11 @@ class Calls:
             try:
                 orders = await self._asked(call)
             except PacingViolation:
-                self._pacer.hold(BACK_OFF_S)
-                waited += BACK_OFF_S
+                self._pacer.hold(self._back_off_s)
+                waited += self._back_off_s
                 if not call.is_urgent and waited > PATIENCE_S:
                     raise
-                await self._sleep(BACK_OFF_S)
+                await self._sleep(self._back_off_s)
                 continue
             for order in orders:
                 self._tell(BrokerReport.order(order))
@@ -211,8 +214,8 @@ class Calls:
                 await self._pacer.take(is_urgent=True, patience_s=60.0)
                 return await self._broker.find(reference)
             except PacingViolation:
-                self._pacer.hold(BACK_OFF_S)
-                await self._sleep(BACK_OFF_S)
+                self._pacer.hold(self._back_off_s)
+                await self._sleep(self._back_off_s)
             except (BrokerConnection, OrderUnresolved):
                 # The link notices by itself; until it has, this must not ask in circles.
                 await self._sleep(1.0)

@@ -39,6 +39,8 @@ class LinkSettings(Settings):
         So much of what was heard before a loss is asked for again: clocks differ, and to hear something twice costs nothing.
     looks_s : tuple of float
         Seconds before each look for an order of which it is not known whether it arrived: a broker may be slow to show it.
+    back_off_s : float
+        For so many seconds nothing is asked after the broker has said that it was too much.
     reconnect : ReconnectSettings
     """
 
@@ -46,6 +48,7 @@ class LinkSettings(Settings):
     silence_s: float = Field(default=15.0, gt=0, le=3600)
     overlap_s: float = Field(default=300.0, ge=0, le=86_400)
     looks_s: Annotated[tuple[Annotated[float, Field(ge=0, le=300)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 4.0, 8.0)
+    back_off_s: float = Field(default=BACK_OFF_S, gt=0, le=300)
     reconnect: ReconnectSettings = ReconnectSettings()
 
 
@@ -91,10 +94,11 @@ class BrokerLink:
         traits = broker.traits
         self.pacer = Pacer(traits.calls_per_minute, traits.burst, monotonic, sleep, self._slow)
         self._is_up, self._is_lost = asyncio.Event(), asyncio.Event()
-        self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent, settings.looks_s)
+        self.calls = Calls(broker, self.pacer, self._tell, sleep, self._is_up, sent, settings.looks_s, settings.back_off_s)
         self._overlap_ns = round(settings.overlap_s * NS_PER_SECOND)
         self._since_ns = max(0, since_ns - self._overlap_ns)
         self._told: dict[str, BrokerOrder] = {}
+        self._expected: set[str] = set()
         self._executions: set[str] = set()
         self._ready: asyncio.Future[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()
@@ -133,6 +137,10 @@ class BrokerLink:
         """Begin to carry out a wish."""
         self.calls.begin(call)
 
+    def expect(self, references: Sequence[str]) -> None:
+        """Learn which orders worked when the broker was last heard, if that was not here: their end is asked for too."""
+        self._expected.update(reference for reference in references if reference not in self._told)
+
     def ask_books(self, why: str) -> None:
         """Ask for all that the broker has; it is told as one report, or not at all if the way breaks meanwhile."""
         task = asyncio.get_running_loop().create_task(self._tell_books(why))
@@ -143,7 +151,7 @@ class BrokerLink:
         try:
             await self._catch_up(why)
         except PacingViolation:
-            self.pacer.hold(BACK_OFF_S)
+            self.pacer.hold(self._settings.back_off_s)
         except (BrokerError, TimeoutError) as exc:
             self._lose(f"the broker does not answer: {exc}")
 
@@ -190,7 +198,8 @@ class BrokerLink:
             self._heard_order(order)
         open_now = {order.reference for order in orders}
         # What was open when it was last heard of, and is not any more, has ended meanwhile.
-        ended = [reference for reference, last in self._told.items() if not _is_over(last) and reference not in open_now]
+        worked = [reference for reference, last in self._told.items() if not _is_over(last)]
+        ended = [reference for reference in (*worked, *sorted(self._expected)) if reference not in open_now]
         for reference in ended:
             found = await self._question(self._broker.find(reference))
             if found is not None:
@@ -236,6 +245,7 @@ class BrokerLink:
         if before is not None and (_is_over(before) or before._replace(ts_ns=0) == order._replace(ts_ns=0)):
             return
         self._told[order.reference] = order
+        self._expected.discard(order.reference)
         self._report(BrokerReport.order(order))
 
     def _heard_execution(self, execution: Execution) -> None:
@@ -251,7 +261,7 @@ class BrokerLink:
             if self._is_up.is_set():  # otherwise the next attempt to connect asks
                 self.ask_books(RECONNECTED)
         elif notice.kind is LinkKind.PACING:
-            self.pacer.hold(BACK_OFF_S)
+            self.pacer.hold(self._settings.back_off_s)
             self._report(BrokerReport.link(notice))
         elif notice.kind is not LinkKind.UP:  # that is ours to say, when all is known
             self._report(BrokerReport.link(notice))
@@ -267,7 +277,7 @@ class BrokerLink:
             try:
                 await self._question(self._broker.account())
             except PacingViolation:
-                self.pacer.hold(BACK_OFF_S)
+                self.pacer.hold(self._settings.back_off_s)
             except (BrokerError, TimeoutError):
                 self._lose(f"nothing has come for {silence_s:g} s, and a question is not answered")
                 with contextlib.suppress(BrokerError, TimeoutError):
@@ -279,7 +289,7 @@ class BrokerLink:
         every_s = self._broker.traits.poll_s
         while every_s > 0:
             await self._sleep(every_s)
-            if not self._is_up.is_set() or all(_is_over(last) for last in self._told.values()):
+            if not self._is_up.is_set() or not (self._expected or any(not _is_over(last) for last in self._told.values())):
                 continue
             try:
                 executions = await self._question(self._broker.executions(self._since_ns))
@@ -287,7 +297,7 @@ class BrokerLink:
                     self._heard_execution(execution)
                 await self._heard_open(await self._question(self._broker.open_orders()))
             except PacingViolation:
-                self.pacer.hold(BACK_OFF_S)
+                self.pacer.hold(self._settings.back_off_s)
             except (BrokerError, TimeoutError):
                 continue  # whether that means that it is lost is for the watch to find out
         await asyncio.Event().wait()

@@ -49,6 +49,9 @@ class Port(Protocol):
     def look_up(self, references: Sequence[str]) -> None:
         """Find out what has become of orders of which the broker's word is missing."""
 
+    def expect(self, references: Sequence[str]) -> None:
+        """Learn which orders worked when the broker was last heard: those that do not any more have ended meanwhile."""
+
 
 class BrokerVenue(WorkingOrders):
     """Keeps what works at a broker, as far as it has been told.
@@ -156,6 +159,7 @@ class BrokerVenue(WorkingOrders):
     def caught_up(self) -> None:
         """Ask for what nobody was there to hear: nothing has left for the broker while the past was gone through once more."""
         waiting = [order.order_id for order in self.working.values() if order.status is _SUBMITTED]
+        self._port.expect([order_id for order_id in self.working if order_id not in waiting])
         self._unsure = set(self._changes)
         self._port.look_up([*waiting, *(reference for reference in self._changes if reference not in waiting)])
         for order in self.working.values():
@@ -245,13 +249,15 @@ class BrokerVenue(WorkingOrders):
         order = self._known.get(execution.reference)
         if order is None:
             return
+        corrected = 0.0
         for step in self._executions.take(execution):
             if step.is_bust:
                 self._take_back(order, step)
+                corrected += step.quantity
             else:
-                self._book(order, step)
+                self._book(order, step, corrected)
 
-    def _book(self, order: Order, execution: Execution) -> None:
+    def _book(self, order: Order, execution: Execution, corrected: float) -> None:
         now, quantity = self._now_ns(), execution.quantity
         is_late = order.is_terminal or quantity > order.remaining * (1 + _EPSILON)
         record = order.record_late_fill if is_late else order.record_fill
@@ -261,9 +267,11 @@ class BrokerVenue(WorkingOrders):
             self._endings.pop(order.order_id, None)
             self._changes.pop(order.order_id, None)
         self._hear(order, update, self._fill(order, execution, now))
-        if self._families.used:
-            surplus = self._families.surplus(order, quantity)
-            self._react(order, quantity, now, self._begin_child)
+        # What was only told otherwise before has had its consequences.
+        more = quantity - corrected
+        if self._families.used and more > 0.0:
+            surplus = self._families.surplus(order, more)
+            self._react(order, more, now, self._begin_child)
             self._flush()
             if surplus > 0.0:
                 self.double_fill(order, surplus)

@@ -50,6 +50,8 @@ class OrderBook:
         What is asked for stays pending until it is released, and a fill may come before it.
     ends_days : bool
         An order for the day is told to be done for the day instead of expired.
+    duplicates : int
+        How often a name was sent that an order had already.
     extra : dict
         What every order that is told has besides, or instead of what it would have.
     """
@@ -67,6 +69,7 @@ class OrderBook:
         self.holds_cancels = False
         self.holds_replaces = False
         self.ends_days = False
+        self.duplicates = 0
         self.extra: dict[str, Any] = {}
         self._epoch = epoch
         self._now_ns = now_ns
@@ -93,6 +96,7 @@ class OrderBook:
         """
         asked = read_order(body, self.account.instruments)
         if asked.client_order_id in self._names:
+            self.duplicates += 1
             raise invalid("client_order_id must be unique", NOT_UNIQUE)
         if self.account.blocked:
             raise forbidden(f"account is blocked: {self.account.blocked}")
@@ -147,6 +151,7 @@ class OrderBook:
             raise invalid(f"cannot replace order in {record.status} status")
         change = read_change(body, record, self.account.instruments[record.symbol])
         if change.client_order_id in self._names:
+            self.duplicates += 1
             raise invalid("client_order_id must be unique", NOT_UNIQUE)
         if record.sign < 0 or self._held.get(record.symbol, 0.0) < 0:
             own = self._group(record)

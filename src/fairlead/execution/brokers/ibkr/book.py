@@ -10,6 +10,8 @@ from typing import Any, Final
 from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.data.vendors.ibkr.messages import ExecutionTold, OrderTold, StatusTold
 from fairlead.execution.brokers.ibkr.mapping import (
+    CANCELLED,
+    FILLED,
     KNOWN_STATUSES,
     held_as,
     limit_of,
@@ -21,7 +23,6 @@ from fairlead.execution.brokers.ibkr.mapping import (
 from fairlead.execution.brokers.words import BrokerOrder
 
 _OUR_SHAPE: Final = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-_FILLED: Final = "Filled"
 _NOT_HEARD: Final = frozenset({"", "ApiPending", "PendingSubmit"})
 
 
@@ -171,11 +172,15 @@ class OrderBook:
         if told.order_id > 0:
             known.order_id, known.client_id = told.order_id, told.client_id
         known.reason = known.reason or told.reason
-        filled = known.filled if told.filled is None else told.filled
-        if told.filled is None and told.status == _FILLED and not known.is_corrected:
-            # It comes before the status that has the number, and before the executions.
-            filled = max(filled, known.quantity)
-        self._stand(known, told.status, filled, known.average_price, now_ns)
+        filled, status = told.filled, told.status
+        if filled is None:
+            # What it has filled in the end is said by the status that follows, and executions may come later still.
+            filled = known.filled
+            if status == FILLED and not known.is_corrected:
+                filled = max(filled, known.quantity)
+            elif status in CANCELLED:
+                status = known.theirs
+        self._stand(known, status, filled, known.average_price, now_ns)
         early = self._early.pop(known.perm_id, None)
         if early is not None:
             self.take_status(early, now_ns)

@@ -34,9 +34,9 @@ _THEIRS: Final = {theirs: ours for ours, theirs in _TYPES.items()} | {"MOC": Ord
 _AT_THE_CLOSE: Final = MappingProxyType({_MARKET: "MOC", _LIMIT: "LOC"})
 _ADAPTIVE: Final = "Adaptive"
 _URGENCIES: Final = ("Patient", "Normal", "Urgent")
-_ENDED: Final = MappingProxyType(
-    {"Filled": OrderStatus.FILLED, "Cancelled": OrderStatus.CANCELLED, "ApiCancelled": OrderStatus.CANCELLED}
-)
+FILLED: Final = "Filled"
+CANCELLED: Final = frozenset({"Cancelled", "ApiCancelled"})
+_ENDED: Final = MappingProxyType({FILLED: OrderStatus.FILLED, **dict.fromkeys(sorted(CANCELLED), OrderStatus.CANCELLED)})
 _ON_THEIR_WAY: Final = frozenset({"ApiPending", "PendingSubmit", "PreSubmitted"})
 _WORKING: Final = "Submitted"
 INACTIVE: Final = "Inactive"
