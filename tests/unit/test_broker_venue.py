@@ -28,6 +28,9 @@ class Port:
     def begin(self, call):
         self.left.append(call)
 
+    def expect(self, references):
+        self.expected = list(references)
+
     def look_up(self, references):
         self.looked_up += references
 
