@@ -16,7 +16,7 @@ from fairlead.core.errors import BrokerAccess, FairleadError
 from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
 from fairlead.core.time import NS_PER_MINUTE
-from fairlead.execution.brokers.link import LinkSettings
+from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.simulated.broker import SimulatedBroker, SimulatedBrokerSettings
 from fairlead.execution.brokers.words import BrokerAccount

@@ -26,6 +26,8 @@ NOT_FOR_STRATEGIES: Final = {
     "FeatureView.enter": "called by whoever drives a strategy",
     "Order.move_to*": "the engine's: a strategy reads its orders",
     "Order.record_fill": "the engine's",
+    "Order.record_late_fill*": "the engine's",
+    "Order.take_back_fill*": "the engine's",
     "OrderUpdate.*": "what `Order.move_to` gives the engine",
     "Position.split": "the ledger's: a strategy reads its positions",
     "Position.trade": "the ledger's",

@@ -10,8 +10,9 @@ import pytest
 
 from fairlead.core.orders import OrderType, Side, TimeInForce
 from fairlead.execution.brokers.calls import Submit
-from fairlead.execution.brokers.link import BrokerLink, LinkSettings
+from fairlead.execution.brokers.link import BrokerLink
 from fairlead.execution.brokers.reports import ReportKind
+from fairlead.execution.brokers.settings import LinkSettings
 from servers.tws import wall_ns
 from support_brokers import AccountTerms, Stage
 from support_ibkr import IbkrBench
@@ -87,6 +88,7 @@ def test_what_fills_while_the_way_is_broken_is_heard_once_when_it_is_back(broken
         if broken == "1100":
             bench.server.notify(1102, "restored")
         await until(lambda: len(notices(reports, "up")) > ups and "FILLED" in states(reports, reference))
+        await until(lambda: executed(reports))
         assert list(executed(reports).values()) == [1]
         assert bench.switches.calls.count("place_order") == 1
 

@@ -10,8 +10,9 @@ from fairlead.core.errors import BrokerAccess
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import OrderStatus, OrderType, Side
 from fairlead.execution.brokers.calls import Cancel, Submit
-from fairlead.execution.brokers.link import BrokerLink, LinkSettings
+from fairlead.execution.brokers.link import BrokerLink
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind
+from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.simulated.broker import SimulatedBroker, SimulatedBrokerSettings
 from fairlead.execution.brokers.words import LinkKind, LinkNotice, OrderRequest

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from fairlead.contracts.settings import Settings
-from fairlead.execution.brokers.link import LinkSettings
 from fairlead.execution.brokers.opening import AccountKeys, BrokerKind, broker_kind
+from fairlead.execution.brokers.settings import LinkSettings
 
 
 class RealtimeClockSettings(Settings):

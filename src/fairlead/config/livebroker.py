@@ -13,8 +13,8 @@ from fairlead.config.secrets import unlocked
 from fairlead.control.brokerport import BrokerThread
 from fairlead.control.inputs import SessionInputs
 from fairlead.data.live import EventQueue, Queued
-from fairlead.execution.brokers.link import LinkSettings
 from fairlead.execution.brokers.seam import Broker
+from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.words import BrokerAccount
 
 

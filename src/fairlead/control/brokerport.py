@@ -14,9 +14,10 @@ from typing import Final, Protocol
 from fairlead.core.errors import BrokerError, DataError, FairleadError
 from fairlead.data.live import EventQueue, Passed, Queued
 from fairlead.execution.brokers.calls import Call
-from fairlead.execution.brokers.link import BrokerLink, LinkSettings
+from fairlead.execution.brokers.link import BrokerLink
 from fairlead.execution.brokers.reports import BrokerReport
 from fairlead.execution.brokers.seam import Broker, BrokerTraits
+from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.venue import Port
 from fairlead.execution.brokers.words import BrokerAccount
 

@@ -17,10 +17,11 @@ from fairlead.core.errors import BrokerError, PacingViolation
 from fairlead.core.orders import TERMINAL, OrderStatus, OrderType
 from fairlead.execution.brokers.calls import Cancel, Submit
 from fairlead.execution.brokers.inspection import CancelsOthers
-from fairlead.execution.brokers.link import BrokerLink, LinkSettings
+from fairlead.execution.brokers.link import BrokerLink
 from fairlead.execution.brokers.pacing import Sleep
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind, Wish
 from fairlead.execution.brokers.seam import Broker
+from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.words import BrokerAccount, BrokerOrder, LinkKind, OrderRequest, execution_of, order_of
 from fairlead.risk.monitors import (
     AskOrders,

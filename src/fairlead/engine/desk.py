@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, takewhile
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from fairlead.core.bars import Cursor
 from fairlead.core.fills import Fill
@@ -31,7 +31,6 @@ from fairlead.engine.ordering import OrderMaker
 from fairlead.engine.reportline import ReportLine
 from fairlead.engine.runner import StrategyRunner
 from fairlead.engine.straight import StraightWay
-from fairlead.execution.brokers.venue import BrokerVenue
 from fairlead.execution.fidelity import open_execution
 from fairlead.execution.latency import Latency
 from fairlead.execution.pricing import SessionClose
@@ -40,6 +39,9 @@ from fairlead.execution.venue import Venue
 from fairlead.execution.working import Heard, Held
 from fairlead.risk.pretrade import ProjectedExposure
 from fairlead.risk.rejection import Rejection
+
+if TYPE_CHECKING:
+    from fairlead.execution.brokers.venue import BrokerVenue
 
 # Bound once: on Python 3.11 looking a member up on its enum costs as much as a call.
 _REJECTED: Final = OrderStatus.REJECTED
@@ -60,7 +62,7 @@ _REPLACE_REJECTED: Final = "replace_rejected"
 MARGIN_CALL: Final = "margin_call"
 """The tag of an order that a margin call sends."""
 Intent: TypeAlias = OrderIntent | CancelIntent | ReplaceIntent
-OpenVenue: TypeAlias = Callable[[Mapping[str, Instrument], Heard, Held], BrokerVenue]
+OpenVenue: TypeAlias = "Callable[[Mapping[str, Instrument], Heard, Held], BrokerVenue]"
 """Given the instruments, who is to hear, and what a strategy holds: opens a venue that is no simulation."""
 
 

@@ -122,7 +122,7 @@ def test_a_bracket_waits_for_its_last_order_and_then_for_its_entry():
         await ib.reqCurrentTimeAsync()
         assert server.call(lambda s: s.account.orders()) == []
         trades.append(ib.placeOrder(AAPL, loss))
-        await until(lambda: trades[2].orderStatus.status == "PreSubmitted")
+        await until(lambda: [t.orderStatus.status for t in trades][::2] == ["Submitted", "PreSubmitted"])
         assert [t.orderStatus.status for t in trades] == ["Submitted", "PreSubmitted", "PreSubmitted"]
         assert (trades[1].orderStatus.whyHeld, trades[1].orderStatus.parentId) == ("child", entry.orderId)
         assert [o.reference for o in server.call(lambda s: s.account.orders())] == ["entry"]

@@ -13,6 +13,7 @@ from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.execution.brokers.pacing import PATIENCE_S, Pacer, Sleep
 from fairlead.execution.brokers.reports import BrokerReport, Wish
 from fairlead.execution.brokers.seam import Broker
+from fairlead.execution.brokers.settings import BACK_OFF_S
 from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, OrderRequest
 
 NOT_AT_BROKER: Final = "not_at_broker"
@@ -20,8 +21,6 @@ NOT_CONNECTED: Final = "not_connected"
 URGENT_S: Final = 60.0
 """How long a cancel, or an order that closes, waits for its turn at most."""
 UNHEARD: Final = "asked for again and again, and never answered"
-BACK_OFF_S: Final = 5.0
-"""How long nothing is asked after the broker has said that it was too much, unless settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,51 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import Field
-
-from fairlead.contracts.settings import Settings
 from fairlead.core.errors import BrokerAccess, BrokerError, PacingViolation
 from fairlead.core.orders import TERMINAL
 from fairlead.core.time import NS_PER_SECOND
 from fairlead.data.live.backoff import Backoff
-from fairlead.data.live.settings import ReconnectSettings
-from fairlead.execution.brokers.calls import BACK_OFF_S, Call, Calls
+from fairlead.execution.brokers.calls import Call, Calls
 from fairlead.execution.brokers.pacing import Pacer, Sleep
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind
 from fairlead.execution.brokers.seam import Broker
+from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.words import BrokerAccount, BrokerOrder, Execution, LinkKind, LinkNotice, Snapshot
 
 START: Final = "start"
 RECONNECTED: Final = "the broker is back"
 _ALARM: Final = 3
-
-
-class LinkSettings(Settings):
-    """How a broker is kept in touch with.
-
-    Parameters
-    ----------
-    attempt_s : float
-        Seconds that an attempt to connect, or one question, may take.
-    silence_s : float
-        After so many seconds without a word the broker is asked for one; if it does not answer, the connection counts as lost.
-    overlap_s : float
-        So much of what was heard before a loss is asked for again: clocks differ, and to hear something twice costs nothing.
-    looks_s : tuple of float
-        Seconds before each look for an order of which it is not known whether it arrived: a broker may be slow to show it.
-    back_off_s : float
-        For so many seconds nothing is asked after the broker has said that it was too much.
-    reconnect : ReconnectSettings
-    """
-
-    attempt_s: float = Field(default=10.0, gt=0, le=300)
-    silence_s: float = Field(default=15.0, gt=0, le=3600)
-    overlap_s: float = Field(default=300.0, ge=0, le=86_400)
-    looks_s: Annotated[tuple[Annotated[float, Field(ge=0, le=300)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 4.0, 8.0)
-    back_off_s: float = Field(default=BACK_OFF_S, gt=0, le=300)
-    reconnect: ReconnectSettings = ReconnectSettings()
 
 
 class BrokerLink:

@@ -101,7 +101,10 @@ class AccountMatching(SimulatedExecution):
         if self._families.used:
             self._react(order, quantity, ts_ns, lambda _child: None)  # nothing waits for a parent here
 
-    def _resized(self, order: Order) -> None:
+    def _shrunk(self, order: Order) -> None:
+        self._tell_resized(order)
+
+    def _grown(self, order: Order) -> None:
         self._tell_resized(order)
 
     def _reducible(self, order: Order) -> float:
