@@ -72,7 +72,11 @@ class World(ABC):
             return rng.choice(among)
 
         return PracticeFaults(
-            duplicate_rate=rate(0, 0.3), reorder_rate=rate(0, 0.3), delay_rate=rate(0, 0.3), delay_s=0.05, seed=rng.getrandbits(32)
+            duplicate_rate=rate(0, 0.3),
+            reorder_rate=rate(0, 0.3),
+            delay_rate=rate(0, 0.3),
+            delay_s=0.05,
+            seed=rng.getrandbits(32),
         )
 
     @property

@@ -187,7 +187,9 @@ class Course:
         deaths = []
         for _ in range(rng.randint(1, 3)):
             # Soon after some bars, or anywhere from the beginning of a life on.
-            deaths.append((rng.randint(1, instants), rng.randint(1, 30_000)) if rng.random() < 0.7 else (0, rng.randint(1, MANY)))
+            deaths.append(
+                (rng.randint(1, instants), rng.randint(1, 30_000)) if rng.random() < 0.7 else (0, rng.randint(1, MANY))
+            )
         restarts = set(rng.sample(range(2, instants), rng.randint(0, 2)))
         return cls(instants, rng, sorted(deaths), restarts)
 
