@@ -101,7 +101,7 @@ class Wire:
         self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 20)
         self._book.connected = True
 
-    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:  # noqa: ARG002  it has no others
+    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:
         assert self._streams is not None
         self._streams[1].write(f"{since_ns or 0}\n".encode())
 

@@ -1,4 +1,4 @@
-"""The brokers at which mortal sessions trade: protocol servers that are killed, come back with what they kept, and misbehave."""
+"""The brokers at which mortal sessions trade: servers that are killed, come back with what they kept, and misbehave."""
 
 from __future__ import annotations
 

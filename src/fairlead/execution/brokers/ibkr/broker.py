@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from fairlead.core.errors import BrokerConnection, OrderRejected, OrderUnresolved
@@ -133,7 +134,7 @@ class IbkrBroker:
         raise BrokerConnection("every client id is in use (326). End a connection to this gateway.")
 
     def _may_be_ours(self, client_id: int) -> bool:
-        """Whether a gateway may not have noticed yet that we are gone: under another id we could take back none of our orders."""
+        """Whether a gateway may not have noticed yet that we are gone; under another id none of our orders can be taken back."""
         if client_id != self._settings.client_id or not self._had_ours:
             return False
         now_ns = self._now_ns()
@@ -188,7 +189,7 @@ class IbkrBroker:
             order_id = wire.next_id()
             known = self._book.send(request.reference, order_id, wire.client_id, request.symbol, fields, self._now_ns())
             waits.append(self._listener.wait(known, lambda known: known.is_heard))
-            _sent(lambda send=(order_id, contract, fields): wire.place(*send))  # type: ignore[misc]  a default binds it
+            _sent(partial(wire.place, order_id, contract, fields))
         results = await asyncio.gather(*(self._outcome(wait) for wait in waits), return_exceptions=True)
         failed = [result for result in results if isinstance(result, BaseException)]
         if failed:
