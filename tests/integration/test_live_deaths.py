@@ -185,12 +185,11 @@ class Course:
     def of(cls, seed: int, broker: str) -> Course:
         rng = random.Random(short_hash(broker, str(seed)))
         instants = rng.randint(25, 45)
-        deaths = []
-        for _ in range(rng.randint(1, 3)):
-            # Soon after some bars, or anywhere from the beginning of a life on.
-            deaths.append(
-                (rng.randint(1, instants), rng.randint(1, 30_000)) if rng.random() < 0.7 else (0, rng.randint(1, MANY))
-            )
+        # Soon after some bars, or anywhere from the beginning of a life on.
+        deaths = [
+            (rng.randint(1, instants), rng.randint(1, 30_000)) if rng.random() < 0.7 else (0, rng.randint(1, MANY))
+            for _ in range(rng.randint(1, 3))
+        ]
         restarts = set(rng.sample(range(2, instants), rng.randint(0, 2)))
         return cls(instants, rng, sorted(deaths), restarts)
 

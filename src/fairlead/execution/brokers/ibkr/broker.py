@@ -134,7 +134,7 @@ class IbkrBroker:
         raise BrokerConnection("every client id is in use (326). End a connection to this gateway.")
 
     def _may_be_ours(self, client_id: int) -> bool:
-        """Whether a gateway may not have noticed yet that we are gone; under another id none of our orders can be taken back."""
+        """Whether a gateway may not have noticed yet that we are gone: under another id no order of ours can be taken back."""
         if client_id != self._settings.client_id or not self._had_ours:
             return False
         now_ns = self._now_ns()
