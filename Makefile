@@ -88,6 +88,10 @@ risk\:test: risk-test ## The same, under the name that others give it
 deaths: $(DEV) ## Kill a thousand paper sessions, up to five times each, and see that each ends as it would have
 	FAIRLEAD_DEATH_RUNS=1000 $(BIN)/pytest -q --no-cov tests/integration/test_paper_deaths.py
 
+.PHONY: live-deaths
+live-deaths: $(DEV) ## Kill two hundred live sessions at each broker, and the broker's server too, and see that both sides agree
+	FAIRLEAD_LIVE_DEATH_RUNS=200 $(BIN)/pytest -q --no-cov tests/integration/test_live_deaths.py
+
 .PHONY: parity
 parity: $(RUNTIME) ## Ask six other engines the same questions: installs each in .parity/, compares, writes the page
 	PYTHONPATH=tests $(BIN)/python -m parity.run

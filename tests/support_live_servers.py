@@ -1,4 +1,4 @@
-"""The brokers at which mortal sessions trade: protocol servers that are killed, come back with what they kept, and misbehave."""
+"""The brokers at which mortal sessions trade: servers that are killed, come back with what they kept, and misbehave."""
 
 from __future__ import annotations
 
@@ -336,11 +336,10 @@ class TwsWorld(World):
         self.running.__exit__()
 
     def restart(self) -> None:
-        self.duplicates += self.running.call(lambda server: server.book.duplicates)
-        kept = json.loads(json.dumps(self.running.call(lambda server: server.to_dict())))
-        port = self.running.port
+        server, port = self.running.server, self.running.port
         self.running.__exit__()
-        # What has come to it meanwhile, and was not kept, was never there.
+        self.duplicates += server.book.duplicates
+        kept = json.loads(json.dumps(server.to_dict()))
         self.running = RunningTws(lambda: TwsServer.of(kept, self._settings(port), **self._more()))
         self.running.__enter__()
 

@@ -1,11 +1,11 @@
-"""A live session that is killed, at a broker that is killed too and misbehaves, ends with the broker's ledger, and sends nothing twice.
+"""A live session that is killed, at a broker that is killed too, ends with the broker's ledger and has sent nothing twice.
 
-Every seed is a session of two strategies over the real adapter at a server of the broker's protocol: executions in part, while an
-order is taken back, or while nobody listens; answers that are lost or held, storms of "too much", a stream that repeats, reorders,
-delays and drops. Our process is killed at any call or return of a function, up to three times, and started again with the same
-command; the server is killed up to twice, and comes back with what it kept. FAIRLEAD_LIVE_DEATH_RUNS asks for more seeds of each
-broker than the suite has; FAIRLEAD_LIVE_DEATH_SEED=n runs that of a failure again: all choices are the same, while the order in
-which two processes get their turns is the machine's.
+Every seed is a session of two strategies over the real adapter at a server of the broker's protocol: executions in part, while
+an order is taken back, or while nobody listens; answers that are lost or held, storms of "too much", a stream that repeats,
+reorders, delays and drops. Our process is killed at any call or return of a function, up to three times, and started again
+with the same command; the server is killed up to twice, and comes back with what it kept. FAIRLEAD_LIVE_DEATH_RUNS asks for
+more seeds of each broker than the suite has; FAIRLEAD_LIVE_DEATH_SEED=n runs that of a failure again: all choices are the
+same, while the order in which two processes get their turns is the machine's.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ clock: {{type: realtime}}
 data: {{type: live, feed: wire, symbols: [AAA, BBB], bar_size: 1min, calendar: XNYS, record: false, max_age_s: 3600}}
 execution:
   type: broker
-  link: {{attempt_s: 2, silence_s: 1.5, looks_s: [0.05, 0.1, 0.2, 0.4], back_off_s: 0.1, reconnect: {{base_s: 0.02, cap_s: 0.1}}}}
+  link:
+    {{attempt_s: 2, silence_s: 1.5, looks_s: [0.05, 0.1, 0.2, 0.4], back_off_s: 0.1, reconnect: {{base_s: 0.02, cap_s: 0.1}}}}
   {execution}
 risk:
   guards:
@@ -184,12 +185,11 @@ class Course:
     def of(cls, seed: int, broker: str) -> Course:
         rng = random.Random(short_hash(broker, str(seed)))
         instants = rng.randint(25, 45)
-        deaths = []
-        for _ in range(rng.randint(1, 3)):
-            # Soon after some bars, or anywhere from the beginning of a life on.
-            deaths.append(
-                (rng.randint(1, instants), rng.randint(1, 30_000)) if rng.random() < 0.7 else (0, rng.randint(1, MANY))
-            )
+        # Soon after some bars, or anywhere from the beginning of a life on.
+        deaths = [
+            (rng.randint(1, instants), rng.randint(1, 30_000)) if rng.random() < 0.7 else (0, rng.randint(1, MANY))
+            for _ in range(rng.randint(1, 3))
+        ]
         restarts = set(rng.sample(range(2, instants), rng.randint(0, 2)))
         return cls(instants, rng, sorted(deaths), restarts)
 
@@ -338,7 +338,6 @@ def test_it_ends_as_the_broker_has_it(nursery, tmp_path, broker, seed):
     try:
         session.run()
         session.note("over")
-        print(session.events)
         where = f"{broker}, seed {seed}: {'; '.join(session.events)}"
         facts, journal, world = json.loads((tmp_path / FACTS).read_text()), journalled(tmp_path), session.world
         assert facts["failed"] == [], where

@@ -169,3 +169,44 @@ def test_a_fill_that_is_told_after_the_last_bar_is_part_of_the_run(tmp_path):
     assert [(f.quantity, f.price) for f in result.record.fills] == [(10.0, 101.0)]
     assert result.record.orders[0].status is OrderStatus.FILLED
     assert (folder / "filled_orders.csv").read_text().count("101") >= 1
+
+
+def test_a_correction_of_an_entry_does_not_make_its_exits_larger(tmp_path):
+    with live(tmp_path) as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.minute(100.0, alpha=[OrderIntent.market("A", 10).with_exits(stop_loss=95.0, take_profit=105.0)])
+        session.minute(100.0)
+        session.until(lambda status: status["working_orders"] == 2)
+        (entry,) = session.account.executions()
+        session.at_broker(lambda: session.account.correct(entry.execution_id, 10.0, 100.5))
+        session.until(lambda status: status["equity"] < 100_000.0)
+        session.minute(106.0)
+        result = session.end()
+    filled = [order for order in result.record.orders if order.filled_quantity]
+    assert [(order.quantity, order.filled_quantity) for order in filled] == [(10.0, 10.0), (10.0, 10.0)]
+    assert session.account.positions() == []
+
+
+def test_an_order_that_ended_while_nobody_listened_is_not_taken_for_lost(tmp_path, monkeypatch):
+    (tmp_path / "first").mkdir()
+    account = account_of()
+    monkeypatch.setattr(Planned, "plan", {1: [OrderIntent.limit("A", 7, 90.0)]})
+    with live(tmp_path / "first", account=account, strategy="Planned") as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.minute(100.0)
+        session.until(lambda status: status["working_orders"] == 1)
+        session.minute(100.0)
+        left = session.left_by_a_crash(tmp_path / "second")
+        (order,) = account.open_orders()
+        session.at_broker(session.broker.drop)
+        session.at_broker(lambda: account.cancel(order.broker_id))
+        with live(left, account=account, goes_on=True, strategy="Planned") as again:
+            again.clock_ns = session.clock_ns
+            again.now = session.now
+            status = again.until(lambda status: status.get("broker") == "ok" and not status["working_orders"])
+            assert status["halted_by"] == []
+            again.minute(100.0)
+            result = again.end()
+    assert [order.status for order in result.record.orders] == [OrderStatus.CANCELLED]

@@ -16,7 +16,7 @@ class Session:
 
     def __init__(self, mode="strict"):
         self.desk = SimpleNamespace(orders=[], updates=[], fills=[])
-        self.asked, self.told, self.cancelled = [], [], []
+        self.asked, self.told, self.cancelled, self.clock = [], [], [], 0
         self.books = BrokerBooks(
             ReconciliationSettings(mode=mode),
             lambda found, fresh: self.told.append([difference.text for difference in fresh]),
@@ -45,8 +45,9 @@ class Session:
 
     def compare(self, why="schedule"):
         account = BrokerAccount("DU1", is_paper=True, currency="USD", nav=0.0, cash=self.cash, buying_power=0.0)
-        shown = Snapshot(1, account, tuple(self.positions), tuple(self.orders), tuple(self.executions))
-        self.books.compare(shown, why, self.desk, 7)
+        self.clock += 10
+        shown = Snapshot(self.clock, account, tuple(self.positions), tuple(self.orders), tuple(self.executions))
+        self.books.compare(shown, why, self.desk, self.clock + 1)
 
     @property
     def found(self):

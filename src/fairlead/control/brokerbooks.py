@@ -76,6 +76,7 @@ class BrokerBooks:
         self._opening_cash: float | None = None
         self._instants = 0
         self._doubtful: frozenset[str] = frozenset()
+        self._doubted_ns = 0
 
     @property
     def mismatches(self) -> int:
@@ -116,9 +117,11 @@ class BrokerBooks:
         ours, theirs = self._both(snapshot, desk)
         found = compare(ours, theirs, quantity_tolerance=self._tolerance, cash_tolerance=self._settings.cash_tolerance)
         doubtful = frozenset(difference.text for difference in found if difference.kind is not DifferenceKind.PRICE_MISMATCH)
+        if doubtful and self.is_known and self._doubtful and snapshot.ts_ns < self._doubted_ns:
+            return  # asked for before anything was in doubt, it confirms nothing: what was asked for then is on its way
         if doubtful and self.is_known and not doubtful & self._doubtful:
             # Something may have happened while the answer was on its way.
-            self._doubtful = doubtful
+            self._doubtful, self._doubted_ns = doubtful, now_ns
             self._ask(CONFIRM)
             return
         self._doubtful, self.is_known = doubtful, True

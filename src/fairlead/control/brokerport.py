@@ -180,6 +180,7 @@ class BrokerThread:
             self._waiting.put_nowait(None)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(telling, 1.0)
+            await asyncio.sleep(0)  # what was closed a moment ago is let go of in the next round
 
     async def _tell(self) -> None:
         with contextlib.suppress(DataError):  # the session has ended

@@ -10,9 +10,9 @@ from fairlead.execution.brokers.words import Execution
 class Executions:
     """Remembers what has been told and booked, and says what is to be booked now.
 
-    What amends an execution has a name of its own. A broker that writes it over the execution's (Alpaca does, in its activities)
-    is understood too, as long as nothing under another name of the broker's has amended that: so it is with what was amended
-    while nobody listened.
+    What amends an execution has a name of its own. A broker that writes it over the execution's, as Alpaca does in its
+    activities, is understood too, as long as nothing under another name of the broker's has amended that: so it is with
+    what was amended while nobody listened.
     """
 
     def __init__(self) -> None:

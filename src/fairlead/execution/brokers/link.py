@@ -70,6 +70,7 @@ class BrokerLink:
         self._since_ns = max(0, since_ns - self._overlap_ns)
         self._told: dict[str, BrokerOrder] = {}
         self._expected: set[str] = set()
+        self._is_news = False
         self._executions: set[str] = set()
         self._ready: asyncio.Future[None] | None = None
         self._asked: set[asyncio.Task[None]] = set()
@@ -216,6 +217,7 @@ class BrokerLink:
         if before is not None and (_is_over(before) or before._replace(ts_ns=0) == order._replace(ts_ns=0)):
             return
         self._told[order.reference] = order
+        self._is_news = True
         self._expected.discard(order.reference)
         self._report(BrokerReport.order(order))
 
@@ -260,16 +262,21 @@ class BrokerLink:
         every_s = self._broker.traits.poll_s
         while every_s > 0:
             await self._sleep(every_s)
-            if not self._is_up.is_set() or not (self._expected or any(not _is_over(last) for last in self._told.values())):
+            # Of what has ended too: its last execution may be what was not told.
+            works = self._expected or any(not _is_over(last) for last in self._told.values())
+            if not self._is_up.is_set() or not (works or self._is_news):
                 continue
+            was_news, self._is_news = self._is_news, False
             try:
                 executions = await self._question(self._broker.executions(self._since_ns))
                 for execution in executions:
                     self._heard_execution(execution)
                 await self._heard_open(await self._question(self._broker.open_orders()))
             except PacingViolation:
+                self._is_news = was_news or self._is_news
                 self.pacer.hold(self._settings.back_off_s)
             except (BrokerError, TimeoutError):
+                self._is_news = was_news or self._is_news
                 continue  # whether that means that it is lost is for the watch to find out
         await asyncio.Event().wait()
 

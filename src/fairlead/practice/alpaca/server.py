@@ -130,6 +130,7 @@ class AlpacaServer:
         self._await(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.run_until_complete(asyncio.sleep(0))  # what was closed a moment ago is let go of in the next round
         self._loop.close()
         self._thread = self._loop = None
 

@@ -40,7 +40,7 @@ class ControlLine:
         if self._listener is not None:
             self._listener.close()
             for writer in list(self._lines):
-                writer.close()
+                writer.transport.abort()
             await self._listener.wait_closed()
 
     async def _obey_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -117,4 +117,5 @@ class RunningTws:
             return
         self._begun.set_result(server)
         self._loop.run_forever()
+        self._loop.run_until_complete(asyncio.sleep(0))  # what was closed a moment ago is let go of in the next round
         self._loop.close()

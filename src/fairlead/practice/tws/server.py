@@ -235,7 +235,7 @@ class TwsServer:
         except (ContractError, ConnectionError) as exc:
             _LOG.warning("a client was not let in: %s", exc)
         except asyncio.CancelledError:
-            pass
+            writer.transport.abort()  # what nobody reads any more is waited for by nobody
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
