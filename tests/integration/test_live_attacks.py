@@ -76,17 +76,19 @@ def test_a_key_that_is_revoked_while_an_order_works(tmp_path):
 
 
 def test_an_interface_that_becomes_read_only(tmp_path):
+    """What was on its way then stays what it is, as far as anybody knows, until a restart looks it up: it is not sent again."""
     with place_of("ibkr") as place, trading(tmp_path, place) as session:
         session.ready()
         place.turn(is_read_only=True)
         session.minute(100.0, alpha=buy(5))
-        session.until(lambda status: status["working_orders"] == 0)
+        session.until(lambda status: "not accepted" in status["broker"])
+        assert "read-only" in session.status["broker"]
         place.turn(is_read_only=False)
+        session.minute(100.0, alpha=buy(7))
         result = session.end_alone()
-        (order,) = result.record.orders
-        assert order.status is REJECTED
-        assert order.reason
+        assert result.record.orders[-1].status is REJECTED
         assert orders_at(place) == []
+        assert place.sends <= 1
 
 
 GARBAGE = {
@@ -195,3 +197,20 @@ def test_what_a_refusal_is(tmp_path):
             session.minute(100.0)
             assert len(place.calls) == calls
             session.end_alone()
+
+
+def test_an_adapter_that_fails_for_good_is_told_and_nothing_leaves(tmp_path, monkeypatch):
+    """A third party's broker may raise anything: the session hears that there is no way to it any more."""
+    with place_of("alpaca") as place, trading(tmp_path, place) as session:
+        session.ready()
+        (thread,) = session._threads
+
+        async def broken():
+            raise RuntimeError("a mistake of the adapter")
+
+        monkeypatch.setattr(thread._broker, "connect", broken)
+        place.drop()
+        session.until(lambda status: "a mistake of the adapter" in status["broker"])
+        session.minute(100.0, alpha=buy(5))
+        assert [order[2] for order in orders_of(session.end_alone())] == ["REJECTED"]
+        assert orders_at(place) == []
