@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from fairlead.backtest.result import Result
 from fairlead.config.livebroker import SessionBroker, permitted
 from fairlead.config.loading import load_settings
 from fairlead.config.papering import wire_at_broker
@@ -311,6 +312,11 @@ class Trading(Operated):
         self.now += NS_PER_MINUTE  # of this one the broker may have seen the bar
         self.minute(price)
         return self.until(lambda s: s["broker_books"]["at"] != before and not s["broker_books"]["differences"])
+
+    def end_alone(self) -> Result:
+        """Let the feed end where the broker answers nobody: what is waited for has its limit, and that passes quickly."""
+        self._hurries = True
+        return self.end()
 
     def die(self, folder: Path) -> Path:
         """End as a process does that is killed, and return a copy of what it has left behind."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from threading import Thread
 from typing import Final, Protocol
 
-from fairlead.core.errors import BrokerError, DataError, FairleadError
+from fairlead.core.errors import BrokerAccess, BrokerError, DataError, FairleadError
 from fairlead.data.live import EventQueue, Passed, Queued
 from fairlead.execution.brokers.calls import Call
 from fairlead.execution.brokers.link import BrokerLink
@@ -19,7 +19,7 @@ from fairlead.execution.brokers.reports import BrokerReport
 from fairlead.execution.brokers.seam import Broker, BrokerTraits
 from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.venue import Port
-from fairlead.execution.brokers.words import BrokerAccount
+from fairlead.execution.brokers.words import BrokerAccount, LinkKind, LinkNotice
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class BrokerThread:
         since_ns: int = 0,
         sent: Callable[[Sequence[str]], None] = lambda _references: None,
     ) -> None:
-        self._broker, self._queue, self._is_muted = broker, queue, is_muted
+        self._broker, self._queue, self._is_muted, self._now_ns = broker, queue, is_muted, now_ns
         self._loop = asyncio.new_event_loop()
         self._task: asyncio.Task[None] | None = None
         self._waiting: asyncio.Queue[BrokerReport | None] = asyncio.Queue()
@@ -175,6 +175,11 @@ class BrokerThread:
         telling = asyncio.ensure_future(self._tell())
         try:
             await self._link.run()
+        except Exception as exc:
+            if not isinstance(exc, BrokerAccess):  # which has been told
+                text = f"the way to the broker has failed, and is not made again: {exc}. Restart the session."
+                self._waiting.put_nowait(BrokerReport.link(LinkNotice(LinkKind.DOWN, self._now_ns(), text)))
+            raise
         finally:
             # What was told before the end is told to the end.
             self._waiting.put_nowait(None)

@@ -252,10 +252,11 @@ class BrokerLink:
             except PacingViolation:
                 self.pacer.hold(self._settings.back_off_s)
             except (BrokerError, TimeoutError):
-                self._lose(f"nothing has come for {silence_s:g} s, and a question is not answered")
+                # First ended, then sought again: both at once would end the new one.
                 with contextlib.suppress(BrokerError, TimeoutError):
                     async with asyncio.timeout(self._settings.attempt_s):
                         await self._broker.disconnect()
+                self._lose(f"nothing has come for {silence_s:g} s, and a question is not answered")
 
     async def _poll(self) -> None:
         """Ask for what should have been told: the backstop of a stream that may lose something."""
