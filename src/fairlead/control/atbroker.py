@@ -70,11 +70,8 @@ class BrokerConductor(Conductor):
     def idle(self) -> bool:
         """Do what is due between two events, and return whether the session is to end."""
         is_over = super().idle()
-        if self._parts is not None and (self._closings.is_under_way or self._winding_ns):
-            before = self._acting_ns
-            self._scribe.tick()
-            if self._acting_ns > before:
-                self.ticked()
+        if self._parts is not None and (self._closings.is_under_way or self._winding_ns) and self._scribe.tick():
+            self.ticked()
         return is_over or self.is_ending
 
     def resumed(self, facts: Mapping[str, Any]) -> None:

@@ -86,6 +86,7 @@ class SessionInputs:
         self._now_ns = now_ns
         self._past = past
         self.began_ns = self._stamp_ns = self._synced_ns = began_ns
+        self._ticked_ns = 0
         self.is_past = past is not None
         """Whether it takes in again what it took in before."""
         self._is_over = False
@@ -111,10 +112,17 @@ class SessionInputs:
         """Take in what the broker, or the way to it, tells."""
         self._append(REPORT, report.to_dict())
 
+    def is_tick_due(self) -> bool:
+        """Whether a second has passed since this was last so; the session's idea of now goes on then."""
+        now_ns = self._now_ns()
+        if self.is_past or abs(now_ns - self._ticked_ns) < _SYNC_NS:
+            return False
+        self._stamp_ns = self._ticked_ns = now_ns
+        return True
+
     def tick(self) -> None:
-        """Take in that a second has passed since the last input, if it has; `acting_ns` tells."""
-        if not self.is_past and self._now_ns() - self._stamp_ns >= _SYNC_NS:
-            self._append(TICK, {})
+        """Take in that time has passed, where something is due by the clock."""
+        self._append(TICK, {})
 
     def ending(self) -> None:
         """Take in that the session winds up."""

@@ -76,9 +76,12 @@ class Scribe:
         """Put what the broker tells on the tape."""
         self._take(lambda inputs: inputs.report(report))
 
-    def tick(self) -> None:
-        """Put on the tape that time has passed."""
+    def tick(self) -> bool:
+        """Put on the tape that time has passed, if it has, and return whether."""
+        if self._inputs is None or not self._inputs.is_tick_due():
+            return False
         self._take(SessionInputs.tick)
+        return True
 
     def ending(self) -> None:
         """Put on the tape that the session winds up."""
