@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from fairlead.core.orders import OrderStatus, OrderType, Side
 from fairlead.execution.brokers.words import OrderRequest
-from fairlead.sdk import OrderIntent
+from fairlead.sdk import CancelIntent, OrderIntent
 from support_live import account_of, live
 from support_operated import Planned, buy, sell
 
@@ -190,4 +190,22 @@ def test_an_order_that_ended_while_nobody_listened_is_not_taken_for_lost(tmp_pat
             assert status["halted_by"] == []
             again.minute(100.0)
             result = again.end()
+    assert [order.status for order in result.record.orders] == [OrderStatus.CANCELLED]
+
+
+def test_an_order_is_taken_back_when_the_broker_can_be_reached_again(tmp_path):
+    with live(tmp_path) as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.minute(100.0, alpha=[OrderIntent.limit("A", 7, 90.0)])
+        session.until(lambda status: status["working_orders"] == 1)
+        session.at_broker(lambda: setattr(session.broker.switches, "is_silent", True))
+        session.at_broker(session.broker.drop)
+        session.until(lambda status: "cannot be reached" in status["broker"])
+        session.minute(100.0, alpha=lambda context: [CancelIntent(context.open_orders[0].order_id)])
+        assert len(session.account.open_orders()) == 1
+        session.at_broker(lambda: setattr(session.broker.switches, "is_silent", False))
+        session.until(lambda status: status["broker"] == "ok" and not status["working_orders"])
+        assert session.account.open_orders() == []
+        result = session.end()
     assert [order.status for order in result.record.orders] == [OrderStatus.CANCELLED]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from fairlead.core.errors import BrokerAccess, BrokerConnection, OrderRejected, OrderUnresolved, PacingViolation
+from fairlead.core.orders import TERMINAL
 from fairlead.execution.brokers.pacing import PATIENCE_S, Pacer, Sleep
 from fairlead.execution.brokers.reports import BrokerReport, Wish
 from fairlead.execution.brokers.seam import Broker
@@ -16,6 +17,8 @@ from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, OrderRe
 
 NOT_AT_BROKER: Final = "not_at_broker"
 NOT_CONNECTED: Final = "not_connected"
+AGAIN_S: Final = 1.0
+"""How long it takes until something is tried again that a broken way has spoilt."""
 BACK_OFF_S: Final = 5.0
 """How long nothing is asked after the broker has said that it was too much, unless settings say otherwise."""
 
@@ -134,7 +137,10 @@ class Calls:
     async def _carry_out(self, call: Call) -> None:
         async with self._turn(call.references):
             try:
-                await self._do(call)
+                if isinstance(call, Cancel):
+                    await self._take_back(call)
+                else:
+                    await self._do(call)
             except OrderUnresolved:
                 for reference in call.references:
                     await self._resolve(reference, of=call)
@@ -142,6 +148,25 @@ class Calls:
                 self._refused(call, str(exc))
             except (BrokerConnection, BrokerAccess) as exc:
                 self._refused(call, f"{NOT_CONNECTED}: {exc}")
+
+    async def _take_back(self, call: Cancel) -> None:
+        """Ask for an order to be taken back for as long as it works and the way is broken: to ask twice does no harm."""
+        while True:
+            await self._is_up.wait()
+            try:
+                await self._do(call)
+                return
+            except BrokerConnection:
+                await self._sleep(AGAIN_S)
+            except OrderUnresolved:
+                found = await self._found(call.reference)
+                if found is None:
+                    self._refused(call, NOT_AT_BROKER)
+                    return
+                self._tell(BrokerReport.order(found))
+                if found.status in TERMINAL:
+                    return
+                await self._sleep(AGAIN_S)
 
     async def _do(self, call: Call) -> None:
         """Ask the broker; only its saying that it was too much is answered by asking again, as nothing has come of that."""
@@ -198,7 +223,7 @@ class Calls:
                 await self._sleep(self._back_off_s)
             except (BrokerConnection, OrderUnresolved):
                 # The link notices by itself; until it has, this must not ask in circles.
-                await self._sleep(1.0)
+                await self._sleep(AGAIN_S)
 
     def _refused(self, call: Call, reason: str) -> None:
         wish = Wish.SUBMIT if isinstance(call, Submit) else Wish.CANCEL if isinstance(call, Cancel) else Wish.REPLACE
