@@ -94,7 +94,7 @@ class ExecutionDesk:
     def _tell(self, told: ExecutionTold) -> list[Execution]:
         name = told.execution_id
         replaced = _before(name, self._chains[_prefix(name)])
-        standing = self._told.get(replaced, [])
+        standing = [said for said in self._told.get(replaced, ()) if not said.execution_id.endswith(_VOID)]
         execution = Execution(
             execution_id=name,
             reference=self._reference_of(told),

@@ -36,7 +36,7 @@ class IbkrKind(IbkrSettings, BrokerKind):
         values = {name: getattr(self, name) for name in IbkrSettings.model_fields}
         values["account"] = keys.account or self.account
         if is_emergency:
-            values |= {"client_id": self.emergency_client_id, "emergency_client_id": self.client_id}
+            values |= {"client_id": self.emergency_client_id, "emergency_client_id": self.client_id, "client_id_s": 0.0}
         try:
             settings = IbkrSettings(**values)
         except ValueError as exc:  # the account does not fit the port
