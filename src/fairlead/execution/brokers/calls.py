@@ -155,9 +155,8 @@ class Calls:
             await self._is_up.wait()
             try:
                 await self._do(call)
-                return
             except BrokerConnection:
-                await self._sleep(AGAIN_S)
+                pass
             except OrderUnresolved:
                 found = await self._found(call.reference)
                 if found is None:
@@ -166,7 +165,9 @@ class Calls:
                 self._tell(BrokerReport.order(found))
                 if found.status in TERMINAL:
                     return
-                await self._sleep(AGAIN_S)
+            else:
+                return
+            await self._sleep(AGAIN_S)
 
     async def _do(self, call: Call) -> None:
         """Ask the broker; only its saying that it was too much is answered by asking again, as nothing has come of that."""
