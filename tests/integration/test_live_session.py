@@ -209,3 +209,29 @@ def test_an_order_is_taken_back_when_the_broker_can_be_reached_again(tmp_path):
         assert session.account.open_orders() == []
         result = session.end()
     assert [order.status for order in result.record.orders] == [OrderStatus.CANCELLED]
+
+
+def test_an_order_that_was_to_be_taken_back_before_it_had_left_is_over_after_a_restart(tmp_path, monkeypatch):
+    (tmp_path / "first").mkdir()
+    account = account_of()
+    take_back = {2: lambda context: [CancelIntent(order.order_id) for order in context.open_orders]}
+    monkeypatch.setattr(Planned, "plan", {1: [OrderIntent.limit("A", 7, 90.0)], **take_back})
+    with live(tmp_path / "first", account=account, strategy="Planned") as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.broker.switches.loses_orders = 1
+        session.broker.switches.is_silent = True
+        session.minute(100.0)
+        session.minute(100.0)
+        left = session.left_by_a_crash(tmp_path / "second")
+        session.broker.switches.is_silent = False
+        assert account.orders() == []
+        with live(left, account=account, goes_on=True, strategy="Planned") as again:
+            again.clock_ns = session.clock_ns
+            again.now = session.now
+            again.until(lambda status: status.get("broker") == "ok" and not status["working_orders"])
+            again.minute(100.0)
+            result = again.end()
+    assert [(order.status, order.reason) for order in result.record.orders] == [
+        (OrderStatus.CANCELLED, "never sent: not_at_broker")
+    ]
