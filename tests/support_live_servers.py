@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -24,6 +25,18 @@ from fairlead.practice.tws import RunningTws, TwsServer, TwsSettings
 ResultT = TypeVar("ResultT")
 CASH = 1_000_000.0
 Undo = Callable[[], None]
+
+
+def free_port() -> int:
+    """Return a port that no outgoing connection takes: else nobody could listen there again after a pause."""
+    for port in random.SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("there is no free port")
 
 
 class World(ABC):
@@ -194,7 +207,7 @@ class AlpacaWorld(World):
 
     def __init__(self, bars: Sequence[Bar], now_ns: Callable[[], int], rng: random.Random) -> None:
         super().__init__(bars, now_ns, rng)
-        self.server = AlpacaServer(self.market, self._account(), now_ns=now_ns, calls_per_minute=0)
+        self.server = AlpacaServer(self.market, self._account(), now_ns=now_ns, port=free_port(), calls_per_minute=0)
 
     def _faults(self, rng: random.Random) -> PracticeFaults:
         return super()._faults(rng).model_copy(update={"gap_rate": rng.choice([0, 0.1])})
@@ -313,7 +326,8 @@ class TwsWorld(World):
 
     def __init__(self, bars: Sequence[Bar], now_ns: Callable[[], int], rng: random.Random) -> None:
         super().__init__(bars, now_ns, rng)
-        self.running = RunningTws(lambda: TwsServer(self._account(), self._settings(0), **self._more()))
+        port = free_port()
+        self.running = RunningTws(lambda: TwsServer(self._account(), self._settings(port), **self._more()))
 
     def _costs(self) -> dict[str, Any]:
         return {}

@@ -6,7 +6,7 @@ from fairlead.backtest.rundir import write_run
 from fairlead.core.orders import OrderStatus, OrderType, Side
 from fairlead.data.live import NoticeKind
 from fairlead.execution.brokers.words import OrderRequest
-from fairlead.sdk import OrderIntent
+from fairlead.sdk import CancelIntent, OrderIntent
 from support_live import account_of, live
 from support_operated import Planned, buy, sell
 
@@ -210,3 +210,47 @@ def test_an_order_that_ended_while_nobody_listened_is_not_taken_for_lost(tmp_pat
             again.minute(100.0)
             result = again.end()
     assert [order.status for order in result.record.orders] == [OrderStatus.CANCELLED]
+
+
+def test_an_order_is_taken_back_when_the_broker_can_be_reached_again(tmp_path):
+    with live(tmp_path) as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.minute(100.0, alpha=[OrderIntent.limit("A", 7, 90.0)])
+        session.until(lambda status: status["working_orders"] == 1)
+        session.at_broker(lambda: setattr(session.broker.switches, "is_silent", True))
+        session.at_broker(session.broker.drop)
+        session.until(lambda status: "cannot be reached" in status["broker"])
+        session.minute(100.0, alpha=lambda context: [CancelIntent(context.open_orders[0].order_id)])
+        assert len(session.account.open_orders()) == 1
+        session.at_broker(lambda: setattr(session.broker.switches, "is_silent", False))
+        session.until(lambda status: status["broker"] == "ok" and not status["working_orders"])
+        assert session.account.open_orders() == []
+        result = session.end()
+    assert [order.status for order in result.record.orders] == [OrderStatus.CANCELLED]
+
+
+def test_an_order_that_was_to_be_taken_back_before_it_had_left_is_over_after_a_restart(tmp_path, monkeypatch):
+    (tmp_path / "first").mkdir()
+    account = account_of()
+    take_back = {2: lambda context: [CancelIntent(order.order_id) for order in context.open_orders]}
+    monkeypatch.setattr(Planned, "plan", {1: [OrderIntent.limit("A", 7, 90.0)], **take_back})
+    with live(tmp_path / "first", account=account, strategy="Planned") as session:
+        session.minute(100.0)
+        session.until(lambda status: status["broker"] == "ok")
+        session.broker.switches.loses_orders = 1
+        session.broker.switches.is_silent = True
+        session.minute(100.0)
+        session.minute(100.0)
+        left = session.left_by_a_crash(tmp_path / "second")
+        session.broker.switches.is_silent = False
+        assert account.orders() == []
+        with live(left, account=account, goes_on=True, strategy="Planned") as again:
+            again.clock_ns = session.clock_ns
+            again.now = session.now
+            again.until(lambda status: status.get("broker") == "ok" and not status["working_orders"])
+            again.minute(100.0)
+            result = again.end()
+    assert [(order.status, order.reason) for order in result.record.orders] == [
+        (OrderStatus.CANCELLED, "never sent: not_at_broker")
+    ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from fairlead.core.errors import BrokerAccess, BrokerConnection, OrderRejected, OrderUnresolved, PacingViolation
-from fairlead.core.orders import TERMINAL, OrderStatus
+from fairlead.core.orders import TERMINAL
 from fairlead.execution.brokers.pacing import PATIENCE_S, Pacer, Sleep
 from fairlead.execution.brokers.reports import BrokerReport, Wish
 from fairlead.execution.brokers.seam import Broker
@@ -18,9 +18,10 @@ from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, OrderRe
 
 NOT_AT_BROKER: Final = "not_at_broker"
 NOT_CONNECTED: Final = "not_connected"
+AGAIN_S: Final = 1.0
+"""How long it takes until something is tried again that a broken way has spoilt."""
 URGENT_S: Final = 60.0
 """How long a cancel, or an order that closes, waits for its turn at most."""
-UNHEARD: Final = "asked for again and again, and never answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +138,37 @@ class Calls:
     async def _carry_out(self, call: Call) -> None:
         async with self._turn(call.references):
             try:
-                await self._do(call)
+                if isinstance(call, Cancel):
+                    await self._take_back(call)
+                else:
+                    await self._do(call)
             except OrderUnresolved:
-                found = [await self._resolve(reference, of=call) for reference in call.references]
-                if isinstance(call, Cancel) and _still_works(found[0]):
-                    await self._cancel_again(call)
+                for reference in call.references:
+                    await self._resolve(reference, of=call)
             except (OrderRejected, PacingViolation) as exc:
                 self._refused(call, str(exc))
             except (BrokerConnection, BrokerAccess) as exc:
                 self._refused(call, f"{NOT_CONNECTED}: {exc}")
+
+    async def _take_back(self, call: Cancel) -> None:
+        """Ask for an order to be taken back for as long as it works and the way is broken: to ask twice does no harm."""
+        while True:
+            await self._is_up.wait()
+            try:
+                await self._do(call)
+            except BrokerConnection:
+                pass
+            except OrderUnresolved:
+                found = await self._found(call.reference)
+                if found is None:
+                    self._refused(call, NOT_AT_BROKER)
+                    return
+                self._tell(BrokerReport.order(found))
+                if found.status in TERMINAL:
+                    return
+            else:
+                return
+            await self._sleep(AGAIN_S)
 
     async def _do(self, call: Call) -> None:
         """Ask the broker; only its saying that it was too much is answered by asking again, as nothing has come of that."""
@@ -177,33 +200,18 @@ class Calls:
         await self._broker.cancel(call.reference)
         return ()
 
-    async def _cancel_again(self, call: Cancel) -> None:
-        """Ask again for what has been looked at and still works: no order can come of it."""
-        for wait in self._looks_s:
-            try:
-                await self._do(call)
-            except OrderUnresolved:
-                await self._sleep(wait)
-                if _still_works(await self._resolve(call.reference, of=call)):
-                    continue
-            except (OrderRejected, PacingViolation, BrokerConnection, BrokerAccess) as exc:
-                self._refused(call, str(exc))
-            return
-        self._refused(call, UNHEARD)
-
-    async def _resolve(self, reference: str, of: Call | None = None) -> BrokerOrder | None:
+    async def _resolve(self, reference: str, of: Call | None = None) -> None:
         """Ask for an order until it is there, or surely is not."""
         for wait in self._looks_s:
             await self._sleep(wait)
             found = await self._found(reference)
             if found is not None:
                 self._tell(BrokerReport.order(found))
-                return found
+                return
         if of is None or isinstance(of, Submit):
             self._tell(BrokerReport.refused(Wish.SUBMIT, reference, NOT_AT_BROKER))
         else:
             self._refused(of, NOT_AT_BROKER)
-        return None
 
     async def _found(self, reference: str) -> BrokerOrder | None:
         """Ask for an order, for as long as it takes to get an answer."""
@@ -217,7 +225,7 @@ class Calls:
                 await self._sleep(self._back_off_s)
             except (BrokerConnection, OrderUnresolved):
                 # The link notices by itself; until it has, this must not ask in circles.
-                await self._sleep(1.0)
+                await self._sleep(AGAIN_S)
 
     def _refused(self, call: Call, reason: str) -> None:
         wish = Wish.SUBMIT if isinstance(call, Submit) else Wish.CANCEL if isinstance(call, Cancel) else Wish.REPLACE
@@ -246,7 +254,3 @@ class Calls:
                     del self._turns[reference]
                 else:
                     self._turns[reference] = lock, count - 1
-
-
-def _still_works(order: BrokerOrder | None) -> bool:
-    return order is not None and order.status not in TERMINAL and order.status is not OrderStatus.PENDING_CANCEL

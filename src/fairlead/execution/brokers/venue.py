@@ -158,7 +158,8 @@ class BrokerVenue(WorkingOrders):
 
     def caught_up(self) -> None:
         """Ask for what nobody was there to hear: nothing has left for the broker while the past was gone through once more."""
-        waiting = [order.order_id for order in self.working.values() if order.status is _SUBMITTED]
+        # One that is to be taken back may never have left either.
+        waiting = [order.order_id for order in self.working.values() if order.status in {_SUBMITTED, _PENDING_CANCEL}]
         self._port.expect([order_id for order_id in self.working if order_id not in waiting])
         self._unsure = set(self._changes)
         self._port.look_up([*waiting, *(reference for reference in self._changes if reference not in waiting)])

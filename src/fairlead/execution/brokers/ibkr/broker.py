@@ -75,7 +75,7 @@ class IbkrBroker:
         self._listener = Listener(settings, self._contracts, now_ns, adopts=not is_emergency)
         self._book = self._listener.book
         self._wire: Wire | None = None
-        self._had_ours, self._in_use_ns = False, 0
+        self._in_use_ns = 0
         self._opening = asyncio.Lock()
         self._resets: asyncio.Task[None] | None = None
 
@@ -128,11 +128,11 @@ class IbkrBroker:
                 managed = await wire.open(client_id, self._book.least_id(client_id))
             except ClientIdInUse as exc:
                 if self._may_be_ours(client_id):
-                    text = f"client id {client_id} is still in use (326), by the connection that was lost as it seems"
+                    text = f"client id {client_id} is in use (326), perhaps still by a connection of ours that was lost"
                     raise BrokerConnection(f"{text}. It is tried again by itself.") from exc
                 continue
             if client_id == self._settings.client_id:
-                self._had_ours, self._in_use_ns = True, 0
+                self._in_use_ns = 0
             else:
                 text = f"client id {self._settings.client_id} is in use (326): connected as {client_id}"
                 what = "orders that were sent under the former are seen, and cannot be changed or cancelled from here"
@@ -141,8 +141,8 @@ class IbkrBroker:
         raise BrokerConnection("every client id is in use (326). End a connection to this gateway.")
 
     def _may_be_ours(self, client_id: int) -> bool:
-        """Whether a gateway may not have noticed yet that we are gone: under another id no order of ours can be taken back."""
-        if client_id != self._settings.client_id or not self._had_ours:
+        """Whether a gateway may not have noticed yet who has gone: under another id no order of ours can be taken back."""
+        if client_id != self._settings.client_id:
             return False
         now_ns = self._now_ns()
         self._in_use_ns = self._in_use_ns or now_ns

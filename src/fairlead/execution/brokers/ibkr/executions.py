@@ -98,7 +98,7 @@ class ExecutionDesk:
             return []
         chain = self._chains[_prefix(name)]
         replaced = _before(name, [other for other in chain if self._told.get(other)])
-        standing = self._told.get(replaced, [])
+        standing = [said for said in self._told.get(replaced, ()) if not said.execution_id.endswith(_VOID)]
         execution = Execution(
             execution_id=name,
             reference=self._reference_of(told),

@@ -37,7 +37,7 @@ class IbkrKind(IbkrSettings, BrokerKind):
         values = {name: getattr(self, name) for name in IbkrSettings.model_fields}
         values["account"] = keys.account or self.account
         if is_emergency:
-            values |= {"client_id": self.emergency_client_id, "emergency_client_id": self.client_id}
+            values |= {"client_id": self.emergency_client_id, "emergency_client_id": self.client_id, "client_id_s": 0.0}
         settings = build_settings(IbkrSettings, values, "execution.params")
         return IbkrBroker(settings, now_ns=now_ns, is_emergency=is_emergency)
 

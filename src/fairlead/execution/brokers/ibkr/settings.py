@@ -68,8 +68,8 @@ class IbkrSettings(EndpointSettings):
     commission_s : float
         Seconds that an execution waits for its commission before it is told without.
     client_id_s : float
-        Seconds for which our client id is asked for again after a loss, before another is taken: a gateway may hold on to the
-        lost connection for a while, and what was sent under one id cannot be taken back under another.
+        Seconds for which our client id is asked for again if it is in use, before another is taken: a gateway may hold on to
+        a connection that was lost, and what was sent under one id cannot be taken back under another.
     emergency_client_id : int
         Kept free for who has to flatten the account while this connection stands.
     calendar : str
@@ -82,7 +82,7 @@ class IbkrSettings(EndpointSettings):
 
     acknowledge_s: float = Field(default=5.0, gt=0, le=300)
     commission_s: float = Field(default=2.0, ge=0, le=60)
-    client_id_s: float = Field(default=30.0, ge=0, le=300)
+    client_id_s: float = Field(default=10.0, ge=0, le=300)
     emergency_client_id: int = Field(default=32, ge=1, le=32)
     calendar: str = Field(default="XNYS", min_length=1)
     can_short: bool = True
