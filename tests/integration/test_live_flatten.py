@@ -26,10 +26,16 @@ def positions(place):
     return place.do(lambda account: account.positions())
 
 
+PATIENT = {
+    "alpaca": {"timeout_s": 10.0},
+    "ibkr": {"answer_s": 10.0, "acknowledge_s": 10.0, "commission_s": 10.0},
+}
+
+
 @pytest.mark.parametrize("by", ["flatten", "halt"])
 @pytest.mark.parametrize("broker", ["alpaca", "ibkr"])
 def test_fifty_positions_are_closed_within_two_minutes(tmp_path, broker, by):
-    with place_of(broker, ",".join(SYMBOLS)) as place, trading(tmp_path, place) as session:
+    with place_of(broker, ",".join(SYMBOLS)) as place, trading(tmp_path, place, params=PATIENT[broker]) as session:
 
         def minute(**wishes):
             for name in SYMBOLS[1:]:
