@@ -58,6 +58,10 @@ bench: $(RUNTIME) ## Measure the speed of the engine on this machine
 	$(BIN)/python benchmarks/telemetry.py
 	$(BIN)/python benchmarks/journal.py
 
+.PHONY: bench-brokers
+bench-brokers: $(DEV) ## Offer orders to the brokers to practise on: latency of our side, round trip, 50 a second
+	$(BIN)/python benchmarks/brokers.py
+
 # SOAK=--compressed lets a day of one update a second pass in two and a half hours.
 SOAK ?= --minutes 30
 .PHONY: soak
