@@ -14,6 +14,7 @@ from fairlead.data.opening import store_of
 from fairlead.data.synthetic import SyntheticSettings, generate_bars
 from fairlead.sdk.registry import known_strategies
 from support_feeds import XNYS
+from support_live_counterparts import traded_at
 from support_live_parity import decisions_of, executed, traded_live
 from support_paper import CONFIGS
 from support_recordings import RISK, recorded
@@ -62,3 +63,20 @@ def test_an_intraday_strategy(tmp_path):
     # fills in the next, here at the same stop. So the curves of the two differ for that bar.
     live, _ = both(CONFIGS / "insidebar.yaml", tmp_path, market, RISK, bar_size="5min", symbols=("AAA", "BBB"))
     assert len(live.record.fills) > 10
+
+
+NO_COSTS = ("execution.slippage={model: none}", "execution.commission={model: none}")
+
+
+@pytest.mark.parametrize("broker", ["alpaca", "ibkr"])
+@pytest.mark.parametrize("name", ["momentum", "rsi"])
+def test_a_strategy_at_a_brokers_protocol(tmp_path, name, broker):
+    pytest.importorskip("alpaca" if broker == "alpaca" else "ib_async")
+    source = ensure_bundled(store_of(tmp_path)).select(("AAPL", "IBM"), dt.date(2004, 5, 3), dt.date(2005, 2, 28))
+    market, config = list(session_events(source)), CONFIGS / f"{name}.yaml"
+    options = {"bar_size": "1d", "symbols": ("AAPL", "IBM")}
+    paper = on_paper(config, tmp_path / "paper", market, *NO_COSTS, RISK, **options)
+    live = traded_at(broker, config, tmp_path / "live", market, RISK, **options)
+    assert decisions_of(live) == decisions_of(paper)
+    assert executed(live) == executed(paper)
+    assert live.record.fills
