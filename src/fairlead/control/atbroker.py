@@ -47,7 +47,7 @@ class BrokerConductor(Conductor):
         port: SessionPort,
     ) -> None:
         super().__init__(run_id, mode, book, latch, mailbox, log, settings, gauges)
-        self.broker = BrokerSide(port, settings.reconciliation, self._reconciled, self._scribe, lambda: self._acting_ns)
+        self.broker = BrokerSide(port, settings.reconciliation, self._reconciled, self._scribe, lambda: self._clock_ns)
         self._winding_ns = 0
 
     def begin(self, parts: SessionParts) -> None:
@@ -118,7 +118,7 @@ class BrokerConductor(Conductor):
     def wind_up(self) -> None:
         """Take back what works at the broker: the session is about to be over."""
         parts = self._session
-        self._winding_ns = self._acting_ns
+        self._winding_ns = self._clock_ns
         self._paused |= {runner.name for runner in parts.runners}
         for runner in parts.runners:
             parts.desk.cancel_all(runner.name, "end_of_run")
@@ -134,14 +134,20 @@ class BrokerConductor(Conductor):
         self.idle()
         works = self._parts.desk.execution.working
         waits = bool(works) or self.broker.books.is_last_awaited()
-        if waits and self._acting_ns - self._winding_ns > WIND_UP_S * NS_PER_SECOND:
+        if waits and self._clock_ns - self._winding_ns > WIND_UP_S * NS_PER_SECOND:
             self._alert(f"the broker has not answered within {WIND_UP_S} s: {', '.join(works) or 'its books'}")
             return False
         return waits
 
     @property
+    def _clock_ns(self) -> int:
+        # Not of the bars: those of a market that is practised on may be ahead of the clock that the broker's answers come by.
+        now_ns = self._settings.now_ns
+        return self._acting_ns if now_ns is None else now_ns()
+
+    @property
     def _closing_ns(self) -> int:
-        return self._acting_ns
+        return self._clock_ns
 
     def _agrees(self) -> bool:
         return self.broker.books.agrees() and super()._agrees()
