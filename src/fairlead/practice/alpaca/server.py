@@ -128,9 +128,9 @@ class AlpacaServer:
         if self._thread is None or self._loop is None:
             return
         self._await(self._close())
+        self._await(asyncio.sleep(0))  # what was closed a moment ago is let go of in the next round
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.run_until_complete(asyncio.sleep(0))  # what was closed a moment ago is let go of in the next round
         self._loop.close()
         self._thread = self._loop = None
 
