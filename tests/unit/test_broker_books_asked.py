@@ -42,3 +42,12 @@ def test_books_that_were_asked_for_before_the_doubt_confirm_nothing():
     made.compare(seen(22, 0.0), CONFIRM, NOTHING_DONE, 30)
     assert not made.mismatches
     assert told == []
+
+
+def test_where_a_clock_stands_only_what_was_asked_because_of_the_doubt_confirms_it():
+    made, asked, told = books()
+    made.compare(seen(20, 5.0), SCHEDULE, NOTHING_DONE, 20)
+    made.compare(seen(20, 5.0), SCHEDULE, NOTHING_DONE, 20)
+    assert (asked, told) == ([CONFIRM], [])
+    made.compare(seen(20, 5.0), CONFIRM, NOTHING_DONE, 20)
+    assert made.mismatches

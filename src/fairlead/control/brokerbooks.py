@@ -117,7 +117,8 @@ class BrokerBooks:
         ours, theirs = self._both(snapshot, desk)
         found = compare(ours, theirs, quantity_tolerance=self._tolerance, cash_tolerance=self._settings.cash_tolerance)
         doubtful = frozenset(difference.text for difference in found if difference.kind is not DifferenceKind.PRICE_MISMATCH)
-        if doubtful and self.is_known and self._doubtful and snapshot.ts_ns < self._doubted_ns:
+        is_older = snapshot.ts_ns < self._doubted_ns or (snapshot.ts_ns == self._doubted_ns and why != CONFIRM)
+        if doubtful and self.is_known and self._doubtful and is_older:
             return  # asked for before anything was in doubt, it confirms nothing: what was asked for then is on its way
         if doubtful and self.is_known and not doubtful & self._doubtful:
             # Something may have happened while the answer was on its way.
