@@ -32,7 +32,13 @@ FREE = ExecutionSettings.model_validate(
 )
 AT_ONCE = SimulatedBrokerSettings.model_validate({"latency": {"mean_ms": 0, "std_ms": 0}, "answer_s": 0.2})
 QUICK = LinkSettings.model_validate(
-    {"attempt_s": 2, "silence_s": 600, "looks_s": [0.05, 0.1, 0.2], "reconnect": {"base_s": 0.01, "cap_s": 0.02}}
+    {
+        "attempt_s": 2,
+        "start_s": 1,
+        "silence_s": 600,
+        "looks_s": [0.05, 0.1, 0.2],
+        "reconnect": {"base_s": 0.01, "cap_s": 0.02},
+    }
 )
 ResultT = TypeVar("ResultT")
 

@@ -17,7 +17,8 @@ from fairlead.config.livebroker import SessionBroker
 from fairlead.config.papering import wire_at_broker
 from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
-from fairlead.core.time import NS_PER_MINUTE, BarSize
+from fairlead.core.orders import TimeInForce
+from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND, BarSize, to_datetime
 from fairlead.data.live import FeedNotice, NoticeKind, Received
 from fairlead.data.live.feed import FeedBook, FeedState
 from fairlead.execution.brokers.opening import AccountKeys, broker_kind
@@ -30,11 +31,33 @@ from fairlead.practice.market import PracticeMarket
 from fairlead.practice.tws.running import RunningTws
 from fairlead.practice.tws.server import TwsServer
 from fairlead.practice.tws.settings import TwsSettings
+from fairlead.sdk import OrderIntent, Strategy
 from support_live import FREE
 from support_operated import WAIT_S
 from support_paper import NOW, loaded, now_ns
 
+_READS = 3
+"""So often the session looks at its clock, at the most, before it has done once what is due between two events."""
 LINK = LinkSettings.model_validate({"attempt_s": 20, "silence_s": 600})
+
+
+class Patient(Strategy):
+    """Waits for a better price, for half an hour."""
+
+    def on_start(self, context):
+        self.closes = {}
+
+    def on_market_event(self, event, context):
+        self.closes[event.symbol] = event.close
+
+    def generate_orders(self, context):
+        for symbol, close in self.closes.items():
+            if held := context.portfolio.quantity(symbol):
+                yield OrderIntent.market(symbol, -held)
+            elif not any(order.symbol == symbol for order in context.open_orders):
+                until = to_datetime(context.current_ns + 30 * NS_PER_MINUTE)
+                price = round(close * 0.998, 2)
+                yield OrderIntent.limit(symbol, 10, price, time_in_force=TimeInForce.GTD, expires_at=until)
 
 
 class Counted:
@@ -98,10 +121,31 @@ def counterpart(
             yield Counterpart(account, lambda act: running.call(lambda _server: act()), Counted(adapter))
 
 
+class MarketClock:
+    """A clock that the market sets, and that knows whether the session has looked at it."""
+
+    def __init__(self, now_ns: int) -> None:
+        self.now_ns, self._reads = now_ns, 0
+        self._session = threading.get_ident()
+
+    def __call__(self) -> int:
+        self._reads += threading.get_ident() == self._session
+        return self.now_ns
+
+    async def goes(self, now_ns: int) -> None:
+        """Go on, and wait until the session has done what is due by it."""
+        self.now_ns, before = now_ns, self._reads
+        for _ in range(5_000):
+            if self._reads - before >= 2 * _READS:
+                return
+            await asyncio.sleep(0.002)
+        raise AssertionError("the session does not look at the clock")
+
+
 class ServedMarket:
     """A feed; before it brings the bars of an instant, the server has met them, and what came of that has been told."""
 
-    def __init__(self, events: Sequence[Bar], other: Counterpart, clock: list[int]) -> None:
+    def __init__(self, events: Sequence[Bar], other: Counterpart, clock: MarketClock) -> None:
         self._instants = [list(bars) for _, bars in groupby(events, key=lambda bar: bar.known_ns)]
         self._other, self._clock = other, clock
         self._book = FeedBook()
@@ -125,7 +169,15 @@ class ServedMarket:
             if number:
                 assert await asyncio.to_thread(self.decided.get, timeout=WAIT_S) == number
                 await self._at_broker(_arrived)
-            self._clock[0] = bars[0].known_ns
+                account = self._other.account
+                held = {position.symbol for position in account.positions()}
+                # An entry, whose time may be over, and nobody at the broker sees to it.
+                keeps = TimeInForce.GTD in self._other.broker.traits.times_in_force
+                if not keeps and any(order.symbol not in held for order in account.open_orders()):
+                    await self._clock.goes(max(self._clock.now_ns, bars[0].label_ns) + NS_PER_SECOND)
+                    await self._at_broker(_arrived)
+                    await self._at_broker(_told)
+            self._clock.now_ns = bars[0].known_ns
             await asyncio.to_thread(self._other.do, lambda bars=bars: self._other.account.step({b.symbol: b for b in bars}))
             done = len(self._other.account.executions())
             for _ in range(5_000):
@@ -167,9 +219,9 @@ def traded_at(
     given = ("mode=live", "clock={type: realtime}", data, f"execution={{type: broker, broker: {name}}}", *overrides)
     known = loaded(config, *given)
     cash = sum(entry.capital for entry in known.settings.strategies)
-    clock = [events[0].label_ns]
-    with counterpart(name, symbols, cash, bar_size, lambda: clock[0]) as other:
+    clock = MarketClock(events[0].label_ns)
+    with counterpart(name, symbols, cash, bar_size, clock) as other:
         feed = ServedMarket(events, other, clock)
         at = SessionBroker(account="A1", open=lambda: other.broker, admit=lambda _account: None, settings=LINK)
-        session = dataclasses.replace(wire_at_broker(known, {}, now_ns, at, workspace), feed=lambda: feed)
-        return session.run("live_A1", now=NOW, now_ns=now_ns, progress=feed.decided.put)
+        session = dataclasses.replace(wire_at_broker(known, {}, clock, at, workspace), feed=lambda: feed)
+        return session.run("live_A1", now=NOW, now_ns=clock, progress=feed.decided.put)

@@ -32,7 +32,7 @@ from support_operated import WAIT_S, Operated, Told, written
 
 ResultT = TypeVar("ResultT")
 DAY = "2024-06-03"
-LINK = "{attempt_s: 1, silence_s: 600, looks_s: [0.05, 0.1, 0.3], reconnect: {base_s: 0.02, cap_s: 0.05}}"
+LINK = "{attempt_s: 1, start_s: 1, silence_s: 600, looks_s: [0.05, 0.1, 0.3], reconnect: {base_s: 0.02, cap_s: 0.05}}"
 ANSWER_S = 1.0
 
 

@@ -38,6 +38,7 @@ RAW = {
 def yahoo(tmp_path: Path) -> Iterator[YahooServer]:
     """A server with one company that was split, and one of two classes."""
     yfinance.set_tz_cache_location(str(tmp_path / "yfinance"))  # else it is the home folder's
+    yfinance.data.YfData.cache_get.cache_clear()  # it keeps answers of servers of other tests
     split = Listing(dict(RAW), {"2024-06-10": 10.0}, {"2024-06-06": 0.5, "2024-06-11": 0.01})
     with running_yahoo({"NVDA": split, "BRK-B": Listing({"2024-06-05": (400.0, 401.0, 399.0, 400.5, 7.0)})}) as server:
         yield server

@@ -225,7 +225,7 @@ def test_a_client_id_in_use_is_told_and_another_taken():
     async def body(stage):
         reference = await stage.rest()
         second = IbkrBroker(
-            IbkrSettings(port=stage.bench.server.port, kind="paper", client_id=1, reset=None),
+            IbkrSettings(port=stage.bench.server.port, kind="paper", client_id=1, client_id_s=0, reset=None),
             now_ns=lambda: stage.bench._now_ns,
         )
         ear = Ear(second)

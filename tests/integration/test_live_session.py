@@ -160,10 +160,10 @@ def test_a_fill_that_is_told_after_the_last_bar_is_part_of_the_run(tmp_path):
         session.until(lambda status: status["broker"] == "ok")
         session.minute(100.0, alpha=buy(10))
         (order,) = session.account.open_orders()
-        session.broker.switches.holds_answers = True  # the cancel of the end is not answered
-        session.notice(NoticeKind.ENDED)
+        session.broker.switches.is_silent = True  # neither the fill is told nor the cancel of the end answered
         session.at_broker(lambda: session.account.execute(order.broker_id, 10.0, 101.0))
-        session.broker.switches.holds_answers = False
+        session.notice(NoticeKind.ENDED)
+        session.broker.switches.is_silent = False
         result = session.ended()
         folder = write_run(result, tmp_path, report=True, plots=False)
     assert [(f.quantity, f.price) for f in result.record.fills] == [(10.0, 101.0)]

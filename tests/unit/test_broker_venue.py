@@ -369,3 +369,48 @@ def test_every_report_can_be_put_on_a_tape():
     ):
         assert BrokerReport.of(report.to_dict()) == report
     assert dataclasses.is_dataclass(one)
+
+
+def good_till(ns, **changes):
+    return order(time_in_force=TimeInForce.GTD, expires_ns=ns, **changes)
+
+
+def test_where_a_broker_keeps_no_times_an_order_is_taken_back_in_time():
+    desk, one = Desk(), good_till(100)
+    desk.venue.submit(one)
+    ((asked,),) = [call.requests for call in desk.left]
+    assert (asked.time_in_force, asked.expires_ns) == (TimeInForce.GTC, None)
+    desk.stands(one)
+    assert not desk.venue.is_expiry_due(100)
+    desk.venue.expire(100)
+    assert desk.left == []
+    assert desk.venue.is_expiry_due(101)
+    desk.venue.expire(101)
+    desk.venue.expire(102)
+    assert desk.left == [Cancel("one")]
+    assert not desk.venue.is_expiry_due(103)
+    desk.fills(one, 3.0)
+    desk.stands(one, CANCELLED, filled=3.0)
+    assert (one.status, one.reason, one.filled_quantity) == (OrderStatus.EXPIRED, "expired", 3.0)
+
+
+def test_a_broker_that_keeps_times_is_told_them():
+    desk, one = Desk(times_in_force=frozenset(TimeInForce)), good_till(100)
+    desk.venue.submit(one)
+    ((asked,),) = [call.requests for call in desk.left]
+    assert (asked.time_in_force, asked.expires_ns) == (TimeInForce.GTD, 100)
+    assert not desk.venue.is_expiry_due(101)
+
+
+def test_where_nothing_rests_no_time_can_be_kept():
+    desk, one = Desk(times_in_force=frozenset({TimeInForce.DAY})), good_till(100)
+    desk.venue.submit(one)
+    assert (one.status, one.reason) == (OrderStatus.REJECTED, "broker_refuses: takes no GTC orders")
+
+
+def test_an_order_that_its_broker_calls_cancelled_when_its_time_is_over_has_expired():
+    desk, one = Desk(times_in_force=frozenset(TimeInForce)), good_till(6)  # the venue's clock says 7
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.stands(one, CANCELLED, reason="202")
+    assert (one.status, one.reason) == (OrderStatus.EXPIRED, "expired")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -30,6 +31,7 @@ from fairlead.contracts.locking import held_alone
 from fairlead.control import SESSIONS, Command, CommandName, ControlServer, Mailbox, RefusedCommand
 from fairlead.control.atbroker import BrokerConductor
 from fairlead.control.book import SessionBook
+from fairlead.control.brokerport import BrokerThread
 from fairlead.control.conductor import Conductor
 from fairlead.control.gauges import SessionGauges
 from fairlead.control.hours import MarketHours
@@ -53,6 +55,7 @@ from fairlead.telemetry.logs import Logs, LogSettings
 LATCH: Final = "latch.json"
 LOG: Final = "session.log"
 _SYSTEM: Final = "the system"
+_LOOK_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +256,9 @@ class RealtimeSession:
                 since_ns=None if before is None else self._since_ns(before),
                 failed=failed,
             )
-            if broker is not None:
+            if broker is not None and self.broker is not None:
                 broker.start()
+                _wait_for(broker, self.broker.settings.start_s, stop_asked)
             source = stack.enter_context(running.opened())
             plan = replace(self.wired.plan(run_id), source=source, venue=open_venue)
             result = run_backtest(
@@ -330,3 +334,10 @@ class RealtimeSession:
 
 def _oldest_ns(data: object) -> int:
     return oldest_ns(data.bar_size, data.max_age_s) if isinstance(data, LiveDataSettings) else 0
+
+
+def _wait_for(broker: BrokerThread, seconds: float, stop_asked: Callable[[], str]) -> None:
+    """Wait until the broker was reached: what is decided before could not leave."""
+    for _ in range(math.ceil(seconds / _LOOK_S)):
+        if broker.wait(_LOOK_S) or stop_asked():
+            return

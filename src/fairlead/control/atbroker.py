@@ -70,7 +70,7 @@ class BrokerConductor(Conductor):
     def idle(self) -> bool:
         """Do what is due between two events, and return whether the session is to end."""
         is_over = super().idle()
-        if self._parts is not None and (self._closings.is_under_way or self._winding_ns) and self._scribe.tick():
+        if self._parts is not None and self._scribe.tick(self._is_due):
             self.ticked()
         return is_over or self.is_ending
 
@@ -103,8 +103,13 @@ class BrokerConductor(Conductor):
             self._hear(report)
 
     def ticked(self) -> None:
-        """Go on with what is being closed: at a broker things happen between two bars."""
+        """Go on with what is due by the clock: at a broker things happen between two bars."""
+        self.broker.venue.expire(self._acting_ns)
         self._close()
+
+    def _is_due(self, now_ns: int) -> bool:
+        is_closing = self._closings.is_under_way or self._winding_ns > 0
+        return is_closing or self.broker.venue.is_expiry_due(max(now_ns, self._now))
 
     def _hear(self, report: BrokerReport) -> None:
         if self.broker.take(report):

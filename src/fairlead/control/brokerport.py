@@ -8,14 +8,14 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from threading import Thread
+from threading import Event, Thread
 from typing import Final, Protocol
 
 from fairlead.core.errors import BrokerAccess, BrokerError, DataError, FairleadError
 from fairlead.data.live import EventQueue, Passed, Queued
 from fairlead.execution.brokers.calls import Call
 from fairlead.execution.brokers.link import BrokerLink
-from fairlead.execution.brokers.reports import BrokerReport
+from fairlead.execution.brokers.reports import BrokerReport, ReportKind
 from fairlead.execution.brokers.seam import Broker, BrokerTraits
 from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.venue import Port
@@ -89,6 +89,7 @@ class BrokerThread:
         )
         self._thread = Thread(target=self._run, name="fairlead-broker", daemon=True)
         self._is_stopping = False
+        self._heard = Event()
         self.error: BaseException | None = None
         """What ended it before its time."""
 
@@ -105,6 +106,10 @@ class BrokerThread:
     def start(self) -> None:
         """Begin to connect; what is told is in the queue from now on."""
         self._thread.start()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until the broker was reached and its books are in the queue, or never will be, and return whether that came."""
+        return self._heard.wait(timeout_s)
 
     def begin(self, call: Call) -> None:
         """Let a wish leave."""
@@ -167,6 +172,8 @@ class BrokerThread:
             # A third party's broker may raise anything; the session reads it here and decides.
             _LOG.exception("a broker failed")
             self.error = exc
+        finally:
+            self._heard.set()
 
     async def _both(self) -> None:
         self._task = asyncio.current_task()
@@ -191,6 +198,8 @@ class BrokerThread:
         with contextlib.suppress(DataError):  # the session has ended
             while (report := await self._waiting.get()) is not None:
                 await self._queue.put_async(Passed(report))
+                if report.kind is ReportKind.LINK and report.data["kind"] == LinkKind.UP:
+                    self._heard.set()
 
 
 async def _made(make: Callable[[], BrokerLink]) -> BrokerLink:

@@ -112,12 +112,15 @@ class SessionInputs:
         """Take in what the broker, or the way to it, tells."""
         self._append(REPORT, report.to_dict())
 
-    def is_tick_due(self) -> bool:
-        """Whether a second has passed since this was last so; the session's idea of now goes on then."""
+    def is_tick_due(self, is_due: Callable[[int], bool]) -> bool:
+        """Whether something is due by now, looked at once a second; the session's idea of now goes on then."""
         now_ns = self._now_ns()
         if self.is_past or abs(now_ns - self._ticked_ns) < _SYNC_NS:
             return False
-        self._stamp_ns = self._ticked_ns = now_ns
+        self._ticked_ns = now_ns
+        if not is_due(now_ns):
+            return False
+        self._stamp_ns = now_ns
         return True
 
     def tick(self) -> None:

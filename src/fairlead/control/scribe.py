@@ -76,9 +76,9 @@ class Scribe:
         """Put what the broker tells on the tape."""
         self._take(lambda inputs: inputs.report(report))
 
-    def tick(self) -> bool:
-        """Put on the tape that time has passed, if it has, and return whether."""
-        if self._inputs is None or not self._inputs.is_tick_due():
+    def tick(self, is_due: Callable[[int], bool]) -> bool:
+        """Put on the tape that time has passed, if something is due by it, and return whether."""
+        if self._inputs is None or not self._inputs.is_tick_due(is_due):
             return False
         self._take(SessionInputs.tick)
         return True

@@ -20,6 +20,9 @@ class LinkSettings(Settings):
     ----------
     attempt_s : float
         Seconds that an attempt to connect, or one question, may take.
+    start_s : float
+        So many seconds at most a session waits for its broker before it begins to take market data in: what is decided while it
+        cannot be reached does not leave, and a strategy that decides once would never trade.
     silence_s : float
         After so many seconds without a word the broker is asked for one; if it does not answer, the connection counts as lost.
     overlap_s : float
@@ -32,6 +35,7 @@ class LinkSettings(Settings):
     """
 
     attempt_s: float = Field(default=10.0, gt=0, le=300)
+    start_s: float = Field(default=20.0, ge=0, le=3600)
     silence_s: float = Field(default=15.0, gt=0, le=3600)
     overlap_s: float = Field(default=300.0, ge=0, le=86_400)
     looks_s: Annotated[tuple[Annotated[float, Field(ge=0, le=300)], ...], Field(min_length=1)] = (0.5, 1.0, 2.0, 4.0, 8.0)

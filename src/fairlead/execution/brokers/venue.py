@@ -6,7 +6,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from fairlead.core.bars import BarBlock
@@ -16,12 +16,12 @@ from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
 from fairlead.core.orders import TERMINAL, Order, OrderStatus, Side
-from fairlead.execution.brokers.asking import change_of, request_of, why_not
+from fairlead.execution.brokers.asking import change_of, keeps_end, request_of, why_not
 from fairlead.execution.brokers.calls import Call, Cancel, Replace, Submit
 from fairlead.execution.brokers.ledger import Executions
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind, Wish
 from fairlead.execution.brokers.seam import BrokerTraits
-from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution, execution_of, order_of
+from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution, OrderRequest, execution_of, order_of
 from fairlead.execution.corporate import orders_of
 from fairlead.execution.families import EXITS
 from fairlead.execution.requests import Terms, changed_terms
@@ -33,6 +33,8 @@ _ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
 _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _CANCELLED: Final = OrderStatus.CANCELLED
 _REJECTED: Final = OrderStatus.REJECTED
+_EXPIRED: Final = OrderStatus.EXPIRED
+_OVERDUE: Final = "expired"
 _EPSILON: Final = 1e-9
 
 
@@ -101,7 +103,8 @@ class BrokerVenue(WorkingOrders):
         self._bar_ns = int(block.label_ns[-1])
 
     def match(self, block: BarBlock, row: int) -> None:
-        """Do nothing: what the market does to the orders is the broker's to say."""
+        """Take back what must not meet a bar as late as this; what the market does to the rest is the broker's to say."""
+        self.expire(int(block.known_ns[row]))
 
     def submit(self, order: Order, children: Sequence[Order] = ()) -> None:
         """Let an order leave; its exits and followers wait here until it has filled."""
@@ -150,6 +153,15 @@ class BrokerVenue(WorkingOrders):
             return
         self._changes[order.order_id] = terms
         self._port.begin(Replace(change_of(order, terms, instrument)))
+
+    def is_expiry_due(self, now_ns: int) -> bool:
+        """Return whether the time of an order is over whose end the broker does not keep."""
+        return any(True for _ in self._overdue(now_ns))
+
+    def expire(self, now_ns: int) -> None:
+        """Take back the orders whose time is over, where the broker does not do it itself."""
+        for order in list(self._overdue(now_ns)):
+            self.cancel(order.order_id, now_ns, _OVERDUE)
 
     def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
         """Take back the orders of a symbol that an action concerns: what a broker makes of them is its own affair."""
@@ -227,7 +239,9 @@ class BrokerVenue(WorkingOrders):
             order.quantity = order.filled_quantity
         elif status is _REJECTED and order.status not in {_SUBMITTED, _ACKNOWLEDGED}:
             status, reason = _CANCELLED, f"rejected: {reason}"
-        if status is _CANCELLED and order.status is _PENDING_CANCEL:
+        if status is _CANCELLED and self._is_overdue(order):
+            status, reason = _EXPIRED, _OVERDUE
+        elif status is _CANCELLED and order.status is _PENDING_CANCEL:
             reason = order.reason  # ours: the broker knows no more than that it was asked
         self._end(order, status, self._now_ns(), reason)
 
@@ -302,6 +316,23 @@ class BrokerVenue(WorkingOrders):
 
     # What leaves.
 
+    def _overdue(self, now_ns: int) -> Iterator[Order]:
+        for order in self.working.values():
+            if order.expires_ns is None or now_ns <= order.expires_ns or order.status is _PENDING_CANCEL:
+                continue
+            if keeps_end(order, self._port.traits):
+                yield order
+
+    def _is_overdue(self, order: Order) -> bool:
+        """Whether an order that was taken back was so because its time was over, whoever did it."""
+        if order.reason == _OVERDUE:
+            return True
+        is_over = order.expires_ns is not None and self._now_ns() > order.expires_ns
+        return is_over and order.status is not _PENDING_CANCEL
+
+    def _request(self, order: Order) -> OrderRequest:
+        return request_of(order, self._instruments[order.symbol], self._port.traits)
+
     def _begin(self, order: Order) -> None:
         """Let an order be one that works, to leave with the next `_flush`."""
         if refused := why_not(order, self._port.traits):
@@ -326,7 +357,7 @@ class BrokerVenue(WorkingOrders):
         leaving, self._leaving = [order for order in self._leaving if not order.is_terminal], []
         linked = [order for order in leaving if order.role in EXITS and self._port.traits.links_exits]
         for group in [*([linked] if linked else []), *([order] for order in leaving if order not in linked)]:
-            self._port.begin(Submit(tuple(request_of(order, self._instruments[order.symbol]) for order in group)))
+            self._port.begin(Submit(tuple(self._request(order) for order in group)))
 
     def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
         self._endings.pop(order.order_id, None)

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fairlead.practice.alpaca.sockets import WebSocket
+from fairlead.practice.turns import take_turns
 
 MOST_HEAD: Final = 16_384
 MOST_BODY: Final = 1 << 20
@@ -148,6 +149,7 @@ class HttpServer:
         if self._server is not None:
             self._server.close()
             self._server = None
+            await take_turns()
         clients = dict(self._clients)
         for task, writer in clients.items():
             writer.transport.abort()

@@ -19,6 +19,7 @@ from fairlead.practice.alpaca.gate import Gate
 from fairlead.practice.alpaca.http import HttpServer, Request, Response
 from fairlead.practice.alpaca.sockets import WebSocket
 from fairlead.practice.market import PracticeMarket
+from fairlead.practice.turns import take_turns
 
 ResultT = TypeVar("ResultT")
 _LOG: Final = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class AlpacaServer:
         if self._thread is None or self._loop is None:
             return
         self._await(self._close())
-        self._await(asyncio.sleep(0))  # what was closed a moment ago is let go of in the next round
+        self._await(take_turns())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

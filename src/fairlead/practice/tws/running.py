@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, Self, TypeVar
 
+from fairlead.practice.turns import take_turns
 from fairlead.practice.tws.control import ControlLine
 from fairlead.practice.tws.server import TwsServer
 
@@ -117,5 +118,5 @@ class RunningTws:
             return
         self._begun.set_result(server)
         self._loop.run_forever()
-        self._loop.run_until_complete(asyncio.sleep(0))  # what was closed a moment ago is let go of in the next round
+        self._loop.run_until_complete(take_turns())
         self._loop.close()
