@@ -328,6 +328,7 @@ def journalled(workspace: Path) -> dict[str, list[Any]]:
         "orders": sorted(order.order_id for order in made),
         "fills": [entries.fill_of(r) for r in records if r.kind == Kind.FILL],
         "switches": [(r.data["switch"], r.data["state"], r.data) for r in records if r.kind == Kind.SWITCH],
+        "differences": [r.data for r in records if r.kind == Kind.RECONCILIATION and r.data["differences"]],
     }
 
 
@@ -341,7 +342,7 @@ def test_it_ends_as_the_broker_has_it(nursery, tmp_path, broker, seed):
         where = f"{broker}, seed {seed}: {'; '.join(session.events)}"
         facts, journal, world = json.loads((tmp_path / FACTS).read_text()), journalled(tmp_path), session.world
         assert facts["failed"] == [], where
-        assert not journal["switches"], f"{journal['switches']}; {where}"
+        assert not journal["switches"], f"{journal['switches']}; {journal['differences']}; {where}"
         assert world.working() == [], where
         # Executions, one by one; what was corrected or taken back is not among them.
         ours: Counter[tuple[Any, ...]] = Counter()

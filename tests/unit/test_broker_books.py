@@ -23,7 +23,8 @@ class Session:
             self.asked.append,
             self.cancelled.append,
         )
-        self.books.begin(SimpleNamespace(desk=self.desk), {})
+        self.names = {}
+        self.books.begin(SimpleNamespace(desk=self.desk), {}, lambda name: self.names.get(name, name))
         self.positions, self.orders, self.executions, self.cash = [], [], [], 1_000.0
 
     def order(self, name, status=OrderStatus.ACKNOWLEDGED, units=10.0):
@@ -155,6 +156,24 @@ def test_an_execution_that_is_not_booked_is_missed_and_one_that_was_corrected_is
     session.compare()
     assert session.found == []
     session.executed("x2", 1.0)
+    session.compare()
+    session.compare("again")
+    assert session.found == ["MISSED_FILL"]
+
+
+def test_an_execution_is_the_one_that_it_is_booked_as():
+    session = begun()
+    session.order("one")
+    session.works("one")
+    session.fill("x=10@5")
+    session.executed("x")
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
+    session.names = {"x": "x=10@5"}
+    session.compare()
+    session.names = {"x": None}
+    session.compare()
+    assert session.found == []
+    session.executed("y")
     session.compare()
     session.compare("again")
     assert session.found == ["MISSED_FILL"]

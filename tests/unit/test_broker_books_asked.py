@@ -18,7 +18,7 @@ def seen(asked_ns, units):
 def books():
     asked, told = [], []
     made = BrokerBooks(ReconciliationSettings(), lambda found, _news: told.append(found), asked.append, lambda _reference: None)
-    made.begin(SimpleNamespace(desk=NOTHING_DONE), {"A": 1.0})
+    made.begin(SimpleNamespace(desk=NOTHING_DONE), {"A": 1.0}, lambda name: name)
     made.compare(seen(1, 0.0), START, NOTHING_DONE, 2)
     assert made.is_known
     return made, asked, told

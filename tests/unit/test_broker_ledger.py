@@ -50,3 +50,18 @@ def test_what_a_correction_of_another_name_has_replaced_stays_so():
     assert booked(first, second, first, second) == (10.0, 0.6, 101.0, 3)
     late = told("1.01/commission", commission=0.5, replaces="1.01")
     assert booked(told("1.01"), late, second, told("1.01", commission=0.5), late)[:3] == (10.0, 0.6, 101.0)
+
+
+def test_an_execution_is_found_again_under_the_name_that_it_is_booked_under():
+    ledger = Executions()
+    assert ledger.booked_as("x") == "x"
+    corrected = told("x=10@100.5", price=100.5, replaces="x")
+    assert [step.execution_id for step in ledger.take(corrected)] == ["x=10@100.5"]
+    # The broker has forgotten how it came to be, and shows it as it is now.
+    assert list(ledger.take(told(price=100.5))) == []
+    assert ledger.booked_as("x") == ledger.booked_as("x=10@100.5") == "x=10@100.5"
+    list(ledger.take(told("x=bust", replaces="x=10@100.5", is_bust=True)))
+    assert ledger.booked_as("x") is None
+    list(ledger.take(told("1.01")))
+    list(ledger.take(told("1.02", price=99.0, replaces="1.01")))
+    assert (ledger.booked_as("1.01"), ledger.booked_as("1.02")) == (None, "1.02")

@@ -73,6 +73,7 @@ class BrokerBooks:
         self._is_last_asked = self._is_last_known = False
         self._settings, self._tell, self._ask, self._cancel = settings, tell, ask, cancel
         self._ours = DeskBooks({})
+        self._booked_as: Callable[[str], str | None] = lambda name: name
         self._opening_cash: float | None = None
         self._instants = 0
         self._doubtful: frozenset[str] = frozenset()
@@ -88,8 +89,9 @@ class BrokerBooks:
         """Whether they halt."""
         return self.last.is_strict
 
-    def begin(self, parts: SessionParts, multipliers: dict[str, float]) -> None:
-        """Take in the session."""
+    def begin(self, parts: SessionParts, multipliers: dict[str, float], booked_as: Callable[[str], str | None]) -> None:
+        """Take in the session, and who knows under which name an execution of the broker's is booked, if it still counts."""
+        self._booked_as = booked_as
         self._ours = DeskBooks(multipliers)
         self._ours.read(parts.desk)
 
@@ -161,8 +163,9 @@ class BrokerBooks:
         fills = standing(ours.fills)
         # A broker keeps executions for as long as it does: what it shows must be booked, and what is booked as it shows it.
         booked = {fill.execution_id for fill in self._ours.tally.fills.values()}
-        shown = {name: fill for name, fill in theirs.fills.items() if name in fills or name not in booked}
-        mine = {name: fill for name, fill in fills.items() if name in theirs.fills}
+        named = {place: fill for name, fill in theirs.fills.items() if (place := self._booked_as(name)) is not None}
+        shown = {name: fill for name, fill in named.items() if name in fills or name not in booked}
+        mine = {name: fill for name, fill in fills.items() if name in named}
         ours = Books(positions=ours.positions, cash=ours.cash or {"": 0.0}, orders=ours.orders, fills=mine)
         return ours, Books(positions=theirs.positions, cash=theirs.cash, orders=theirs.orders, fills=shown)
 

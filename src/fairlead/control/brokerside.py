@@ -69,7 +69,7 @@ class BrokerSide:
     def begin(self, parts: SessionParts) -> list[BrokerReport]:
         """Take in the session, and return what was told before it had any data."""
         self._parts = parts
-        self.books.begin(parts, self._multipliers)
+        self.books.begin(parts, self._multipliers, self.venue.booked_as)
         early, self._early = self._early, []
         return early
 

@@ -46,6 +46,16 @@ class Executions:
             self._booked[name] = execution
             yield execution
 
+    def booked_as(self, name: str) -> str | None:
+        """Return under which name an execution is booked that a broker shows as `name`; None if it was told and counts no more.
+
+        One that was amended before it was told is booked under the name of what amended it, which its broker may forget.
+        """
+        if name not in self._told:
+            return name
+        place = self._standing.get(self._first.get(name, name), name)
+        return place if place in self._booked else None
+
     def _told_otherwise(self, execution: Execution) -> Iterator[Execution]:
         first = execution.execution_id
         if first in self._first or execution.is_bust or self._told[first] == _terms(execution):

@@ -190,6 +190,10 @@ class BrokerVenue(WorkingOrders):
         elif report.kind is ReportKind.REFUSED:
             self._refused(report.data)
 
+    def booked_as(self, execution_id: str) -> str | None:
+        """Return under which name an execution is booked; None if it counts no more."""
+        return self._executions.booked_as(execution_id)
+
     @property
     def is_settled(self) -> bool:
         """Whether the broker's word on everything that left is here."""
