@@ -17,15 +17,24 @@ class Session:
     def __init__(self, mode="strict"):
         self.desk = SimpleNamespace(orders=[], updates=[], fills=[])
         self.asked, self.told, self.cancelled, self.clock = [], [], [], 0
+        self.adopted, self.adopts = [], True
         self.books = BrokerBooks(
             ReconciliationSettings(mode=mode),
             lambda found, fresh: self.told.append([difference.text for difference in fresh]),
             self.asked.append,
             self.cancelled.append,
+            self.adopt,
         )
         self.names = {}
         self.books.begin(SimpleNamespace(desk=self.desk), {}, lambda name: self.names.get(name, name))
         self.positions, self.orders, self.executions, self.cash = [], [], [], 1_000.0
+
+    def adopt(self, symbol, units, price):
+        self.adopted.append((symbol, units, price))
+        if self.adopts:
+            side = Side.BUY if units > 0 else Side.SELL
+            name = f"adopted_{len(self.adopted)}"
+            self.desk.fills.append(Fill(name, "one", "alpha", symbol, side, abs(units), price, price, 0.0, 1, 0))
 
     def order(self, name, status=OrderStatus.ACKNOWLEDGED, units=10.0):
         made = Order(name, name, name, "alpha", "A", Side.BUY, units, OrderType.LIMIT, 1, 1, limit_price=5.0)
@@ -215,3 +224,66 @@ def test_the_last_word_is_waited_for_once():
     assert session.asked == ["end"]
     session.compare("end")
     assert not session.books.is_last_awaited()
+
+
+def test_with_auto_sync_what_is_held_at_the_start_is_adopted():
+    session = Session("auto_sync")
+    session.positions = [BrokerPosition("A", 10.0, 5.0), BrokerPosition("B", -3.0, 20.0)]
+    session.compare("start")
+    assert session.adopted == [("A", 10.0, 5.0), ("B", -3.0, 20.0)]
+    assert session.found == []
+    assert [d.kind.value for d in session.books.last.settled] == ["MISSING_LOCAL", "MISSING_LOCAL"]
+    assert len(session.told) == 1
+    session.compare()
+    assert (len(session.told), session.books.mismatches) == (1, 0)
+
+
+def test_with_auto_sync_a_position_that_changed_by_itself_is_believed_when_it_is_seen_twice():
+    session = begun("auto_sync")
+    session.order("one", OrderStatus.FILLED)
+    session.fill("x1")
+    session.executed("x1")
+    session.positions, session.cash = [BrokerPosition("A", 4.0, 5.0)], 982.0  # somebody has sold six of them
+    session.compare()
+    assert (session.adopted, session.asked) == ([], ["again"])
+    session.compare("again")
+    assert session.adopted == [("A", -6.0, 5.0)]
+    assert session.found == []
+    session.positions, session.cash = [], 1_002.0
+    session.compare()
+    session.compare("again")
+    assert session.adopted[1:] == [("A", -4.0, 5.0)]
+    # What was paid in or out is nobody's, and is counted from anew.
+    session.cash = 1_500.0
+    session.compare()
+    session.compare("again")
+    assert (session.found, session.books.is_strict, len(session.adopted)) == ([], True, 2)
+    assert [d.kind.value for d in session.books.last.settled] == ["CASH_MISMATCH"]
+
+
+def test_with_auto_sync_what_cannot_be_booked_halts():
+    session = Session("auto_sync")
+    session.adopts = False
+    session.positions = [BrokerPosition("A", 10.0, 5.0)]
+    session.compare("start")
+    assert (session.found, session.books.is_strict) == (["MISSING_LOCAL"], True)
+
+
+def test_with_auto_sync_what_an_execution_explains_is_not_explained_away():
+    session = begun("auto_sync")
+    session.order("one")
+    session.works("one")
+    session.executed("x1")
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
+    session.compare()
+    session.compare("again")
+    assert session.adopted == []
+    assert session.found == ["MISSING_LOCAL", "CASH_MISMATCH", "MISSED_FILL"]
+
+
+@pytest.mark.parametrize("mode", ["strict", "warn"])
+def test_otherwise_nothing_is_adopted(mode):
+    session = Session(mode)
+    session.positions = [BrokerPosition("A", 10.0, 5.0)]
+    session.compare("start")
+    assert (session.adopted, session.found) == ([], ["MISSING_LOCAL"])

@@ -17,7 +17,13 @@ def seen(asked_ns, units):
 
 def books():
     asked, told = [], []
-    made = BrokerBooks(ReconciliationSettings(), lambda found, _news: told.append(found), asked.append, lambda _reference: None)
+    made = BrokerBooks(
+        ReconciliationSettings(),
+        lambda found, _news: told.append(found),
+        asked.append,
+        lambda _reference: None,
+        lambda *_adopted: None,
+    )
     made.begin(SimpleNamespace(desk=NOTHING_DONE), {"A": 1.0}, lambda name: name)
     made.compare(seen(1, 0.0), START, NOTHING_DONE, 2)
     assert made.is_known

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from fairlead.control.deskbooks import DeskBooks
 from fairlead.control.reconciling import Tell
@@ -16,7 +16,7 @@ from fairlead.core.orders import OrderStatus
 from fairlead.core.time import format_utc
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.desk import OrderDesk
-from fairlead.execution.brokers.accounting import books_of, standing, together
+from fairlead.execution.brokers.accounting import EVERYBODY, books_of, standing, together
 from fairlead.execution.brokers.words import Snapshot
 from fairlead.execution.reconciliation import (
     FRACTIONAL_TOLERANCE,
@@ -27,7 +27,9 @@ from fairlead.execution.reconciliation import (
     compare,
     is_strict,
 )
-from fairlead.execution.tally import Books, WorkingOrder
+from fairlead.execution.tally import Books, Holding, WorkingOrder
+
+Adopt: TypeAlias = Callable[[str, float, float], None]
 
 CONFIRM: Final = "again"
 SCHEDULE: Final = "schedule"
@@ -35,6 +37,8 @@ REARM: Final = "re-arm"
 END: Final = "end"
 START: Final = "start"
 _ORPHAN: Final = DifferenceKind.ORPHAN_ORDER
+_HELD: Final = frozenset({DifferenceKind.QUANTITY_MISMATCH, DifferenceKind.MISSING_LOCAL, DifferenceKind.MISSING_BROKER})
+_EXECUTED: Final = frozenset({DifferenceKind.MISSED_FILL, DifferenceKind.UNKNOWN_FILL, DifferenceKind.FILL_MISMATCH})
 _UNHEARD: Final = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL})
 
 
@@ -50,6 +54,9 @@ class BrokerBooks:
         Asks the broker for its books, and says what for.
     cancel : callable
         Takes back an order at the broker that is in nobody's books.
+    adopt : callable
+        Books so many signed units of a symbol at a price, as the broker holds them and no execution says why; what cannot be
+        booked stays a difference.
 
     Attributes
     ----------
@@ -66,12 +73,13 @@ class BrokerBooks:
         tell: Tell,
         ask: Callable[[str], None],
         cancel: Callable[[str], None],
+        adopt: Adopt,
     ) -> None:
         self.last = Reconciliation(ts_ns=0, why=START, mode=settings.mode)
         self.is_known = False
         self.is_whole = True
         self._is_last_asked = self._is_last_known = False
-        self._settings, self._tell, self._ask, self._cancel = settings, tell, ask, cancel
+        self._settings, self._tell, self._ask, self._cancel, self._adopt = settings, tell, ask, cancel, adopt
         self._ours = DeskBooks({})
         self._booked_as: Callable[[str], str | None] = lambda name: name
         self._opening_cash: float | None = None
@@ -116,8 +124,7 @@ class BrokerBooks:
     def compare(self, snapshot: Snapshot, why: str, desk: OrderDesk, now_ns: int) -> None:
         """Hold our books against what the broker shows."""
         before, mode = self.last, self._settings.mode
-        ours, theirs = self._both(snapshot, desk)
-        found = compare(ours, theirs, quantity_tolerance=self._tolerance, cash_tolerance=self._settings.cash_tolerance)
+        found = self._compared(snapshot, desk)
         doubtful = frozenset(difference.text for difference in found if difference.kind is not DifferenceKind.PRICE_MISMATCH)
         is_older = snapshot.ts_ns < self._doubted_ns or (snapshot.ts_ns == self._doubted_ns and why != CONFIRM)
         if doubtful and self.is_known and self._doubtful and is_older:
@@ -128,15 +135,20 @@ class BrokerBooks:
             self._ask(CONFIRM)
             return
         self._doubtful, self.is_known = doubtful, True
+        settled: tuple[Difference, ...] = ()
+        if mode == "auto_sync" and doubtful:
+            left = self._believed(found, snapshot, desk)
+            settled, found = tuple(difference for difference in found if difference not in left), left
         self._is_last_known = self._is_last_asked and why in {END, CONFIRM}
         self._ours.tally.agreed()
-        self.last = Reconciliation(ts_ns=now_ns, why=why, mode=mode, differences=found)
+        self.last = Reconciliation(ts_ns=now_ns, why=why, mode=mode, differences=found, settled=settled)
         in_a_row = 0 if self.last.is_clean else before.in_a_row + 1
         halts = is_strict(mode, in_a_row, at_start=not before.ts_ns)
         self.last = replace(self.last, in_a_row=in_a_row, is_strict=halts)
         self._take_back(found)
-        if found != before.differences or (found and halts != before.is_strict):
-            self._tell(self.last, tuple(difference for difference in found if difference not in before.differences))
+        if settled or found != before.differences or (found and halts != before.is_strict):
+            fresh = tuple(difference for difference in found if difference not in before.differences)
+            self._tell(self.last, (*settled, *fresh))
 
     def to_dict(self) -> dict[str, Any]:
         """Return how the books stand, as an operator is told it."""
@@ -150,6 +162,25 @@ class BrokerBooks:
         if given is not None:
             return given
         return 0.0 if self.is_whole else FRACTIONAL_TOLERANCE
+
+    def _compared(self, snapshot: Snapshot, desk: OrderDesk) -> tuple[Difference, ...]:
+        ours, theirs = self._both(snapshot, desk)
+        return compare(ours, theirs, quantity_tolerance=self._tolerance, cash_tolerance=self._settings.cash_tolerance)
+
+    def _believed(self, found: tuple[Difference, ...], snapshot: Snapshot, desk: OrderDesk) -> tuple[Difference, ...]:
+        """Believe the broker, and return what is left: its positions are booked, and its cash is what is counted from."""
+        if any(difference.kind in _EXECUTED for difference in found):
+            return found  # what an execution explains, or should, is not explained away
+        ours, theirs = self._both(snapshot, desk)
+        nothing = Holding(0.0, 0.0)
+        for symbol in [difference.symbol for difference in found if difference.kind in _HELD]:
+            mine, held = ours.positions.get((EVERYBODY, symbol), nothing), theirs.positions.get((EVERYBODY, symbol), nothing)
+            self._adopt(symbol, held.quantity - mine.quantity, held.average_price or mine.average_price)
+        left = self._compared(snapshot, desk)
+        if any(difference.kind in _HELD for difference in left):
+            return left
+        self._opening_cash = None
+        return self._compared(snapshot, desk)
 
     def _both(self, snapshot: Snapshot, desk: OrderDesk) -> tuple[Books, Books]:
         self._ours.read(desk)

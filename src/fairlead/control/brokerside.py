@@ -24,6 +24,8 @@ _FAILED: Final = frozenset({LinkKind.DOWN, LinkKind.REFUSED})
 _RESTORED: Final = frozenset({LinkKind.RESTORED, LinkKind.RESTORED_LOST})
 _GOOD: Final = frozenset({LinkKind.UP, LinkKind.RESTORED, LinkKind.REMARK})
 NOT_REACHED: Final = "the broker has not been reached yet"
+ADOPTED: Final = "auto_sync"
+"""The tag of an order that nobody gave: what it holds was found at the broker."""
 DOUBLE_FILL: Final = "oco_double_fill"
 
 
@@ -53,8 +55,9 @@ class BrokerSide:
     ) -> None:
         self.problem, self._is_cut = NOT_REACHED, True
         self.venue: BrokerVenue
-        self.books = BrokerBooks(settings, tell, port.ask_books, lambda reference: port.begin(Cancel(reference)))
+        self.books = BrokerBooks(settings, tell, port.ask_books, lambda name: port.begin(Cancel(name)), self._adopt)
         self._port, self._scribe, self._now_ns = port, scribe, now_ns
+        self._adopted = 0
         self._early: list[BrokerReport] = []
         self._parts: SessionParts | None = None
 
@@ -126,6 +129,17 @@ class BrokerSide:
         level = log.error if kind in _FAILED else log.info if kind in _GOOD else log.warning
         level("broker_link", message=text, kind=kind.value)
         return kind in _FAILED
+
+    def _adopt(self, symbol: str, units: float, price: float) -> None:
+        """Book what the broker holds and no execution says why, if it is plain which strategy's it is."""
+        parts = self._session
+        runners = list(parts.runners)
+        among = [runner for runner in runners if runner.ledger.quantity(symbol)] or runners
+        if symbol not in self._multipliers or len(among) > 1:
+            return
+        self._adopted += 1
+        order = parts.desk.adopt(among[0], symbol, units, f"{ADOPTED}_{self._adopted}")
+        self.venue.adopt(order, price)
 
     def _close_double(self, order: Order, units: float) -> None:
         """Close what the second order of a set has filled before its cancel came (domain rule 4.3)."""

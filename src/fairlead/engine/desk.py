@@ -362,6 +362,14 @@ class OrderDesk:
         else:
             self.execution.request_replace(intent, now)
 
+    def adopt(self, runner: StrategyRunner, symbol: str, signed_quantity: float, tag: str) -> Order:
+        """Take in an order that nobody gave, and return it: it stands for units that are held all the same. Nothing is sent."""
+        now = self._cursor.known_ns
+        intent = OrderIntent.market(symbol, signed_quantity, time_in_force=TimeInForce.GTC, tag=tag)
+        order = self._maker.order(runner.strategy, runner.name, intent, signed_quantity, f"{group_id(symbol, now)}_{tag}", now)
+        self.orders.append(order)
+        return order
+
     def liquidate(self, runner: StrategyRunner, symbol: str, signed_quantity: float, tag: str = MARGIN_CALL) -> Order:
         """Send an order that no strategy decided, and return it: what a margin call, a halt or an operator closes.
 

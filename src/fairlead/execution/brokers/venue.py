@@ -168,6 +168,17 @@ class BrokerVenue(WorkingOrders):
         for order in orders_of([*self.working.values(), *self._families.waiting()], action.symbol):
             self._cancel_for(order, ts_ns, "corporate_action")
 
+    def adopt(self, order: Order, price: float) -> None:
+        """Book an order that never left as filled: the broker holds what it stands for."""
+        now = self._now_ns()
+        order.arrives_ns = order.created_ns
+        self._hear(order, order.move_to(_SUBMITTED, now), None)
+        held = Execution(order.order_id, order.order_id, "", order.symbol, order.side, order.quantity, price, 0.0, now)
+        self._hear(order, order.record_fill(order.quantity, price, 0.0, now), self._fill(order, held, now))
+        if self._families.used:
+            self._react(order, order.quantity, now, self._begin_child)
+            self._flush()
+
     def caught_up(self) -> None:
         """Ask for what nobody was there to hear: nothing has left for the broker while the past was gone through once more."""
         # One that is to be taken back may never have left either.
