@@ -127,10 +127,10 @@ class BrokerBooks:
         found = self._compared(snapshot, desk)
         doubtful = frozenset(difference.text for difference in found if difference.kind is not DifferenceKind.PRICE_MISMATCH)
         is_older = snapshot.ts_ns < self._doubted_ns or (snapshot.ts_ns == self._doubted_ns and why != CONFIRM)
-        if doubtful and self.is_known and self._doubtful and is_older:
+        if doubtful and self._doubtful and is_older:
             return  # asked for before anything was in doubt, it confirms nothing: what was asked for then is on its way
-        if doubtful and self.is_known and not doubtful & self._doubtful:
-            # Something may have happened while the answer was on its way.
+        # Only where nothing was ever ordered can nothing have happened while the answer was on its way.
+        if doubtful and (self.is_known or desk.orders) and not doubtful & self._doubtful:
             self._doubtful, self._doubted_ns = doubtful, now_ns
             self._ask(CONFIRM)
             return

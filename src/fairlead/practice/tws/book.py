@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fairlead.core.errors import OrderRejected
-from fairlead.core.orders import OrderStatus
+from fairlead.core.orders import TERMINAL, OrderStatus
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.execution.brokers.words import BrokerOrder, Execution
 from fairlead.practice.tws.admission import NO_DEFINITION, check_change, check_ticket
@@ -124,13 +124,18 @@ class OrderBook:
         if not held.broker_id:
             self._sending.end(held, "Cancelled", reason)
             return
-        wanted = min(self._switches.fills_in_cancel, held.ticket.quantity - held.filled)
+        order = self._account.order(held.broker_id)
+        if order.status in TERMINAL:
+            return  # and that is about to be told
+        wanted = min(self._switches.fills_in_cancel, order.quantity - order.filled)
         if wanted > 0:
             self._switches.fills_in_cancel = 0.0
             self._account.execute(held.broker_id, wanted, self._price_of(held))
             self.settle()
         if held.is_done:
             self.cancel(held.client_id, held.order_id)
+            return
+        if self._account.order(held.broker_id).status in TERMINAL:
             return
         held.status = "PendingCancel"
         self._voice.order(held)
