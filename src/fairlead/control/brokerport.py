@@ -17,8 +17,8 @@ from fairlead.execution.brokers.calls import Call
 from fairlead.execution.brokers.link import BrokerLink
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind
 from fairlead.execution.brokers.seam import Broker, BrokerTraits
+from fairlead.execution.brokers.sending import Port
 from fairlead.execution.brokers.settings import LinkSettings
-from fairlead.execution.brokers.venue import Port
 from fairlead.execution.brokers.words import BrokerAccount, LinkKind, LinkNotice
 
 _LOG: Final = logging.getLogger(__name__)

@@ -6,66 +6,37 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from fairlead.core.bars import BarBlock
-from fairlead.core.errors import UnknownName
-from fairlead.core.events import CorporateAction
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
-from fairlead.core.intents import ReplaceIntent
 from fairlead.core.orders import TERMINAL, Order, OrderStatus, Side
-from fairlead.execution.brokers.asking import change_of, keeps_end, request_of, why_not
-from fairlead.execution.brokers.calls import Call, Cancel, Replace, Submit
+from fairlead.execution.brokers.calls import Cancel
 from fairlead.execution.brokers.ledger import Executions
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind, Wish
-from fairlead.execution.brokers.seam import BrokerTraits
-from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, Execution, OrderRequest, execution_of, order_of
-from fairlead.execution.corporate import orders_of
-from fairlead.execution.families import EXITS
-from fairlead.execution.requests import Terms, changed_terms
-from fairlead.execution.working import Heard, Held, WorkingOrders
+from fairlead.execution.brokers.sending import OVERDUE, Port, SentOrders
+from fairlead.execution.brokers.words import BrokerOrder, Execution, execution_of, order_of
+from fairlead.execution.requests import Terms
+from fairlead.execution.working import Heard, Held
 
-_PENDING: Final = OrderStatus.PENDING
 _SUBMITTED: Final = OrderStatus.SUBMITTED
 _ACKNOWLEDGED: Final = OrderStatus.ACKNOWLEDGED
 _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _CANCELLED: Final = OrderStatus.CANCELLED
 _REJECTED: Final = OrderStatus.REJECTED
 _EXPIRED: Final = OrderStatus.EXPIRED
-_OVERDUE: Final = "expired"
 _EPSILON: Final = 1e-9
 
 
-class Port(Protocol):
-    """Where wishes leave for a broker."""
-
-    @property
-    def traits(self) -> BrokerTraits:
-        """What the broker can do."""
-
-    def begin(self, call: Call) -> None:
-        """Let a wish leave; nothing does while the past is gone through once more."""
-
-    def look_up(self, references: Sequence[str]) -> None:
-        """Find out what has become of orders of which the broker's word is missing."""
-
-    def expect(self, references: Sequence[str]) -> None:
-        """Learn which orders worked when the broker was last heard: those that do not any more have ended meanwhile."""
-
-
-class BrokerVenue(WorkingOrders):
+class BrokerVenue(SentOrders):
     """Keeps what works at a broker, as far as it has been told.
 
     Parameters
     ----------
-    port : Port
-    instruments : mapping of symbol to Instrument
-    hear, held
-        As `WorkingOrders`.
-    now_ns : callable
-        The session's idea of now: when the newest thing was heard, nanoseconds.
+    port, instruments, hear, held, now_ns
+        As `SentOrders`.
 
     Attributes
     ----------
@@ -78,16 +49,11 @@ class BrokerVenue(WorkingOrders):
     def __init__(
         self, port: Port, instruments: Mapping[str, Instrument], hear: Heard, held: Held | None, now_ns: Callable[[], int]
     ) -> None:
-        super().__init__(hear, held)
+        super().__init__(port, instruments, hear, held, now_ns)
         self.mids: list[float] = []
         self.double_fill: Callable[[Order, float], None] = lambda _order, _quantity: None
-        self._port, self._instruments, self._now_ns = port, instruments, now_ns
-        self._known: dict[str, Order] = {}
         self._executions = Executions()
-        self._endings: dict[str, BrokerOrder] = {}
-        self._changes: dict[str, Terms] = {}
         self._unsure: set[str] = set()
-        self._leaving: list[Order] = []
         self._bar_ns = 0
 
     # What the session does.
@@ -105,68 +71,6 @@ class BrokerVenue(WorkingOrders):
     def match(self, block: BarBlock, row: int) -> None:
         """Take back what must not meet a bar as late as this; what the market does to the rest is the broker's to say."""
         self.expire(int(block.known_ns[row]))
-
-    def submit(self, order: Order, children: Sequence[Order] = ()) -> None:
-        """Let an order leave; its exits and followers wait here until it has filled."""
-        order.arrives_ns = order.created_ns
-        if order.oco_id:
-            self._families.add_to_set(order)
-        if children:
-            self._families.add_children(order, children)
-        self._begin(order)
-        self._flush()
-
-    def cancel(self, order_id: str, ts_ns: int, reason: str = "cancelled_by_strategy") -> None:
-        """Wish an order to be taken back: it works until the broker says that it does not.
-
-        Raises
-        ------
-        UnknownName
-            If no such order is working.
-        """
-        order = self.working.get(order_id)
-        if order is None:
-            raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
-        if order.status is not _PENDING_CANCEL:
-            self._hear(order, order.move_to(_PENDING_CANCEL, ts_ns, reason), None)
-        self._port.begin(Cancel(order_id))
-
-    def request_cancel(self, order_id: str, ts_ns: int) -> None:
-        """Wish an order to be taken back; as `cancel`."""
-        self.cancel(order_id, ts_ns)
-
-    def request_replace(self, change: ReplaceIntent, ts_ns: int) -> None:
-        """Wish an order to be changed: it works as it stands until the broker says that it does not.
-
-        Raises
-        ------
-        UnknownName
-            If no such order is working.
-        """
-        order = self.working.get(change.order_id)
-        if order is None:
-            raise UnknownName.among("working order", change.order_id, self.working, "It may have been filled already.")
-        instrument = self._instruments[order.symbol]
-        terms = changed_terms(order, change, instrument)
-        if terms is None or order.order_id in self._changes:
-            self._note(order, ts_ns, "replace_rejected")
-            return
-        self._changes[order.order_id] = terms
-        self._port.begin(Replace(change_of(order, terms, instrument)))
-
-    def is_expiry_due(self, now_ns: int) -> bool:
-        """Return whether the time of an order is over whose end the broker does not keep."""
-        return any(True for _ in self._overdue(now_ns))
-
-    def expire(self, now_ns: int) -> None:
-        """Take back the orders whose time is over, where the broker does not do it itself."""
-        for order in list(self._overdue(now_ns)):
-            self.cancel(order.order_id, now_ns, _OVERDUE)
-
-    def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
-        """Take back the orders of a symbol that an action concerns: what a broker makes of them is its own affair."""
-        for order in orders_of([*self.working.values(), *self._families.waiting()], action.symbol):
-            self._cancel_for(order, ts_ns, "corporate_action")
 
     def adopt(self, order: Order, price: float) -> None:
         """Book an order that never left as filled: the broker holds what it stands for."""
@@ -255,7 +159,7 @@ class BrokerVenue(WorkingOrders):
         elif status is _REJECTED and order.status not in {_SUBMITTED, _ACKNOWLEDGED}:
             status, reason = _CANCELLED, f"rejected: {reason}"
         if status is _CANCELLED and self._is_overdue(order):
-            status, reason = _EXPIRED, _OVERDUE
+            status, reason = _EXPIRED, OVERDUE
         elif status is _CANCELLED and order.status is _PENDING_CANCEL:
             reason = order.reason  # ours: the broker knows no more than that it was asked
         self._end(order, status, self._now_ns(), reason)
@@ -328,83 +232,6 @@ class BrokerVenue(WorkingOrders):
             bar_ns=self._bar_ns,
             tag=order.tag,
         )
-
-    # What leaves.
-
-    def _overdue(self, now_ns: int) -> Iterator[Order]:
-        for order in self.working.values():
-            if order.expires_ns is None or now_ns <= order.expires_ns or order.status is _PENDING_CANCEL:
-                continue
-            if keeps_end(order, self._port.traits):
-                yield order
-
-    def _is_overdue(self, order: Order) -> bool:
-        """Whether an order that was taken back was so because its time was over, whoever did it."""
-        if order.reason == _OVERDUE:
-            return True
-        is_over = order.expires_ns is not None and self._now_ns() > order.expires_ns
-        return is_over and order.status is not _PENDING_CANCEL
-
-    def _request(self, order: Order) -> OrderRequest:
-        return request_of(order, self._instruments[order.symbol], self._port.traits)
-
-    def _begin(self, order: Order) -> None:
-        """Let an order be one that works, to leave with the next `_flush`."""
-        if refused := why_not(order, self._port.traits):
-            self._hear(order, order.move_to(_REJECTED, order.created_ns, refused), None)
-            return
-        self.working[order.order_id] = self._known[order.order_id] = order
-        self._hear(order, order.move_to(_SUBMITTED, order.arrives_ns), None)
-        self._leaving.append(order)
-
-    def _begin_child(self, child: Order) -> None:
-        # What cannot be made larger afterwards waits until its entry fills no more.
-        parent = self._known.get(child.parent_id)
-        if child.role in EXITS and not self._port.traits.resizes_exits and parent is not None and not parent.is_terminal:
-            return
-        child.arrives_ns = self._now_ns()
-        if child.oco_id:
-            self._families.add_to_set(child)
-        self._begin(child)
-
-    def _flush(self) -> None:
-        """Let leave what has begun, the two exits of a position together where the broker links them."""
-        leaving, self._leaving = [order for order in self._leaving if not order.is_terminal], []
-        linked = [order for order in leaving if order.role in EXITS and self._port.traits.links_exits]
-        for group in [*([linked] if linked else []), *([order] for order in leaving if order not in linked)]:
-            self._port.begin(Submit(tuple(self._request(order) for order in group)))
-
-    def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
-        self._endings.pop(order.order_id, None)
-        self._changes.pop(order.order_id, None)
-        if not (order.filled_quantity and self._families.used):
-            super()._end(order, status, ts_ns, reason)
-            return
-        self._remove(order)
-        self._hear(order, order.move_to(status, ts_ns, reason), None)
-        # What protects the part that it has filled leaves now; what never came to life is taken back.
-        for child in self._families.orphans(order):
-            if child.role in EXITS and child.quantity > 0.0:
-                self._begin_child(child)
-            else:
-                self._end_waiting(child, ts_ns, "parent_ended")
-        self._flush()
-        self._families.forget(order)
-
-    def _shrunk(self, order: Order) -> None:
-        if not self._port.traits.links_exits:  # otherwise the broker does it itself
-            self._grown(order)
-
-    def _grown(self, order: Order) -> None:
-        quantity = self._instruments[order.symbol].quantity_to_decimal(order.quantity)
-        self._port.begin(Replace(ChangeRequest(reference=order.order_id, quantity=quantity)))
-
-    def _cancel_for(self, order: Order, now: int, reason: str) -> None:
-        if order.order_id in self.working:
-            if order.status is not _PENDING_CANCEL:
-                self.cancel(order.order_id, now, reason)
-        else:
-            self._end_waiting(order, now, reason)
 
 
 def _agrees(terms: Terms, told: BrokerOrder) -> bool:
