@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,6 @@ from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import TimeInForce
 from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND, BarSize, to_datetime
-from fairlead.data.live import FeedNotice, NoticeKind, Received
-from fairlead.data.live.feed import FeedBook, FeedState
 from fairlead.execution.brokers.opening import AccountKeys, broker_kind
 from fairlead.execution.brokers.seam import Broker
 from fairlead.execution.brokers.settings import LinkSettings
@@ -33,7 +29,7 @@ from fairlead.practice.tws.server import TwsServer
 from fairlead.practice.tws.settings import TwsSettings
 from fairlead.sdk import OrderIntent, Strategy
 from support_live import FREE
-from support_operated import WAIT_S
+from support_live_parity import TwoSidedMarket, arrived, told
 from support_paper import NOW, loaded, now_ns
 
 _READS = 3
@@ -142,72 +138,35 @@ class MarketClock:
         raise AssertionError("the session does not look at the clock")
 
 
-class ServedMarket:
-    """A feed; before it brings the bars of an instant, the server has met them, and what came of that has been told."""
+class ServedMarket(TwoSidedMarket):
+    """The broker's side is a server of its protocol."""
 
     def __init__(self, events: Sequence[Bar], other: Counterpart, clock: MarketClock) -> None:
-        self._instants = [list(bars) for _, bars in groupby(events, key=lambda bar: bar.known_ns)]
+        super().__init__(events, other.broker.reached)
         self._other, self._clock = other, clock
-        self._book = FeedBook()
-        self.decided: queue.Queue[int] = queue.Queue()
 
-    @property
-    def state(self) -> FeedState:
-        return self._book.snapshot()
-
-    async def connect(self) -> None:
-        self._book.connected = True
-
-    async def subscribe(self, symbols: Sequence[str], since_ns: int | None = None) -> None:
-        pass
-
-    async def __aiter__(self) -> AsyncIterator[Received]:
-        yield Received(FeedNotice(NoticeKind.CONNECTED, 0, "two sides"), 0)
-        broker = self._other.broker
-        assert await asyncio.to_thread(broker.reached.wait, WAIT_S)
-        for number, bars in enumerate(self._instants):
-            if number:
-                assert await asyncio.to_thread(self.decided.get, timeout=WAIT_S) == number
-                await self._at_broker(_arrived)
-                account = self._other.account
-                held = {position.symbol for position in account.positions()}
-                # An entry, whose time may be over, and nobody at the broker sees to it.
-                keeps = TimeInForce.GTD in self._other.broker.traits.times_in_force
-                if not keeps and any(order.symbol not in held for order in account.open_orders()):
-                    await self._clock.goes(max(self._clock.now_ns, bars[0].label_ns) + NS_PER_SECOND)
-                    await self._at_broker(_arrived)
-                    await self._at_broker(_told)
-            self._clock.now_ns = bars[0].known_ns
-            await asyncio.to_thread(self._other.do, lambda bars=bars: self._other.account.step({b.symbol: b for b in bars}))
-            done = len(self._other.account.executions())
-            for _ in range(5_000):
-                if len(broker.seen) >= done:
-                    break
-                await asyncio.sleep(0.002)
-            assert len(broker.seen) >= done
-            await self._at_broker(_told)
-            for bar in bars:
-                yield Received(bar, bar.known_ns)
-        assert await asyncio.to_thread(self.decided.get, timeout=WAIT_S) == len(self._instants)
-        yield Received(FeedNotice(NoticeKind.ENDED, self._instants[-1][0].known_ns, "it is over"), 0)
+    async def meet(self, bars: Sequence[Bar]) -> None:
+        account, broker = self._other.account, self._other.broker
+        await self._at_broker(arrived)
+        # An entry, whose time may be over, and nobody at the broker sees to it.
+        held = {position.symbol for position in account.positions()}
+        keeps = TimeInForce.GTD in broker.traits.times_in_force
+        if not keeps and any(order.symbol not in held for order in account.open_orders()):
+            await self._clock.goes(max(self._clock.now_ns, bars[0].label_ns) + NS_PER_SECOND)
+            await self._at_broker(arrived)
+            await self._at_broker(told)
+        self._clock.now_ns = bars[0].known_ns
+        await asyncio.to_thread(self._other.do, lambda: account.step({bar.symbol: bar for bar in bars}))
+        done = len(account.executions())
+        for _ in range(5_000):
+            if len(broker.seen) >= done:
+                break
+            await asyncio.sleep(0.002)
+        assert len(broker.seen) >= done
+        await self._at_broker(told)
 
     async def _at_broker(self, act: Callable[[], Any]) -> None:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(act(), self._other.broker.loop))
-
-    async def close(self) -> None:
-        self._book.connected = False
-
-
-async def _arrived() -> None:
-    """Wait until what was decided on is at the broker."""
-    await asyncio.sleep(0)
-    await asyncio.gather(*(task for task in asyncio.all_tasks() if "_carry_out" in str(task.get_coro())))
-
-
-async def _told() -> None:
-    """Let what was told walk into the session's queue."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 def traded_at(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import queue
+import threading
 from collections.abc import AsyncIterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -25,11 +26,11 @@ from support_paper import NOW, loaded, now_ns
 
 
 class TwoSidedMarket:
-    """A feed; before it brings the bars of an instant, the account at the broker has met them."""
+    """A feed; before it brings the bars of an instant, the broker's side has met them, and what came of that has been told."""
 
-    def __init__(self, events: Sequence[Bar], account: SimulatedAccount, broker: Here) -> None:
+    def __init__(self, events: Sequence[Bar], reached: threading.Event) -> None:
         self._instants = [list(bars) for _, bars in groupby(events, key=lambda bar: bar.known_ns)]
-        self._account, self._broker = account, broker
+        self._reached = reached
         self._book = FeedBook()
         self.decided: queue.Queue[int] = queue.Queue()
 
@@ -45,27 +46,50 @@ class TwoSidedMarket:
 
     async def __aiter__(self) -> AsyncIterator[Received]:
         yield Received(FeedNotice(NoticeKind.CONNECTED, 0, "two sides"), 0)
-        assert await asyncio.to_thread(self._broker.reached.wait, WAIT_S)
+        assert await asyncio.to_thread(self._reached.wait, WAIT_S)
         for number, bars in enumerate(self._instants):
             if number:
                 assert await asyncio.to_thread(self.decided.get, timeout=WAIT_S) == number
-            met = asyncio.run_coroutine_threadsafe(self._meet(bars), self._broker.loop)
-            await asyncio.wrap_future(met)
+            await self.meet(bars)
             for bar in bars:
                 yield Received(bar, bar.known_ns)
         assert await asyncio.to_thread(self.decided.get, timeout=WAIT_S) == len(self._instants)
         yield Received(FeedNotice(NoticeKind.ENDED, self._instants[-1][0].known_ns, "it is over"), 0)
 
-    async def _meet(self, bars: Sequence[Bar]) -> None:
-        await asyncio.sleep(0)
-        # What was decided on the last instant arrives first.
-        await asyncio.gather(*(task for task in asyncio.all_tasks() if "_carry_out" in str(task.get_coro())))
-        self._account.step({bar.symbol: bar for bar in bars})
-        for _ in range(50):
-            await asyncio.sleep(0)
+    async def meet(self, bars: Sequence[Bar]) -> None:
+        """Let the broker's side meet the bars of an instant, when what was decided on the last one has arrived there."""
+        raise NotImplementedError
 
     async def close(self) -> None:
         self._book.connected = False
+
+
+async def arrived() -> None:
+    """Wait, in a broker's loop, until what was decided is at the broker."""
+    await asyncio.sleep(0)
+    await asyncio.gather(*(task for task in asyncio.all_tasks() if "_carry_out" in str(task.get_coro())))
+
+
+async def told() -> None:
+    """Let what was told walk into the session's queue."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+class AccountMarket(TwoSidedMarket):
+    """The broker's side is an account in the loop of its broker."""
+
+    def __init__(self, events: Sequence[Bar], account: SimulatedAccount, broker: Here) -> None:
+        super().__init__(events, broker.reached)
+        self._account, self._broker = account, broker
+
+    async def meet(self, bars: Sequence[Bar]) -> None:
+        async def met() -> None:
+            await arrived()
+            self._account.step({bar.symbol: bar for bar in bars})
+            await told()
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(met(), self._broker.loop))
 
 
 def traded_live(
@@ -85,7 +109,7 @@ def traded_live(
     )
     account.bar_size = BarSize(bar_size)
     broker = Here(account, AT_ONCE, now_ns=now_ns)
-    feed = TwoSidedMarket(events, account, broker)
+    feed = AccountMarket(events, account, broker)
     given = ("mode=live", "clock={type: realtime}", data, "execution={type: broker, broker: simulated}", *overrides)
     at = SessionBroker(account="DU1", open=lambda: broker, admit=lambda _account: None, settings=QUICK)
     session = dataclasses.replace(wire_at_broker(loaded(config, *given), {}, now_ns, at, workspace), feed=lambda: feed)
