@@ -17,6 +17,7 @@ from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import TimeInForce
 from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND, BarSize, to_datetime
+from fairlead.data.closing import session_hours
 from fairlead.execution.brokers.opening import AccountKeys, broker_kind
 from fairlead.execution.brokers.seam import Broker
 from fairlead.execution.brokers.settings import LinkSettings
@@ -34,6 +35,7 @@ from support_paper import NOW, loaded, now_ns
 
 _READS = 3
 """So often the session looks at its clock, at the most, before it has done once what is due between two events."""
+CALENDAR = "XNYS"
 LINK = LinkSettings.model_validate({"attempt_s": 20, "silence_s": 600})
 
 
@@ -95,14 +97,14 @@ def counterpart(
     name: str, symbols: Sequence[str], cash: float, bar_size: str, clock: Callable[[], int]
 ) -> Iterator[Counterpart]:
     """Run a server of a broker's protocol."""
-    traded = {symbol: Instrument(symbol=symbol, calendar="XNYS") for symbol in symbols}
+    traded = {symbol: Instrument(symbol=symbol, calendar=CALENDAR) for symbol in symbols}
     number = "PA0001" if name == "alpaca" else "DU1234567"
     account = SimulatedAccount(number, symbols=symbols, now_ns=clock, cash=cash, settings=FREE, instruments=traded)
     account.bar_size = BarSize(bar_size)
     if name == "alpaca":
         first = clock()
         quiet = [Bar(symbol, first - NS_PER_MINUTE, first, 1.0, 1.0, 1.0, 1.0, 1e6) for symbol in symbols]
-        market = PracticeMarket(quiet, bar_size=BarSize.M1, calendar="XNYS")
+        market = PracticeMarket(quiet, bar_size=BarSize.M1, calendar=CALENDAR)
         server = AlpacaServer(market, account, now_ns=clock, calls_per_minute=0)
         server.start()
         params = {"base_url": server.url, "calls_per_minute": 100_000, "burst": 1_000}
@@ -144,15 +146,13 @@ class ServedMarket(TwoSidedMarket):
     def __init__(self, events: Sequence[Bar], other: Counterpart, clock: MarketClock) -> None:
         super().__init__(events, other.broker.reached)
         self._other, self._clock = other, clock
+        self._hours = session_hours(CALENDAR)
 
     async def meet(self, bars: Sequence[Bar]) -> None:
         account, broker = self._other.account, self._other.broker
         await self._at_broker(arrived)
-        # An entry, whose time may be over, and nobody at the broker sees to it.
-        held = {position.symbol for position in account.positions()}
-        keeps = TimeInForce.GTD in broker.traits.times_in_force
-        if not keeps and any(order.symbol not in held for order in account.open_orders()):
-            await self._clock.goes(max(self._clock.now_ns, bars[0].label_ns) + NS_PER_SECOND)
+        for moment in self._moments(bars[0]):
+            await self._clock.goes(moment)
             await self._at_broker(arrived)
             await self._at_broker(told)
         self._clock.now_ns = bars[0].known_ns
@@ -164,6 +164,19 @@ class ServedMarket(TwoSidedMarket):
             await asyncio.sleep(0.002)
         assert len(broker.seen) >= done
         await self._at_broker(told)
+
+    def _moments(self, bar: Bar) -> Iterator[int]:
+        """Yield when, before a bar is over, the session has something to do that others do themselves at another broker."""
+        account, traits = self._other.account, self._other.broker.traits
+        held = {position.symbol for position in account.positions()}
+        works = {order.symbol for order in account.open_orders()}
+        if TimeInForce.GTD not in traits.times_in_force and works - held:
+            yield max(self._clock.now_ns, bar.label_ns) + NS_PER_SECOND
+        hours = self._hours(bar.label_ns)
+        if traits.exits_hold_units and hours is not None and works & held:
+            moment = hours.close_ns - round((traits.auction_lead_s + 60) * NS_PER_SECOND)
+            if bar.label_ns <= moment < bar.known_ns:
+                yield from (moment, moment + NS_PER_SECOND)
 
     async def _at_broker(self, act: Callable[[], Any]) -> None:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(act(), self._other.broker.loop))

@@ -4,16 +4,19 @@ import dataclasses
 
 import pytest
 
+from fairlead.contracts.sessions import SessionHours
 from fairlead.core.errors import UnknownName
 from fairlead.core.instruments import Instrument
 from fairlead.core.intents import ReplaceIntent
 from fairlead.core.orders import Order, OrderRole, OrderStatus, OrderType, Side, TimeInForce
+from fairlead.core.time import NS_PER_SECOND
 from fairlead.execution.brokers.calls import Cancel, Replace, Submit
 from fairlead.execution.brokers.reports import BrokerReport, Wish
 from fairlead.execution.brokers.seam import BrokerTraits
 from fairlead.execution.brokers.venue import BrokerVenue
 from fairlead.execution.brokers.words import BrokerOrder, Execution
 
+CLOSE_NS = 10_000 * NS_PER_SECOND
 ACK, FILLED, CANCELLED = OrderStatus.ACKNOWLEDGED, OrderStatus.FILLED, OrderStatus.CANCELLED
 
 
@@ -39,10 +42,16 @@ class Desk:
     """A venue, what it was told to hear, and the positions that come of it."""
 
     def __init__(self, **traits):
-        self.port, self.heard, self.held = Port(**traits), [], 0.0
+        self.port, self.heard, self.held, self.now = Port(**traits), [], 0.0, 7
         instruments = {"A": Instrument(symbol="A", calendar="24/7")}
-        self.venue = BrokerVenue(self.port, instruments, self._hear, lambda _name, _symbol: self.held, lambda: 7)
+        self.venue = BrokerVenue(
+            self.port, instruments, self._hear, lambda _name, _symbol: self.held, lambda: self.now, lambda _symbol: self.hours
+        )
         self.executions = 0
+
+    @staticmethod
+    def hours(now_ns):
+        return SessionHours(0, 0, CLOSE_NS, 0, CLOSE_NS) if now_ns < CLOSE_NS else None
 
     def _hear(self, order, update, fill):
         self.heard.append((order.order_id, update.status, update.reason))
@@ -381,14 +390,14 @@ def test_where_a_broker_keeps_no_times_an_order_is_taken_back_in_time():
     ((asked,),) = [call.requests for call in desk.left]
     assert (asked.time_in_force, asked.expires_ns) == (TimeInForce.GTC, None)
     desk.stands(one)
-    assert not desk.venue.is_expiry_due(100)
-    desk.venue.expire(100)
+    assert not desk.venue.is_due(100)
+    desk.venue.pass_time(100)
     assert desk.left == []
-    assert desk.venue.is_expiry_due(101)
-    desk.venue.expire(101)
-    desk.venue.expire(102)
+    assert desk.venue.is_due(101)
+    desk.venue.pass_time(101)
+    desk.venue.pass_time(102)
     assert desk.left == [Cancel("one")]
-    assert not desk.venue.is_expiry_due(103)
+    assert not desk.venue.is_due(103)
     desk.fills(one, 3.0)
     desk.stands(one, CANCELLED, filled=3.0)
     assert (one.status, one.reason, one.filled_quantity) == (OrderStatus.EXPIRED, "expired", 3.0)
@@ -399,7 +408,7 @@ def test_a_broker_that_keeps_times_is_told_them():
     desk.venue.submit(one)
     ((asked,),) = [call.requests for call in desk.left]
     assert (asked.time_in_force, asked.expires_ns) == (TimeInForce.GTD, 100)
-    assert not desk.venue.is_expiry_due(101)
+    assert not desk.venue.is_due(101)
 
 
 def test_where_nothing_rests_no_time_can_be_kept():
@@ -414,3 +423,137 @@ def test_an_order_that_its_broker_calls_cancelled_when_its_time_is_over_has_expi
     desk.stands(one)
     desk.stands(one, CANCELLED, reason="202")
     assert (one.status, one.reason) == (OrderStatus.EXPIRED, "expired")
+
+
+HOLDING = {"links_exits": True, "resizes_exits": False, "exits_hold_units": True, "auction_lead_s": 600.0}
+HOLDING["times_in_force"] = frozenset(TimeInForce)
+
+
+def protected(**traits):
+    """Ten units and their two exits, at a broker whose exits hold them."""
+    desk, (entry, target, stop) = Desk(**HOLDING | traits), bracket()
+    desk.venue.submit(entry, [target, stop])
+    desk.stands(entry)
+    desk.fills(entry, 10.0)
+    desk.stands(target)
+    desk.stands(stop)
+    assert references(desk.left) == [("entry",), ("target", "stop")]
+    return desk, target, stop
+
+
+def closing(name="leave", units=10.0, **changes):
+    return order(name, units, Side.SELL, OrderType.MARKET, **changes)
+
+
+def test_exits_that_hold_the_units_make_way_for_what_closes_at_once():
+    desk, target, stop = protected()
+    leave = closing()
+    desk.venue.submit(leave)
+    assert desk.left == [Cancel("target"), Cancel("stop")]
+    assert leave.status is OrderStatus.SUBMITTED
+    assert not desk.venue.is_due(8)
+    desk.stands(target, CANCELLED)
+    assert desk.left == []
+    desk.stands(stop, CANCELLED)
+    assert references(desk.left) == [("leave",)]
+    assert (target.reason, stop.reason) == ("makes_way", "makes_way")
+    desk.fills(leave, 10.0)
+    assert (leave.status, desk.held, desk.venue.working) == (FILLED, 0.0, {})
+
+
+def test_what_an_exit_has_filled_before_it_made_way_is_not_sold_again():
+    desk, target, stop = protected()
+    leave, other = closing(units=8.0), closing("other", 2.0)
+    desk.venue.submit(leave)
+    desk.left.clear()
+    desk.fills(stop, 4.0)
+    desk.stands(stop, CANCELLED, filled=4.0)
+    desk.stands(target, CANCELLED)
+    assert references(desk.left)[-1] == ("leave",)
+    assert leave.quantity == 6.0
+    desk.fills(leave, 6.0)
+    assert desk.held == 0.0
+    desk, target, stop = protected()
+    desk.venue.submit(other)
+    desk.fills(stop, 10.0)
+    desk.stands(target, CANCELLED)
+    assert (other.status, other.reason) == (CANCELLED, "position_closed")
+    assert ("other",) not in references(desk.left)
+
+
+def test_an_order_for_the_close_leaves_the_exits_where_they_are_until_it_must_go():
+    desk, target, stop = protected()
+    leave = closing(time_in_force=TimeInForce.CLS)
+    desk.venue.submit(leave)
+    moment = CLOSE_NS - 660 * NS_PER_SECOND
+    desk.venue.pass_time(moment - 1)
+    assert (desk.left, desk.venue.is_due(moment - 1), desk.venue.is_due(moment)) == ([], False, True)
+    desk.now = moment
+    desk.venue.pass_time(moment)
+    desk.venue.pass_time(moment + 1)
+    assert desk.left == [Cancel("target"), Cancel("stop")]
+    desk.stands(target, CANCELLED)
+    desk.stands(stop, CANCELLED)
+    assert references(desk.left) == [("leave",)]
+    assert desk.venue.working == {"leave": leave}
+
+
+def test_an_order_that_waits_for_its_way_is_taken_back_here_and_one_that_is_too_late_is_refused():
+    desk, target, _ = protected()
+    leave = closing(time_in_force=TimeInForce.CLS)
+    desk.venue.submit(leave)
+    desk.venue.caught_up()
+    assert "leave" not in [*desk.port.expected, *desk.port.looked_up]
+    desk.venue.cancel("leave", 9)
+    assert (leave.status, leave.reason, desk.left) == (CANCELLED, "cancelled_by_strategy", [])
+    desk.now = CLOSE_NS - 599 * NS_PER_SECOND
+    late = closing("late", time_in_force=TimeInForce.CLS)
+    desk.venue.submit(late)
+    assert (late.status, late.reason) == (OrderStatus.REJECTED, "broker_refuses: too late for the closing auction")
+    assert target.status is ACK
+    # When the exits have ended by themselves, nothing is in its way.
+    desk, target, stop = protected()
+    again = closing("again", time_in_force=TimeInForce.CLS)
+    desk.venue.submit(again)
+    desk.stands(target, CANCELLED)
+    desk.stands(stop, CANCELLED)
+    assert references(desk.left) == [("again",)]
+
+
+def test_where_exits_hold_nothing_what_closes_leaves_at_once():
+    desk, target, _ = protected(exits_hold_units=False)
+    desk.venue.submit(closing())
+    assert references(desk.left) == [("leave",)]
+    assert target.status is ACK
+
+
+def test_exits_wait_for_the_other_side_of_their_entry_to_be_gone():
+    desk, (entry, target, stop) = Desk(**HOLDING), bracket()
+    other = order("other", 10.0, Side.SELL, OrderType.STOP, stop_price=9.0, oco_id="set")
+    entry.oco_id = "set"
+    desk.venue.submit(entry, [target, stop])
+    desk.venue.submit(other)
+    desk.stands(entry)
+    desk.stands(other)
+    desk.left.clear()
+    desk.fills(entry, 10.0)
+    assert desk.left == [Cancel("other")]
+    assert {o.status for o in (target, stop)} == {OrderStatus.SUBMITTED}
+    desk.stands(other, CANCELLED)
+    assert references(desk.left) == [("target", "stop")]
+
+
+def test_when_the_other_side_fills_all_the_same_no_exit_is_left_to_send():
+    desk, (entry, target, stop) = Desk(**HOLDING), bracket()
+    other = order("other", 10.0, Side.SELL, OrderType.STOP, stop_price=9.0, oco_id="set")
+    entry.oco_id = "set"
+    desk.venue.submit(entry, [target, stop])
+    desk.venue.submit(other)
+    desk.stands(entry)
+    desk.stands(other)
+    desk.fills(entry, 10.0)
+    desk.left.clear()
+    desk.fills(other, 10.0)
+    assert desk.held == 0.0
+    assert [o.status for o in (target, stop)] == [CANCELLED, CANCELLED]
+    assert desk.left == []

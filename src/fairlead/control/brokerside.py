@@ -11,6 +11,7 @@ from fairlead.control.reconciling import Tell
 from fairlead.control.scribe import Scribe
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import Order
+from fairlead.data.closing import session_hours
 from fairlead.engine.attendance import SessionParts
 from fairlead.execution.brokers.calls import Cancel
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind
@@ -65,7 +66,8 @@ class BrokerSide:
         """Open the venue of the session's orders."""
         self._multipliers = {symbol: instrument.multiplier for symbol, instrument in instruments.items()}
         self.books.is_whole = all(instrument.lot_step.is_integer() for instrument in instruments.values())
-        self.venue = BrokerVenue(self._port, instruments, hear, held, self._now_ns)
+        hours = {symbol: session_hours(instrument.calendar) for symbol, instrument in instruments.items()}
+        self.venue = BrokerVenue(self._port, instruments, hear, held, self._now_ns, hours.__getitem__)
         self.venue.double_fill = self._close_double
         return self.venue
 

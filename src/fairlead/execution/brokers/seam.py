@@ -35,6 +35,10 @@ class BrokerTraits:
         Whether orders of one `oco_id` do, whatever they are; otherwise that is done on our side.
     resizes_exits : bool
         Whether the quantity of linked exits can be changed.
+    exits_hold_units : bool
+        Whether exits that work hold the units that they could sell, so that no other order may sell them.
+    auction_lead_s : float
+        How long before the close an order for the closing auction has to be there.
     is_fractional : bool
         Whether it takes parts of a unit.
     calls_per_minute : int
@@ -50,6 +54,8 @@ class BrokerTraits:
     links_exits: bool = False
     links_sets: bool = False
     resizes_exits: bool = True
+    exits_hold_units: bool = False
+    auction_lead_s: float = 0.0
     is_fractional: bool = False
     calls_per_minute: int = 3_000
     burst: int = 50

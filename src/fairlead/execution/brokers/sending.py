@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, Protocol
 
+from fairlead.contracts.sessions import HoursOf
 from fairlead.core.errors import UnknownName
 from fairlead.core.events import CorporateAction
 from fairlead.core.instruments import Instrument
@@ -17,6 +18,7 @@ from fairlead.execution.brokers.asking import change_of, keeps_end, request_of, 
 from fairlead.execution.brokers.calls import Call, Cancel, Replace, Submit
 from fairlead.execution.brokers.seam import BrokerTraits
 from fairlead.execution.brokers.words import BrokerOrder, ChangeRequest, OrderRequest
+from fairlead.execution.brokers.yielding import MAKES_WAY, TOO_LATE, Yielding, in_the_way
 from fairlead.execution.corporate import orders_of
 from fairlead.execution.families import EXITS
 from fairlead.execution.requests import Terms, changed_terms
@@ -25,6 +27,7 @@ from fairlead.execution.working import Heard, Held, WorkingOrders
 _SUBMITTED: Final = OrderStatus.SUBMITTED
 _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
 _REJECTED: Final = OrderStatus.REJECTED
+_CANCELLED: Final = OrderStatus.CANCELLED
 OVERDUE: Final = "expired"
 """Why an order is taken back whose time is over."""
 
@@ -57,12 +60,21 @@ class SentOrders(WorkingOrders):
         As `WorkingOrders`.
     now_ns : callable
         The session's idea of now: when the newest thing was heard, nanoseconds.
+    hours : callable
+        Given a symbol, returns when its sessions are.
     """
 
     def __init__(
-        self, port: Port, instruments: Mapping[str, Instrument], hear: Heard, held: Held | None, now_ns: Callable[[], int]
+        self,
+        port: Port,
+        instruments: Mapping[str, Instrument],
+        hear: Heard,
+        held: Held | None,
+        now_ns: Callable[[], int],
+        hours: Callable[[str], HoursOf],
     ) -> None:
         super().__init__(hear, held)
+        self._yielding = Yielding(port.traits, hours)
         self._port, self._instruments, self._now_ns = port, instruments, now_ns
         self._known: dict[str, Order] = {}
         self._endings: dict[str, BrokerOrder] = {}
@@ -90,6 +102,9 @@ class SentOrders(WorkingOrders):
         order = self.working.get(order_id)
         if order is None:
             raise UnknownName.among("working order", order_id, self.working, "It may have been filled already.")
+        if order_id in self._yielding.waiting:
+            self._end(order, _CANCELLED, ts_ns, reason)
+            return
         if order.status is not _PENDING_CANCEL:
             self._hear(order, order.move_to(_PENDING_CANCEL, ts_ns, reason), None)
         self._port.begin(Cancel(order_id))
@@ -111,20 +126,21 @@ class SentOrders(WorkingOrders):
             raise UnknownName.among("working order", change.order_id, self.working, "It may have been filled already.")
         instrument = self._instruments[order.symbol]
         terms = changed_terms(order, change, instrument)
-        if terms is None or order.order_id in self._changes:
+        if terms is None or order.order_id in self._changes or order.order_id in self._yielding.waiting:
             self._note(order, ts_ns, "replace_rejected")
             return
         self._changes[order.order_id] = terms
         self._port.begin(Replace(change_of(order, terms, instrument)))
 
-    def is_expiry_due(self, now_ns: int) -> bool:
-        """Return whether the time of an order is over whose end the broker does not keep."""
-        return any(True for _ in self._overdue(now_ns))
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether there is something to be done by the clock."""
+        return any(True for _ in self._overdue(now_ns)) or bool(self._yielding.blocking(self.working, now_ns))
 
-    def expire(self, now_ns: int) -> None:
-        """Take back the orders whose time is over, where the broker does not do it itself."""
+    def pass_time(self, now_ns: int) -> None:
+        """Take back the orders whose time is over, where the broker does not do it itself, and exits that are to make way."""
         for order in list(self._overdue(now_ns)):
             self.cancel(order.order_id, now_ns, OVERDUE)
+        self._make_way(now_ns)
 
     def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
         """Take back the orders of a symbol that an action concerns: what a broker makes of them is its own affair."""
@@ -155,9 +171,36 @@ class SentOrders(WorkingOrders):
         if refused := why_not(order, self._port.traits):
             self._hear(order, order.move_to(_REJECTED, order.created_ns, refused), None)
             return
+        must_wait = self._yielding.must_wait(order, self.working)
+        if must_wait and self._yielding.is_too_late(order, self._now_ns()):
+            self._hear(order, order.move_to(_REJECTED, order.created_ns, TOO_LATE), None)
+            return
         self.working[order.order_id] = self._known[order.order_id] = order
         self._hear(order, order.move_to(_SUBMITTED, order.arrives_ns), None)
-        self._leaving.append(order)
+        if must_wait:
+            self._yielding.waiting[order.order_id] = order
+            self._make_way(self._now_ns())
+        else:
+            self._leaving.append(order)
+
+    def _make_way(self, now_ns: int) -> None:
+        """Take back exits that hold what another order is to sell now, and let leave what none is in the way of any more."""
+        waiting = self._yielding.waiting
+        self._flush()  # what is to be taken back has left before
+        for exit_ in self._yielding.blocking(self.working, now_ns) if waiting else ():
+            self._cancel_for(exit_, now_ns, MAKES_WAY)
+        for order in [order for order in waiting.values() if not in_the_way(order, self.working)]:
+            if waiting.pop(order.order_id, None) is None:
+                continue
+            held = self._held(order.strategy, order.symbol) if self._held is not None else -order.side.sign * order.quantity
+            # An exit may have filled before it was taken back.
+            left = max(0.0, -order.side.sign * held)
+            if left > 0.0:
+                order.quantity = min(order.quantity, left)
+                self._leaving.append(order)
+            else:
+                self._end(order, _CANCELLED, now_ns, "position_closed")
+        self._flush()
 
     def _begin_child(self, child: Order) -> None:
         # What cannot be made larger afterwards waits until its entry fills no more.
@@ -179,6 +222,12 @@ class SentOrders(WorkingOrders):
     def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
         self._endings.pop(order.order_id, None)
         self._changes.pop(order.order_id, None)
+        self._yielding.waiting.pop(order.order_id, None)
+        self._end_alone(order, status, ts_ns, reason)
+        if self._yielding.waiting:
+            self._make_way(ts_ns)
+
+    def _end_alone(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
         if not (order.filled_quantity and self._families.used):
             super()._end(order, status, ts_ns, reason)
             return

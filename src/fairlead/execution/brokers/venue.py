@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from fairlead.contracts.sessions import HoursOf
 from fairlead.core.bars import BarBlock
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
@@ -35,7 +36,7 @@ class BrokerVenue(SentOrders):
 
     Parameters
     ----------
-    port, instruments, hear, held, now_ns
+    port, instruments, hear, held, now_ns, hours
         As `SentOrders`.
 
     Attributes
@@ -47,9 +48,15 @@ class BrokerVenue(SentOrders):
     """
 
     def __init__(
-        self, port: Port, instruments: Mapping[str, Instrument], hear: Heard, held: Held | None, now_ns: Callable[[], int]
+        self,
+        port: Port,
+        instruments: Mapping[str, Instrument],
+        hear: Heard,
+        held: Held | None,
+        now_ns: Callable[[], int],
+        hours: Callable[[str], HoursOf],
     ) -> None:
-        super().__init__(port, instruments, hear, held, now_ns)
+        super().__init__(port, instruments, hear, held, now_ns, hours)
         self.mids: list[float] = []
         self.double_fill: Callable[[Order, float], None] = lambda _order, _quantity: None
         self._executions = Executions()
@@ -70,7 +77,7 @@ class BrokerVenue(SentOrders):
 
     def match(self, block: BarBlock, row: int) -> None:
         """Take back what must not meet a bar as late as this; what the market does to the rest is the broker's to say."""
-        self.expire(int(block.known_ns[row]))
+        self.pass_time(int(block.known_ns[row]))
 
     def adopt(self, order: Order, price: float) -> None:
         """Book an order that never left as filled: the broker holds what it stands for."""
@@ -86,8 +93,10 @@ class BrokerVenue(SentOrders):
     def caught_up(self) -> None:
         """Ask for what nobody was there to hear: nothing has left for the broker while the past was gone through once more."""
         # One that is to be taken back may never have left either.
-        waiting = [order.order_id for order in self.working.values() if order.status in {_SUBMITTED, _PENDING_CANCEL}]
-        self._port.expect([order_id for order_id in self.working if order_id not in waiting])
+        here = self._yielding.waiting
+        sent = [order for order in self.working.values() if order.order_id not in here]
+        waiting = [order.order_id for order in sent if order.status in {_SUBMITTED, _PENDING_CANCEL}]
+        self._port.expect([order.order_id for order in sent if order.order_id not in waiting])
         self._unsure = set(self._changes)
         self._port.look_up([*waiting, *(reference for reference in self._changes if reference not in waiting)])
         for order in self.working.values():
@@ -209,6 +218,8 @@ class BrokerVenue(SentOrders):
             self._flush()
             if surplus > 0.0:
                 self.double_fill(order, surplus)
+        if self._yielding.waiting:
+            self._make_way(now)
         self._end_if_known(order)
 
     def _take_back(self, order: Order, execution: Execution) -> None:

@@ -102,6 +102,8 @@ class AlpacaBroker:
             times_in_force=frozenset(TIMES_IN_FORCE),
             links_exits=True,
             resizes_exits=False,
+            exits_hold_units=True,
+            auction_lead_s=600.0,
             is_fractional=True,
             calls_per_minute=settings.calls_per_minute,
             burst=settings.burst,
