@@ -557,3 +557,24 @@ def test_when_the_other_side_fills_all_the_same_no_exit_is_left_to_send():
     assert desk.held == 0.0
     assert [o.status for o in (target, stop)] == [CANCELLED, CANCELLED]
     assert desk.left == []
+
+
+def test_exits_of_two_entries_leave_apart():
+    desk, other = Desk(**HOLDING), order("other", 5.0, Side.SELL, OrderType.STOP, stop_price=9.0)
+    pairs = []
+    for name in ("one", "two"):
+        entry, target, stop = bracket()
+        entry.order_id, target.order_id, stop.order_id = name, f"{name}_target", f"{name}_stop"
+        target.parent_id = stop.parent_id = name
+        pairs.append((entry, target, stop))
+        desk.venue.submit(entry, [target, stop])
+        desk.stands(entry)
+    desk.venue.submit(other)
+    desk.stands(other)
+    desk.venue.cancel("other", 7)
+    desk.left.clear()
+    for entry, _, _ in pairs:
+        desk.fills(entry, 10.0)
+    assert desk.left == []
+    desk.stands(other, CANCELLED)
+    assert references(desk.left) == [("one_target", "one_stop"), ("two_target", "two_stop")]

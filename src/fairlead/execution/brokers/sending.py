@@ -215,8 +215,11 @@ class SentOrders(WorkingOrders):
     def _flush(self) -> None:
         """Let leave what has begun, the two exits of a position together where the broker links them."""
         leaving, self._leaving = [order for order in self._leaving if not order.is_terminal], []
-        linked = [order for order in leaving if order.role in EXITS and self._port.traits.links_exits]
-        for group in [*([linked] if linked else []), *([order] for order in leaving if order not in linked)]:
+        groups: dict[str, list[Order]] = {}
+        for order in leaving:
+            is_linked = order.role in EXITS and self._port.traits.links_exits
+            groups.setdefault(order.parent_id if is_linked else order.order_id, []).append(order)
+        for group in groups.values():
             self._port.begin(Submit(tuple(self._request(order) for order in group)))
 
     def _end(self, order: Order, status: OrderStatus, ts_ns: int, reason: str) -> None:
