@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from fairlead.practice.alpaca.sockets import WebSocket
-from fairlead.practice.turns import take_turns
+from fairlead.practice.turns import stop_listening
 
 MOST_HEAD: Final = 16_384
 MOST_BODY: Final = 1 << 20
@@ -146,10 +146,9 @@ class HttpServer:
 
     async def close(self) -> None:
         """Stop as a process does that is killed: nobody is told."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            await take_turns()
+        server, self._server = self._server, None
+        if server is not None:
+            await stop_listening(server)
         clients = dict(self._clients)
         for task, writer in clients.items():
             writer.transport.abort()

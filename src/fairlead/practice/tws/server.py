@@ -15,7 +15,7 @@ from fairlead.data.live.feed import MarketEvent
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
 from fairlead.practice.faults import PracticeFaults, Telling
 from fairlead.practice.market import PracticeMarket
-from fairlead.practice.turns import take_turns
+from fairlead.practice.turns import stop_listening
 from fairlead.practice.tws.asked import Fields
 from fairlead.practice.tws.book import OrderBook
 from fairlead.practice.tws.client import NOBODY, Client
@@ -136,8 +136,7 @@ class TwsServer:
         server, self._server = self._server, None
         if server is None:
             return
-        server.close()
-        await take_turns()
+        await stop_listening(server)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
