@@ -376,7 +376,8 @@ def test_it_ends_as_the_broker_has_it(nursery, tmp_path, broker, seed):
         assert all(name in at_broker for name, filled in known.items() if filled), where
         assert world.duplicates == 0, where
         ended = {"FILLED", "CANCELLED", "REJECTED", "EXPIRED"}
-        assert [order for order in facts["orders"] if order[4] not in ended] == [], where
+        left = [(order, at_broker.get(order[0])) for order in facts["orders"] if order[4] not in ended]
+        assert left == [], where
         assert journal["orders"] == sorted(known), where
         assert [[f.order_id, f.execution_id] for f in journal["fills"]] == [fill[:2] for fill in facts["fills"]], where
     finally:

@@ -42,8 +42,8 @@ class Session:
         self.desk.updates.append(OrderUpdate(name, 1, 1, OrderStatus.PENDING, status, 0.0, None))
         made.status = status
 
-    def fill(self, name, units=10.0, price=5.0, strategy="alpha"):
-        self.desk.fills.append(Fill(name, "one", strategy, "A", Side.BUY, units, price, price, 0.0, 1, 0))
+    def fill(self, name, units=10.0, price=5.0, strategy="alpha", ts_ns=1):
+        self.desk.fills.append(Fill(name, "one", strategy, "A", Side.BUY, units, price, price, 0.0, ts_ns, 0))
 
     def works(self, name, units=10.0, filled=0.0):
         self.orders.append(
@@ -287,3 +287,48 @@ def test_otherwise_nothing_is_adopted(mode):
     session.positions = [BrokerPosition("A", 10.0, 5.0)]
     session.compare("start")
     assert (session.adopted, session.found) == ([], ["MISSING_LOCAL"])
+
+
+def test_an_answer_that_crossed_an_execution_says_nothing_and_is_asked_for_again():
+    session = begun()
+    session.order("one", OrderStatus.FILLED)
+    for number in range(20):
+        session.fill(f"x{number}", 1.0, ts_ns=session.clock + 11)  # after the answer that comes now was asked for
+        session.executed(f"x{number}", 1.0)
+        session.compare("again" if number else "schedule")
+        assert (session.found, session.told) == ([], [])
+    assert session.asked == ["again"] * 20
+    session.positions, session.cash = [BrokerPosition("A", 20.0, 5.0)], 900.0
+    session.compare("again")
+    assert (session.books.is_known, session.found) == (True, [])
+
+
+def test_where_something_happens_all_the_time_a_difference_counts_all_the_same():
+    session = begun()
+    session.order("one", OrderStatus.FILLED)
+    for number in range(60):
+        session.fill(f"x{number}", 1.0, ts_ns=session.clock + 11)
+        session.executed(f"x{number}", 1.0)
+        session.positions = [BrokerPosition("A", number + 1.0, 5.0), BrokerPosition("B", 7.0, 5.0)]
+        session.cash = 995.0 - 5.0 * number
+        session.compare("again")
+        if session.found:
+            break
+    assert session.found == ["MISSING_LOCAL"]
+    assert 20 < number < 50
+
+
+def test_cash_waits_for_a_commission_that_may_still_come():
+    session = begun()
+    session.books.commission_s = 60.0
+    session.order("one", OrderStatus.FILLED)
+    session.fill("x1")
+    session.executed("x1")
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 947.0  # fifty, and a commission of three
+    for why in ("schedule", "again"):
+        session.compare(why)
+        assert (session.found, session.told) == ([], [])
+    session.clock += 61_000_000_000
+    session.compare()
+    session.compare("again")
+    assert session.found == ["CASH_MISMATCH"]

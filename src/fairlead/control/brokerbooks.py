@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final, TypeAlias
 
 from fairlead.control.deskbooks import DeskBooks
 from fairlead.control.reconciling import Tell
 from fairlead.core.orders import OrderStatus
-from fairlead.core.time import format_utc
+from fairlead.core.time import NS_PER_SECOND, format_utc
 from fairlead.engine.attendance import SessionParts
 from fairlead.engine.desk import OrderDesk
 from fairlead.execution.brokers.accounting import EVERYBODY, books_of, standing, together
@@ -39,6 +40,8 @@ START: Final = "start"
 _ORPHAN: Final = DifferenceKind.ORPHAN_ORDER
 _HELD: Final = frozenset({DifferenceKind.QUANTITY_MISMATCH, DifferenceKind.MISSING_LOCAL, DifferenceKind.MISSING_BROKER})
 _EXECUTED: Final = frozenset({DifferenceKind.MISSED_FILL, DifferenceKind.UNKNOWN_FILL, DifferenceKind.FILL_MISMATCH})
+_MOST_CROSSED: Final = 20
+"""So many answers in a row may have crossed an execution before what they differ in counts all the same."""
 _UNHEARD: Final = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL})
 
 
@@ -65,6 +68,8 @@ class BrokerBooks:
         Whether every symbol trades in whole units.
     is_known : bool
         Whether the broker's books have been seen at all.
+    commission_s : float
+        How long after an execution its commission may be told: until then cash says nothing.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class BrokerBooks:
     ) -> None:
         self.last = Reconciliation(ts_ns=0, why=START, mode=settings.mode)
         self.is_known = False
+        self.commission_s = 0.0
         self.is_whole = True
         self._is_last_asked = self._is_last_known = False
         self._settings, self._tell, self._ask, self._cancel, self._adopt = settings, tell, ask, cancel, adopt
@@ -86,6 +92,7 @@ class BrokerBooks:
         self._instants = 0
         self._doubtful: frozenset[str] = frozenset()
         self._doubted_ns = 0
+        self._crossed, self._is_asked = 0, False
 
     @property
     def mismatches(self) -> int:
@@ -125,14 +132,23 @@ class BrokerBooks:
         """Hold our books against what the broker shows."""
         before, mode = self.last, self._settings.mode
         found = self._compared(snapshot, desk)
+        if self._awaits_commission(desk, now_ns):
+            found = tuple(difference for difference in found if difference.kind is not DifferenceKind.CASH_MISMATCH)
         doubtful = frozenset(difference.text for difference in found if difference.kind is not DifferenceKind.PRICE_MISMATCH)
         is_older = snapshot.ts_ns < self._doubted_ns or (snapshot.ts_ns == self._doubted_ns and why != CONFIRM)
         if doubtful and self._doubtful and is_older:
             return  # asked for before anything was in doubt, it confirms nothing: what was asked for then is on its way
+        if doubtful and self._crossed < _MOST_CROSSED and desk.fills and desk.fills[-1].ts_ns > snapshot.ts_ns:
+            # An execution was booked while the answer was on its way: positions may be of before it, and cash of after.
+            self._crossed += 1
+            if why == CONFIRM or not self._is_asked:
+                self._confirm()
+            return
+        self._crossed, self._is_asked = 0, False
         # Only where nothing was ever ordered can nothing have happened while the answer was on its way.
         if doubtful and (self.is_known or desk.orders) and not doubtful & self._doubtful:
             self._doubtful, self._doubted_ns = doubtful, now_ns
-            self._ask(CONFIRM)
+            self._confirm()
             return
         self._doubtful, self.is_known = doubtful, True
         settled: tuple[Difference, ...] = ()
@@ -162,6 +178,15 @@ class BrokerBooks:
         if given is not None:
             return given
         return 0.0 if self.is_whole else FRACTIONAL_TOLERANCE
+
+    def _awaits_commission(self, desk: OrderDesk, now_ns: int) -> bool:
+        since_ns = now_ns - round(self.commission_s * NS_PER_SECOND)
+        recent = takewhile(lambda fill: fill.ts_ns >= since_ns, reversed(desk.fills))
+        return self.commission_s > 0.0 and any(fill.commission == 0.0 for fill in recent)
+
+    def _confirm(self) -> None:
+        self._is_asked = True
+        self._ask(CONFIRM)
 
     def _compared(self, snapshot: Snapshot, desk: OrderDesk) -> tuple[Difference, ...]:
         ours, theirs = self._both(snapshot, desk)

@@ -66,6 +66,7 @@ class BrokerSide:
         """Open the venue of the session's orders."""
         self._multipliers = {symbol: instrument.multiplier for symbol, instrument in instruments.items()}
         self.books.is_whole = all(instrument.lot_step.is_integer() for instrument in instruments.values())
+        self.books.commission_s = self._port.traits.commission_s
         hours = {symbol: session_hours(instrument.calendar) for symbol, instrument in instruments.items()}
         self.venue = BrokerVenue(self._port, instruments, hear, held, self._now_ns, hours.__getitem__)
         self.venue.double_fill = self._close_double

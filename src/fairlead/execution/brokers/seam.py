@@ -39,6 +39,8 @@ class BrokerTraits:
         Whether exits that work hold the units that they could sell, so that no other order may sell them.
     auction_lead_s : float
         How long before the close an order for the closing auction has to be there.
+    commission_s : float
+        How long after an execution its commission may be told; 0 if they come together.
     is_fractional : bool
         Whether it takes parts of a unit.
     calls_per_minute : int
@@ -56,6 +58,7 @@ class BrokerTraits:
     resizes_exits: bool = True
     exits_hold_units: bool = False
     auction_lead_s: float = 0.0
+    commission_s: float = 0.0
     is_fractional: bool = False
     calls_per_minute: int = 3_000
     burst: int = 50

@@ -45,6 +45,7 @@ TRAITS: Final = BrokerTraits(
     links_sets=True,
     # Two orders that reduce each other cannot be made larger in one step.
     resizes_exits=False,
+    commission_s=60.0,
     is_fractional=False,
     calls_per_minute=3_000,
     burst=50,
