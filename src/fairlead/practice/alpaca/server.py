@@ -205,6 +205,7 @@ class AlpacaServer:
 
     async def _restarted(self, *, empty: bool, reuses_ids: bool = False, down_s: float = 0.0) -> None:
         await self._close()
+        self._state.settle()  # whoever was being answered may have been cut off between an order's end and its record
         kept = json.loads(json.dumps(self._state.to_dict()))
         if empty:
             serial = self._state.account.serial + (0 if reuses_ids else 1)
