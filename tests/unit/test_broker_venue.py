@@ -578,3 +578,25 @@ def test_exits_of_two_entries_leave_apart():
     assert desk.left == []
     desk.stands(other, CANCELLED)
     assert references(desk.left) == [("one_target", "one_stop"), ("two_target", "two_stop")]
+
+
+def test_an_order_that_ended_with_more_than_is_known_is_asked_for_again():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    taken = desk.fills(one, 4.0)
+    desk.fills(one, 3.0)
+    desk.stands(one, CANCELLED, filled=8.0)  # a part of it is not told any more, as it was taken back meanwhile
+    assert not desk.venue.is_due(7)
+    desk.venue.pass_time(7)
+    assert desk.port.looked_up == []
+    later = 7 + 5 * NS_PER_SECOND
+    assert desk.venue.is_due(later)
+    desk.venue.pass_time(later)
+    desk.venue.pass_time(later + 1)
+    assert desk.port.looked_up == ["one"]
+    desk.fills(one, 4.0, name="bust", replaces=taken, is_bust=True)
+    assert one.status is OrderStatus.PARTIALLY_FILLED
+    desk.stands(one, CANCELLED, filled=3.0)
+    assert (one.status, one.filled_quantity, desk.held) == (CANCELLED, 3.0, 3.0)
+    assert not desk.venue.is_due(later + 10 * NS_PER_SECOND)

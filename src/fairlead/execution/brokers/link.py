@@ -214,8 +214,10 @@ class BrokerLink:
         if not order.reference:
             return  # somebody else's: the books tell of it
         before = self._told.get(order.reference)
-        if before is not None and (_is_over(before) or before._replace(ts_ns=0) == order._replace(ts_ns=0)):
+        if before is not None and before._replace(ts_ns=0) == order._replace(ts_ns=0):
             return
+        if before is not None and _is_over(before) and not _is_over(order):
+            return  # an answer that was on its way when it ended
         self._told[order.reference] = order
         self._is_news = True
         self._expected.discard(order.reference)

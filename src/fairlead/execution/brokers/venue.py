@@ -14,6 +14,7 @@ from fairlead.core.bars import BarBlock
 from fairlead.core.fills import Fill
 from fairlead.core.instruments import Instrument
 from fairlead.core.orders import TERMINAL, Order, OrderStatus, Side
+from fairlead.core.time import NS_PER_SECOND
 from fairlead.execution.brokers.calls import Cancel
 from fairlead.execution.brokers.ledger import Executions
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind, Wish
@@ -29,6 +30,8 @@ _CANCELLED: Final = OrderStatus.CANCELLED
 _REJECTED: Final = OrderStatus.REJECTED
 _EXPIRED: Final = OrderStatus.EXPIRED
 _EPSILON: Final = 1e-9
+_ASK_AGAIN_NS: Final = 5 * NS_PER_SECOND
+"""How long executions are waited for that an order has ended with."""
 
 
 class BrokerVenue(SentOrders):
@@ -61,6 +64,7 @@ class BrokerVenue(SentOrders):
         self.double_fill: Callable[[Order, float], None] = lambda _order, _quantity: None
         self._executions = Executions()
         self._unsure: set[str] = set()
+        self._asked_ns: dict[str, int] = {}
         self._bar_ns = 0
 
     # What the session does.
@@ -78,6 +82,20 @@ class BrokerVenue(SentOrders):
     def match(self, block: BarBlock, row: int) -> None:
         """Take back what must not meet a bar as late as this; what the market does to the rest is the broker's to say."""
         self.pass_time(int(block.known_ns[row]))
+
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether there is something to be done by the clock."""
+        return super().is_due(now_ns) or bool(self._stale(now_ns))
+
+    def pass_time(self, now_ns: int) -> None:
+        """As `SentOrders`; and ask anew for what has ended with more than is known: a bust may have taken that back since."""
+        super().pass_time(now_ns)
+        if stale := self._stale(now_ns):
+            self._asked_ns.update(dict.fromkeys(stale, now_ns))
+            self._port.look_up(stale)
+
+    def _stale(self, now_ns: int) -> list[str]:
+        return [name for name in self._endings if now_ns - self._asked_ns[name] >= _ASK_AGAIN_NS]
 
     def adopt(self, order: Order, price: float) -> None:
         """Book an order that never left as filled: the broker holds what it stands for."""
@@ -139,6 +157,8 @@ class BrokerVenue(SentOrders):
         if told.status in TERMINAL and not order.is_terminal:
             self._endings[order.order_id] = told
             self._end_if_known(order)
+            if order.order_id in self._endings:
+                self._asked_ns[order.order_id] = now
 
     def _take_terms(self, order: Order, told: BrokerOrder, now: int) -> None:
         terms = self._changes.get(order.order_id)
