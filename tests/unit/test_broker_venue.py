@@ -463,7 +463,7 @@ def test_exits_that_hold_the_units_make_way_for_what_closes_at_once():
 
 def test_what_an_exit_has_filled_before_it_made_way_is_not_sold_again():
     desk, target, stop = protected()
-    leave, other = closing(units=8.0), closing("other", 2.0)
+    leave, other = closing(), closing("other")
     desk.venue.submit(leave)
     desk.left.clear()
     desk.fills(stop, 4.0)
@@ -600,3 +600,10 @@ def test_an_order_that_ended_with_more_than_is_known_is_asked_for_again():
     desk.stands(one, CANCELLED, filled=3.0)
     assert (one.status, one.filled_quantity, desk.held) == (CANCELLED, 3.0, 3.0)
     assert not desk.venue.is_due(later + 10 * NS_PER_SECOND)
+
+
+def test_exits_do_not_make_way_for_what_closes_a_part():
+    desk, target, stop = protected()
+    desk.venue.submit(closing(units=4.0))
+    assert references(desk.left) == [("leave",)]  # the broker refuses it, and the exits protect what is held
+    assert (target.status, stop.status) == (ACK, ACK)

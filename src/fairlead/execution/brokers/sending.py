@@ -171,7 +171,7 @@ class SentOrders(WorkingOrders):
         if refused := why_not(order, self._port.traits):
             self._hear(order, order.move_to(_REJECTED, order.created_ns, refused), None)
             return
-        must_wait = self._yielding.must_wait(order, self.working)
+        must_wait = self._yielding.must_wait(order, self.working) and (order.role in EXITS or self._closes_all(order))
         if must_wait and self._yielding.is_too_late(order, self._now_ns()):
             self._hear(order, order.move_to(_REJECTED, order.created_ns, TOO_LATE), None)
             return
@@ -182,6 +182,10 @@ class SentOrders(WorkingOrders):
             self._make_way(self._now_ns())
         else:
             self._leaving.append(order)
+
+    def _closes_all(self, order: Order) -> bool:
+        """Whether nothing is left for exits to protect: a part is refused, rather than that the rest stands without them."""
+        return self._held is None or order.quantity >= -order.side.sign * self._held(order.strategy, order.symbol)
 
     def _make_way(self, now_ns: int) -> None:
         """Take back exits that hold what another order is to sell now, and let leave what none is in the way of any more."""
