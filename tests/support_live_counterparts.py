@@ -15,14 +15,14 @@ from fairlead.config.livebroker import SessionBroker
 from fairlead.config.papering import wire_at_broker
 from fairlead.core.events import Bar
 from fairlead.core.instruments import Instrument
-from fairlead.core.orders import TimeInForce
+from fairlead.core.orders import OrderStatus, TimeInForce
 from fairlead.core.time import NS_PER_MINUTE, NS_PER_SECOND, BarSize, to_datetime
 from fairlead.data.closing import session_hours
 from fairlead.execution.brokers.opening import AccountKeys, broker_kind
 from fairlead.execution.brokers.seam import Broker
 from fairlead.execution.brokers.settings import LinkSettings
 from fairlead.execution.brokers.simulated.account import SimulatedAccount
-from fairlead.execution.brokers.words import BrokerAccount, BrokerEvent, Execution
+from fairlead.execution.brokers.words import BrokerAccount, BrokerEvent, BrokerOrder, Execution
 from fairlead.practice.alpaca.server import AlpacaServer
 from fairlead.practice.market import PracticeMarket
 from fairlead.practice.tws.running import RunningTws
@@ -33,9 +33,8 @@ from support_live import FREE
 from support_live_parity import TwoSidedMarket, arrived, told
 from support_paper import NOW, loaded, now_ns
 
-_READS = 3
-"""So often the session looks at its clock, at the most, before it has done once what is due between two events."""
 CALENDAR = "XNYS"
+_TAKEN_BACK = frozenset({OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 LINK = LinkSettings.model_validate({"attempt_s": 20, "silence_s": 600})
 
 
@@ -59,13 +58,14 @@ class Patient(Strategy):
 
 
 class Counted:
-    """An adapter that tells in which loop it lives, and which executions it has told."""
+    """An adapter that tells in which loop it lives, and which executions, and orders taken back, it has told."""
 
     def __init__(self, adapter: Broker) -> None:
         self._adapter = adapter
         self.loop: asyncio.AbstractEventLoop | None = None
         self.reached = threading.Event()
         self.seen: set[str] = set()
+        self.taken_back: set[str] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._adapter, name)
@@ -80,6 +80,8 @@ class Counted:
         async for event in self._adapter.events():
             if isinstance(event, Execution):
                 self.seen.add(event.execution_id)
+            elif isinstance(event, BrokerOrder) and event.status in _TAKEN_BACK:
+                self.taken_back.add(event.reference)
             yield event
 
 
@@ -120,24 +122,23 @@ def counterpart(
 
 
 class MarketClock:
-    """A clock that the market sets, and that knows whether the session has looked at it."""
+    """A clock that the market sets, and that knows how often the session has begun to do what is due between two events."""
 
     def __init__(self, now_ns: int) -> None:
-        self.now_ns, self._reads = now_ns, 0
-        self._session = threading.get_ident()
+        self.now_ns, self._turns = now_ns, 0
 
     def __call__(self) -> int:
-        self._reads += threading.get_ident() == self._session
         return self.now_ns
+
+    def turn(self) -> str:
+        """Hear that the session begins another turn; it is not to stop."""
+        self._turns += 1
+        return ""
 
     async def goes(self, now_ns: int) -> None:
         """Go on, and wait until the session has done what is due by it."""
-        self.now_ns, before = now_ns, self._reads
-        for _ in range(5_000):
-            if self._reads - before >= 2 * _READS:
-                return
-            await asyncio.sleep(0.002)
-        raise AssertionError("the session does not look at the clock")
+        self.now_ns, before = now_ns, self._turns
+        await until(lambda: self._turns >= before + 2, "the session does not go on")
 
 
 class ServedMarket(TwoSidedMarket):
@@ -149,20 +150,22 @@ class ServedMarket(TwoSidedMarket):
         self._hours = session_hours(CALENDAR)
 
     async def meet(self, bars: Sequence[Bar]) -> None:
-        account, broker = self._other.account, self._other.broker
+        account = self._other.account
         await self._at_broker(arrived)
         for moment in self._moments(bars[0]):
             await self._clock.goes(moment)
             await self._at_broker(arrived)
-            await self._at_broker(told)
+            await self._is_told()
         self._clock.now_ns = bars[0].known_ns
         await asyncio.to_thread(self._other.do, lambda: account.step({bar.symbol: bar for bar in bars}))
+        await self._is_told()
+
+    async def _is_told(self) -> None:
+        account, broker = self._other.account, self._other.broker
         done = len(account.executions())
-        for _ in range(5_000):
-            if len(broker.seen) >= done:
-                break
-            await asyncio.sleep(0.002)
-        assert len(broker.seen) >= done
+        over = sum(order.status in _TAKEN_BACK for order in account.orders())
+        await until(lambda: len(broker.seen) >= done, "executions are not told")
+        await until(lambda: len(broker.taken_back) >= over, "orders that were taken back are not told")
         await self._at_broker(told)
 
     def _moments(self, bar: Bar) -> Iterator[int]:
@@ -196,4 +199,12 @@ def traded_at(
         feed = ServedMarket(events, other, clock)
         at = SessionBroker(account="A1", open=lambda: other.broker, admit=lambda _account: None, settings=LINK)
         session = dataclasses.replace(wire_at_broker(known, {}, clock, at, workspace), feed=lambda: feed)
-        return session.run("live_A1", now=NOW, now_ns=clock, progress=feed.decided.put)
+        return session.run("live_A1", now=NOW, now_ns=clock, progress=feed.decided.put, stop_asked=clock.turn)
+
+
+async def until(is_so: Callable[[], bool], otherwise: str) -> None:
+    for _ in range(5_000):
+        if is_so():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError(otherwise)

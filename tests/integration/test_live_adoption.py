@@ -13,7 +13,7 @@ from support_places import at_place, place_of, trading
 
 BOTH = pytest.mark.parametrize("broker", ["alpaca", "ibkr"])
 FILLED = OrderStatus.FILLED
-SYNC = "{mode: auto_sync, every: 1}"
+SYNC = "{mode: auto_sync, every: 1, stands_s: 0}"
 
 
 def traded_elsewhere(account, name, side, units, price):
@@ -23,6 +23,11 @@ def traded_elsewhere(account, name, side, units, price):
     (order,) = account.submit([request])
     account.acknowledge(order.broker_id)
     account.execute(order.broker_id, float(units), float(price))
+
+
+def looks_at(place):
+    """How often the account's positions have been asked for."""
+    return sum("positions" in call for call in place.calls)
 
 
 @BOTH
@@ -107,6 +112,29 @@ def test_what_somebody_else_trades_is_taken_over_once_and_again_after_a_restart(
         ]
         assert place.sends == 1
         assert at_place(place) == 0.0
+
+
+@BOTH
+def test_what_somebody_else_trades_is_taken_over_when_it_has_stood_for_a_minute(tmp_path, monkeypatch, broker):
+    monkeypatch.setattr(Planned, "plan", {1: buy(10)})
+    with place_of(broker) as place:
+        with trading(tmp_path, place, strategy="Planned", reconciliation="{mode: auto_sync, every: 1}") as session:
+            session.ready()
+            session.minute(100.0)
+            session.until_working(1)
+            session.meet(101.0)
+            session.until_held(10.0)
+            session.agrees(101.0)
+            place.do(lambda account: traded_elsewhere(account, "elsewhere", Side.SELL, 4, 101))
+            asked = looks_at(place)
+            session.minute(101.0)
+            session.until(lambda _: looks_at(place) >= asked + 2)
+            assert session.until_held(10.0)["broker_books"]["differences"] == []
+            place.seconds(60)  # and no bar comes
+            assert session.until_held(6.0)["halted_by"] == []
+            result = session.end()
+        assert [(o.tag, o.filled_quantity) for o in result.record.orders[1:]] == [("auto_sync_1", 4.0)]
+        assert at_place(place) == 6.0
 
 
 @BOTH

@@ -124,7 +124,7 @@ def as_linked(order):
 @pytest.mark.parametrize("broker", ["alpaca", "ibkr"])
 def test_an_order_ends_in_time_whether_its_broker_keeps_times_or_not(tmp_path, broker):
     pytest.importorskip("alpaca" if broker == "alpaca" else "ib_async")
-    market = list(session_events(MemorySource(generate_bars(MINUTES, XNYS), bar_size=BarSize.M5)))[:320]
+    market = list(session_events(MemorySource(generate_bars(MINUTES, XNYS), bar_size=BarSize.M5)))[:200]
     config = tmp_path / "patient.yaml"
     config.write_text(PATIENT)
     options = {"bar_size": "5min", "symbols": ("AAA", "BBB")}

@@ -14,19 +14,21 @@ from fairlead.execution.reconciliation import ReconciliationSettings
 class Session:
     """A desk's lists, a broker's answer, and what comes of holding them against each other."""
 
-    def __init__(self, mode="strict"):
+    def __init__(self, mode="strict", stands_s=0.0):
         self.desk = SimpleNamespace(orders=[], updates=[], fills=[])
         self.asked, self.told, self.cancelled, self.clock = [], [], [], 0
         self.adopted, self.adopts = [], True
         self.books = BrokerBooks(
-            ReconciliationSettings(mode=mode),
+            ReconciliationSettings(mode=mode, stands_s=stands_s),
             lambda found, fresh: self.told.append([difference.text for difference in fresh]),
             self.asked.append,
             self.cancelled.append,
             self.adopt,
         )
         self.names = {}
-        self.books.begin(SimpleNamespace(desk=self.desk), {}, lambda name: self.names.get(name, name))
+        self.ending = set()
+        heard = SimpleNamespace(booked_as=lambda name: self.names.get(name, name), is_ending=lambda name: name in self.ending)
+        self.books.begin(SimpleNamespace(desk=self.desk), {}, heard)
         self.positions, self.orders, self.executions, self.cash = [], [], [], 1_000.0
 
     def adopt(self, symbol, units, price):
@@ -64,8 +66,8 @@ class Session:
         return [difference.kind.value for difference in self.books.last.differences]
 
 
-def begun(mode="strict"):
-    session = Session(mode)
+def begun(mode="strict", stands_s=0.0):
+    session = Session(mode, stands_s)
     session.compare("start")
     assert session.books.is_known
     return session
@@ -152,6 +154,15 @@ def test_an_order_that_works_here_alone_is_lost_once_it_was_heard_of():
     session.compare()
     session.compare("again")
     assert [difference.subject for difference in session.books.last.differences] == ["order one"]
+
+
+def test_an_order_that_is_over_and_waits_for_its_executions_is_not_lost():
+    session = begun()
+    session.order("one")
+    session.ending.add("one")
+    for why in ("schedule", "again"):
+        session.compare(why)
+    assert (session.found, session.asked) == ([], [])
 
 
 def test_an_execution_that_is_not_booked_is_missed_and_one_that_was_corrected_is_not():
@@ -259,6 +270,63 @@ def test_with_auto_sync_a_position_that_changed_by_itself_is_believed_when_it_is
     session.compare("again")
     assert (session.found, session.books.is_strict, len(session.adopted)) == ([], True, 2)
     assert [d.kind.value for d in session.books.last.settled] == ["CASH_MISMATCH"]
+
+
+def sold_elsewhere(stands_s=60.0):
+    """Ten units are in the books, and six at the broker: not for long."""
+    session = begun("auto_sync", stands_s)
+    session.order("one", OrderStatus.FILLED)
+    session.fill("x1")
+    session.executed("x1")
+    session.positions, session.cash = [BrokerPosition("A", 4.0, 5.0)], 982.0
+    for why in ("schedule", "again"):
+        session.compare(why)
+    assert (session.adopted, session.found, session.told, session.asked) == ([], [], [], ["again"])
+    return session
+
+
+def test_with_auto_sync_a_position_is_believed_when_it_has_differed_for_a_minute():
+    session = sold_elsewhere()
+    begun_ns = session.clock - 10 + 1
+    assert not session.books.is_due(begun_ns + 60_000_000_000 - 1)
+    assert session.books.is_due(begun_ns + 60_000_000_000)
+    session.clock = begun_ns + 60_000_000_000
+    session.books.pass_time(session.clock)
+    assert session.asked == ["again", "again"]
+    assert not session.books.is_due(session.clock)
+    session.compare("again")
+    assert (session.adopted, session.found) == ([("A", -6.0, 5.0)], [])
+    assert not session.books.is_due(session.clock + 10**12)
+
+
+def test_with_auto_sync_what_an_execution_explains_that_is_told_late_is_not_booked_before():
+    session = sold_elsewhere()
+    session.desk.fills.append(Fill("x2", "one", "alpha", "A", Side.SELL, 6.0, 5.3, 5.3, 0.0, 1, 0))
+    session.executed("x2", 6.0, 5.3, side=Side.SELL)
+    session.cash = 1_000.0 - 50.0 + 31.8
+    session.compare()
+    assert (session.adopted, session.found) == ([], [])
+    assert not session.books.is_due(session.clock + 10**12)
+
+
+def test_a_position_that_is_not_believed_yet_lifts_no_halt_and_is_believed_at_the_end():
+    session = sold_elsewhere()
+    assert not session.books.agrees()
+    assert session.books.is_last_awaited()
+    session.compare("end")
+    assert session.adopted == [("A", -6.0, 5.0)]
+    assert not session.books.is_last_awaited()
+
+
+def test_with_auto_sync_positions_that_differ_otherwise_each_time_halt_in_the_end():
+    session = sold_elsewhere()
+    for units in range(20, 30):
+        session.clock += 40_000_000_000
+        session.positions = [BrokerPosition("A", float(units), 5.0)]
+        session.compare()
+        session.compare("again")
+    assert (session.adopted, session.books.is_strict) == ([], True)
+    assert "QUANTITY_MISMATCH" in session.found
 
 
 def test_with_auto_sync_what_cannot_be_booked_halts():

@@ -254,3 +254,19 @@ def test_a_fault_that_is_over_is_followed_by_the_books_and_no_loss():
     world = World().play(script)
     assert world.kinds("down") == []
     assert [one["why"] for one in world.of(ReportKind.BOOKS)] == ["start", "the broker is back"]
+
+
+def test_what_has_become_of_an_order_that_is_sought_is_told_before_the_books():
+    async def script(world):
+        world.link.calls.look_up(["one"])
+        world.link.ask_books("again")
+        await world.until(lambda: len(world.of(ReportKind.BOOKS)) == 2)
+
+    world = World()
+    (old,) = world.account.submit(order().requests)
+    world.account.acknowledge(old.broker_id)
+    world.account.cancel(old.broker_id)
+    world.play(script)
+    kinds = [report.kind for _, report in world.told if report.kind is not ReportKind.LINK]
+    assert kinds == [ReportKind.BOOKS, ReportKind.ORDER, ReportKind.BOOKS]
+    assert world.of(ReportKind.ORDER)[0]["status"] is OrderStatus.CANCELLED

@@ -607,3 +607,37 @@ def test_exits_do_not_make_way_for_what_closes_a_part():
     desk.venue.submit(closing(units=4.0))
     assert references(desk.left) == [("leave",)]  # the broker refuses it, and the exits protect what is held
     assert (target.status, stop.status) == (ACK, ACK)
+
+
+def test_what_waits_for_long_is_told_once():
+    desk, told = Desk(**HOLDING), []
+    desk.venue.stuck = lambda waiting, others: told.append((waiting.order_id, [each.order_id for each in others]))
+    (entry, target, stop), other = bracket(), order("other", 10.0, Side.SELL, OrderType.STOP, stop_price=9.0, oco_id="set")
+    entry.oco_id = "set"
+    desk.venue.submit(entry, [target, stop])
+    desk.venue.submit(other)
+    desk.stands(entry)
+    desk.stands(other)
+    desk.fills(entry, 10.0)
+    late = 7 + 30 * NS_PER_SECOND
+    assert not desk.venue.is_due(late - 1)
+    desk.venue.pass_time(late - 1)
+    assert told == []
+    assert desk.venue.is_due(late)
+    desk.venue.pass_time(late)
+    assert told == [("target", ["other"]), ("stop", ["other"])]
+    assert not desk.venue.is_due(late)
+    desk.venue.pass_time(2 * late)
+    assert len(told) == 2
+    desk.left.clear()
+    desk.stands(other, CANCELLED)
+    assert references(desk.left) == [("target", "stop")]
+
+
+def test_what_waits_for_the_closing_auction_is_not_stuck():
+    desk, _, _ = protected()
+    desk.venue.stuck = lambda *_: pytest.fail("it has time")
+    desk.venue.submit(closing(time_in_force=TimeInForce.CLS))
+    moment = CLOSE_NS - 661 * NS_PER_SECOND
+    assert not desk.venue.is_due(moment)
+    desk.venue.pass_time(moment)

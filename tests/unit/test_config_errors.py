@@ -88,7 +88,7 @@ def test_the_file_of_these_tests_is_good():
         ("seed: 42", "sede: 42", "2: 'sede' must be a known key, was unknown. Did you mean 'seed'? Known: clock, data, enforcement, execution, features, instruments, journal, mode, name, reconciliation, record, report, risk, seed, strategies, universe, workspace."),
         ("seed: 42", "report: {html: perhaps}", "2: 'report.html' must be true or false, was 'perhaps'."),
         ("seed: 42", "reconciliation: {mode: stirct}", "2: 'reconciliation.mode' must be one of 'strict', 'warn', 'auto_sync', was 'stirct'. Did you mean 'strict'?"),
-        ("seed: 42", "reconciliation: {evry: 5}", "2: 'reconciliation.evry' must be a known key, was unknown. Did you mean 'every'? Known: cash_tolerance, every, mode, quantity_tolerance."),
+        ("seed: 42", "reconciliation: {evry: 5}", "2: 'reconciliation.evry' must be a known key, was unknown. Did you mean 'every'? Known: cash_tolerance, every, mode, quantity_tolerance, stands_s."),
         ("seed: 42", "reconciliation: {every: 0}", "2: 'reconciliation.every' must be in [1, 100000], was 0."),
         ("seed: 42", "reconciliation: {every: true}", "2: 'reconciliation.every' must be a number, was true."),
         ("seed: 42", "report: [html]", "2: 'report' must be a mapping of keys to values, was a list of 1."),

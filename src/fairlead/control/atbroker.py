@@ -105,11 +105,13 @@ class BrokerConductor(Conductor):
     def ticked(self) -> None:
         """Go on with what is due by the clock: at a broker things happen between two bars."""
         self.broker.venue.pass_time(self._acting_ns)
+        self.broker.books.pass_time(self._clock_ns)
         self._close()
 
     def _is_due(self, now_ns: int) -> bool:
-        is_closing = self._closings.is_under_way or self._winding_ns > 0
-        return is_closing or self.broker.venue.is_due(max(now_ns, self._now))
+        if self._closings.is_under_way or self._winding_ns > 0:
+            return True
+        return self.broker.venue.is_due(max(now_ns, self._now)) or self.broker.books.is_due(now_ns)
 
     def _hear(self, report: BrokerReport) -> None:
         if self.broker.take(report):

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import takewhile
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from fairlead.control.deskbooks import DeskBooks
+from fairlead.control.gaps import Gap, StandingGaps
 from fairlead.control.reconciling import Tell
 from fairlead.core.orders import OrderStatus
 from fairlead.core.time import NS_PER_SECOND, format_utc
@@ -43,6 +44,16 @@ _EXECUTED: Final = frozenset({DifferenceKind.MISSED_FILL, DifferenceKind.UNKNOWN
 _MOST_CROSSED: Final = 20
 """So many answers in a row may have crossed an execution before what they differ in counts all the same."""
 _UNHEARD: Final = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL})
+
+
+class Heard(Protocol):
+    """Who knows what a broker has told."""
+
+    def booked_as(self, execution_id: str) -> str | None:
+        """Return under which name an execution is booked; None if it counts no more."""
+
+    def is_ending(self, order_id: str) -> bool:
+        """Return whether an order is over, and executions before that are still to come."""
 
 
 class BrokerBooks:
@@ -87,12 +98,13 @@ class BrokerBooks:
         self._is_last_asked = self._is_last_known = False
         self._settings, self._tell, self._ask, self._cancel, self._adopt = settings, tell, ask, cancel, adopt
         self._ours = DeskBooks({})
-        self._booked_as: Callable[[str], str | None] = lambda name: name
+        self._heard: Heard
         self._opening_cash: float | None = None
         self._instants = 0
         self._doubtful: frozenset[str] = frozenset()
         self._doubted_ns = 0
         self._crossed, self._is_asked = 0, False
+        self._standing = StandingGaps(settings.stands_s)
 
     @property
     def mismatches(self) -> int:
@@ -104,9 +116,9 @@ class BrokerBooks:
         """Whether they halt."""
         return self.last.is_strict
 
-    def begin(self, parts: SessionParts, multipliers: dict[str, float], booked_as: Callable[[str], str | None]) -> None:
-        """Take in the session, and who knows under which name an execution of the broker's is booked, if it still counts."""
-        self._booked_as = booked_as
+    def begin(self, parts: SessionParts, multipliers: dict[str, float], heard: Heard) -> None:
+        """Take in the session, and who knows what has been heard."""
+        self._heard = heard
         self._ours = DeskBooks(multipliers)
         self._ours.read(parts.desk)
 
@@ -126,7 +138,17 @@ class BrokerBooks:
     def agrees(self) -> bool:
         """Return whether the books agreed when they were last compared, and have them compared once more."""
         self._ask(REARM)
-        return self.is_known and self.last.is_clean
+        return self.is_known and self.last.is_clean and not self._standing.look_ns
+
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether a position has differed for so long by now that it is to be looked at once more."""
+        return self._standing.is_due(now_ns)
+
+    def pass_time(self, now_ns: int) -> None:
+        """Ask for the books if `is_due`."""
+        if self.is_due(now_ns):
+            self._standing.asked(now_ns)
+            self._confirm()
 
     def compare(self, snapshot: Snapshot, why: str, desk: OrderDesk, now_ns: int) -> None:
         """Hold our books against what the broker shows."""
@@ -145,14 +167,19 @@ class BrokerBooks:
                 self._confirm()
             return
         self._crossed, self._is_asked = 0, False
+        self._standing.seen(self._gaps(found, snapshot, desk) if mode == "auto_sync" else (), now_ns)
         # Only where nothing was ever ordered can nothing have happened while the answer was on its way.
         if doubtful and (self.is_known or desk.orders) and not doubtful & self._doubtful:
             self._doubtful, self._doubted_ns = doubtful, now_ns
             self._confirm()
             return
-        self._doubtful, self.is_known = doubtful, True
+        self._doubtful = doubtful
+        may_come = bool(desk.orders) and not self._is_last_asked
+        if may_come and self._standing.are_awaited(now_ns):
+            return
+        self.is_known = True
         settled: tuple[Difference, ...] = ()
-        if mode == "auto_sync" and doubtful:
+        if mode == "auto_sync" and doubtful and (not may_come or self._standing.have_stood(now_ns)):
             left = self._believed(found, snapshot, desk)
             settled, found = tuple(difference for difference in found if difference not in left), left
         self._is_last_known = self._is_last_asked and why in {END, CONFIRM}
@@ -196,16 +223,22 @@ class BrokerBooks:
         """Believe the broker, and return what is left: its positions are booked, and its cash is what is counted from."""
         if any(difference.kind in _EXECUTED for difference in found):
             return found  # what an execution explains, or should, is not explained away
-        ours, theirs = self._both(snapshot, desk)
-        nothing = Holding(0.0, 0.0)
-        for symbol in [difference.symbol for difference in found if difference.kind in _HELD]:
-            mine, held = ours.positions.get((EVERYBODY, symbol), nothing), theirs.positions.get((EVERYBODY, symbol), nothing)
-            self._adopt(symbol, held.quantity - mine.quantity, held.average_price or mine.average_price)
+        for (symbol, units), price in self._gaps(found, snapshot, desk).items():
+            self._adopt(symbol, units, price)
         left = self._compared(snapshot, desk)
         if any(difference.kind in _HELD for difference in left):
             return left
         self._opening_cash = None
         return self._compared(snapshot, desk)
+
+    def _gaps(self, found: tuple[Difference, ...], snapshot: Snapshot, desk: OrderDesk) -> dict[Gap, float]:
+        """Return what the broker holds more of each symbol, and at which average price."""
+        ours, theirs = self._both(snapshot, desk)
+        nothing, gaps = Holding(0.0, 0.0), {}
+        for symbol in [difference.symbol for difference in found if difference.kind in _HELD]:
+            mine, held = ours.positions.get((EVERYBODY, symbol), nothing), theirs.positions.get((EVERYBODY, symbol), nothing)
+            gaps[symbol, held.quantity - mine.quantity] = held.average_price or mine.average_price
+        return gaps
 
     def _both(self, snapshot: Snapshot, desk: OrderDesk) -> tuple[Books, Books]:
         self._ours.read(desk)
@@ -219,7 +252,7 @@ class BrokerBooks:
         fills = standing(ours.fills)
         # A broker keeps executions for as long as it does: what it shows must be booked, and what is booked as it shows it.
         booked = {fill.execution_id for fill in self._ours.tally.fills.values()}
-        named = {place: fill for name, fill in theirs.fills.items() if (place := self._booked_as(name)) is not None}
+        named = {place: fill for name, fill in theirs.fills.items() if (place := self._heard.booked_as(name)) is not None}
         shown = {name: fill for name, fill in named.items() if name in fills or name not in booked}
         mine = {name: fill for name, fill in fills.items() if name in named}
         ours = Books(positions=ours.positions, cash=ours.cash or {"": 0.0}, orders=ours.orders, fills=mine)
@@ -228,7 +261,7 @@ class BrokerBooks:
     def _heard_of(self, orders: Mapping[str, WorkingOrder]) -> dict[str, WorkingOrder]:
         told = self._ours.tally.last
         unheard = {name for name in orders if name in self._ours.orders and (name not in told or told[name].status in _UNHEARD)}
-        return {name: order for name, order in orders.items() if name not in unheard}
+        return {name: order for name, order in orders.items() if name not in unheard and not self._heard.is_ending(name)}
 
     def _take_back(self, found: tuple[Difference, ...]) -> None:
         if self._settings.mode != "strict":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fairlead.control.brokerbooks import BrokerBooks
@@ -17,6 +17,7 @@ from fairlead.execution.brokers.calls import Cancel
 from fairlead.execution.brokers.reports import BrokerReport, ReportKind
 from fairlead.execution.brokers.venue import BrokerVenue
 from fairlead.execution.brokers.words import LinkKind, LinkNotice, Snapshot
+from fairlead.execution.brokers.yielding import STUCK_S
 from fairlead.execution.reconciliation import ReconciliationSettings
 from fairlead.execution.working import Heard, Held
 from fairlead.journal import entries
@@ -28,6 +29,7 @@ NOT_REACHED: Final = "the broker has not been reached yet"
 ADOPTED: Final = "auto_sync"
 """The tag of an order that nobody gave: what it holds was found at the broker."""
 DOUBLE_FILL: Final = "oco_double_fill"
+STUCK: Final = "order_waits"
 
 
 class BrokerSide:
@@ -70,12 +72,13 @@ class BrokerSide:
         hours = {symbol: session_hours(instrument.calendar) for symbol, instrument in instruments.items()}
         self.venue = BrokerVenue(self._port, instruments, hear, held, self._now_ns, hours.__getitem__)
         self.venue.double_fill = self._close_double
+        self.venue.stuck = self._stuck
         return self.venue
 
     def begin(self, parts: SessionParts) -> list[BrokerReport]:
         """Take in the session, and return what was told before it had any data."""
         self._parts = parts
-        self.books.begin(parts, self._multipliers, self.venue.booked_as)
+        self.books.begin(parts, self._multipliers, self.venue)
         early, self._early = self._early, []
         return early
 
@@ -143,6 +146,17 @@ class BrokerSide:
         self._adopted += 1
         order = parts.desk.adopt(among[0], symbol, units, f"{ADOPTED}_{self._adopted}")
         self.venue.adopt(order, price)
+
+    def _stuck(self, order: Order, others: Sequence[Order]) -> None:
+        """Tell that what would close or protect a position cannot leave."""
+        names = ", ".join(other.order_id for other in others)
+        text = (
+            f"{order.symbol}: {order.role or 'order'} {order.order_id} has waited for over {STUCK_S} s: the broker holds its "
+            f"units for {names}, and has not said that this is cancelled. See fairlead broker orders."
+        )
+        facts = {"event": STUCK, "order_id": order.order_id}
+        self._scribe.write(entries.note(self._now_ns(), text, facts, strategy=order.strategy, symbol=order.symbol))
+        self._scribe.log.error(STUCK, message=text, strategy=order.strategy)
 
     def _close_double(self, order: Order, units: float) -> None:
         """Close what the second order of a set has filled before its cancel came (domain rule 4.3)."""

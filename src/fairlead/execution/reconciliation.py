@@ -33,6 +33,9 @@ class ReconciliationSettings(Settings):
     mode : {'strict', 'warn', 'auto_sync'}
         A difference halts; or is a warning unless it is there at the start, or twice in a row; or the broker is believed: fills
         that were missed are booked, and what differs then halts.
+    stands_s : float
+        How long a position must have differed before a real broker is believed, in seconds: the execution behind it may only
+        be told later. At the start and at the end, where nothing is under way, it is believed at once.
     every : int
         Instants from one to the next. It is done at the start, after the feed was gone, before a re-arm and at the end too.
     quantity_tolerance : float, optional
@@ -42,6 +45,7 @@ class ReconciliationSettings(Settings):
     """
 
     mode: Mode = "strict"
+    stands_s: float = Field(default=60.0, ge=0, le=3_600)
     every: int = Field(default=100, ge=1, le=100_000)
     quantity_tolerance: float | None = Field(default=None, ge=0, le=1_000_000)
     cash_tolerance: float = Field(default=1.0, ge=0, le=1_000_000)

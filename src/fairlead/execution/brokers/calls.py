@@ -88,6 +88,11 @@ class Calls:
         Seconds before each look for an order of which it is not known whether it arrived.
     back_off_s : float
         How long nothing is asked after the broker has said that it was too much.
+
+    Attributes
+    ----------
+    sought : set of str
+        Orders of which it is being found out whether the broker has them.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Calls:
         self._is_up, self._sent = is_up, sent
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
+        self.sought: set[str] = set()
 
     @property
     def is_idle(self) -> bool:
@@ -126,6 +132,7 @@ class Calls:
 
     def look_up(self, references: Sequence[str]) -> None:
         """Find out what has become of orders of which nobody knows whether the broker has them."""
+        self.sought.update(references)
         for reference in references:
             task = asyncio.get_running_loop().create_task(self._look_up_in_turn(reference))
             self._under_way.add(task)
@@ -202,6 +209,13 @@ class Calls:
 
     async def _resolve(self, reference: str, of: Call | None = None) -> None:
         """Ask for an order until it is there, or surely is not."""
+        self.sought.add(reference)
+        try:
+            await self._seek(reference, of)
+        finally:
+            self.sought.discard(reference)
+
+    async def _seek(self, reference: str, of: Call | None) -> None:
         for wait in self._looks_s:
             await self._sleep(wait)
             found = await self._found(reference)

@@ -169,10 +169,10 @@ class BrokerLink:
         for order in orders:
             self._heard_order(order)
         open_now = {order.reference for order in orders}
-        # What was open when it was last heard of, and is not any more, has ended meanwhile.
+        # What was open when it was last heard of, and is not any more, has ended meanwhile; so may have what is sought.
         worked = [reference for reference, last in self._told.items() if not _is_over(last)]
-        ended = [reference for reference in (*worked, *sorted(self._expected)) if reference not in open_now]
-        for reference in ended:
+        unknown = sorted({*self._expected, *self.calls.sought} - self._told.keys())
+        for reference in [reference for reference in (*worked, *unknown) if reference not in open_now]:
             found = await self._question(self._broker.find(reference))
             if found is not None:
                 self._heard_order(found)

@@ -62,6 +62,11 @@ class SentOrders(WorkingOrders):
         The session's idea of now: when the newest thing was heard, nanoseconds.
     hours : callable
         Given a symbol, returns when its sessions are.
+
+    Attributes
+    ----------
+    stuck : callable
+        Told an order that has waited for long, and those that do not make way for it.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class SentOrders(WorkingOrders):
         super().__init__(hear, held)
         self._yielding = Yielding(port.traits, hours)
         self._port, self._instruments, self._now_ns = port, instruments, now_ns
+        self.stuck: Callable[[Order, Sequence[Order]], None] = lambda _order, _others: None
         self._known: dict[str, Order] = {}
         self._endings: dict[str, BrokerOrder] = {}
         self._changes: dict[str, Terms] = {}
@@ -134,13 +140,17 @@ class SentOrders(WorkingOrders):
 
     def is_due(self, now_ns: int) -> bool:
         """Return whether there is something to be done by the clock."""
-        return any(True for _ in self._overdue(now_ns)) or bool(self._yielding.blocking(self.working, now_ns))
+        waiting = self._yielding
+        return any(self._overdue(now_ns)) or bool(waiting.blocking(self.working, now_ns) or waiting.stuck(now_ns))
 
     def pass_time(self, now_ns: int) -> None:
         """Take back the orders whose time is over, where the broker does not do it itself, and exits that are to make way."""
         for order in list(self._overdue(now_ns)):
             self.cancel(order.order_id, now_ns, OVERDUE)
         self._make_way(now_ns)
+        for order in self._yielding.stuck(now_ns):
+            self._yielding.told(order)
+            self.stuck(order, in_the_way(order, self.working))
 
     def apply_action(self, action: CorporateAction, ts_ns: int) -> None:
         """Take back the orders of a symbol that an action concerns: what a broker makes of them is its own affair."""

@@ -74,6 +74,7 @@ class BrokerVenue(SentOrders):
         del self._hear
         self._held = None
         self.double_fill = lambda _order, _quantity: None
+        self.stuck = lambda _order, _others: None
 
     def enter(self, block: BarBlock) -> None:
         """Take note of the newest bar."""
@@ -135,6 +136,10 @@ class BrokerVenue(SentOrders):
     def booked_as(self, execution_id: str) -> str | None:
         """Return under which name an execution is booked; None if it counts no more."""
         return self._executions.booked_as(execution_id)
+
+    def is_ending(self, order_id: str) -> bool:
+        """Return whether the broker has said that an order is over, and executions before that are still to come."""
+        return order_id in self._endings
 
     @property
     def is_settled(self) -> bool:

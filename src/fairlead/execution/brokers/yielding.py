@@ -14,6 +14,8 @@ from fairlead.execution.families import EXITS
 MAKES_WAY: Final = "makes_way"
 """Why an exit is taken back: another order is to sell what it holds."""
 TOO_LATE: Final = "broker_refuses: too late for the closing auction"
+STUCK_S: Final = 30
+"""So long an order waits before somebody is told, in seconds."""
 _MARGIN_S: Final = 60
 _CLS: Final = TimeInForce.CLS
 _PENDING_CANCEL: Final = OrderStatus.PENDING_CANCEL
@@ -36,6 +38,7 @@ class Yielding:
     def __init__(self, traits: BrokerTraits, hours: Callable[[str], HoursOf]) -> None:
         self._traits, self._hours = traits, hours
         self.waiting: dict[str, Order] = {}
+        self._told: set[str] = set()
 
     def must_wait(self, order: Order, working: Mapping[str, Order]) -> bool:
         """Return whether a broker would refuse an order because of what works there and is on its way out, or can be."""
@@ -59,6 +62,16 @@ class Yielding:
         due = [order for order in self.waiting.values() if order.role not in EXITS and self.is_due(order, now_ns)]
         found = {exit_.order_id: exit_ for order in due for exit_ in in_the_way(order, working)}
         return [exit_ for exit_ in found.values() if exit_.status is not _PENDING_CANCEL]
+
+    def stuck(self, now_ns: int) -> list[Order]:
+        """Return what has waited for too long, and of which nobody has been told yet."""
+        since_ns = now_ns - STUCK_S * NS_PER_SECOND
+        untold = [order for name, order in self.waiting.items() if name not in self._told]
+        return [order for order in untold if order.time_in_force is not _CLS and order.arrives_ns <= since_ns]
+
+    def told(self, order: Order) -> None:
+        """Note that somebody has been told of what is stuck."""
+        self._told.add(order.order_id)
 
     def _close_ns(self, order: Order, now_ns: int) -> int | None:
         if order.time_in_force is not _CLS:
