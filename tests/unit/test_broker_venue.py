@@ -162,6 +162,7 @@ def test_a_cancel_is_a_wish_until_the_broker_has_spoken():
     desk.venue.request_cancel("two", 3)
     desk.refuses(two, Wish.CANCEL, "too late")
     assert (two.status, two.reason) == (OrderStatus.PENDING_CANCEL, "cancel_refused: too late")
+    assert desk.port.looked_up == ["two"]
     desk.stands(two, CANCELLED, filled=0.0)
     assert two.status is CANCELLED
     with pytest.raises(UnknownName):
@@ -228,6 +229,31 @@ def test_an_order_that_was_given_up_and_is_there_after_all_is_taken_back():
     assert desk.left
     desk.stands(one)
     assert [type(call) for call in desk.left] == [Cancel]
+
+
+def test_an_order_to_be_taken_back_that_is_nowhere_any_more_has_ended_and_what_it_fills_all_the_same_counts():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.fills(one, 4.0)
+    desk.venue.cancel("one", 3)
+    desk.refuses(one, Wish.CANCEL, "not_at_broker")
+    assert (one.status, desk.port.looked_up) == (OrderStatus.PENDING_CANCEL, ["one"])
+    desk.refuses(one, Wish.SUBMIT, "not_at_broker")
+    assert (one.status, one.reason, one.filled_quantity) == (CANCELLED, "gone: not_at_broker", 4.0)
+    desk.left.clear()
+    desk.stands(one)
+    assert desk.left == [Cancel("one")]
+    desk.fills(one, 6.0)
+    assert desk.held == 10.0
+
+
+def test_an_order_that_works_and_is_nowhere_is_left_to_the_books():
+    desk, one = Desk(), order()
+    desk.venue.submit(one)
+    desk.stands(one)
+    desk.refuses(one, Wish.SUBMIT, "not_at_broker")
+    assert one.status is ACK
 
 
 def test_what_a_broker_does_not_take_never_leaves():

@@ -118,12 +118,12 @@ class BrokerThread:
 
     def look_up(self, references: Sequence[str]) -> None:
         """Find out what has become of orders of which the broker's word is missing."""
-        if references:
+        if references and not self._is_muted():
             self._post(lambda: self._link.calls.look_up(references))
 
     def expect(self, references: Sequence[str]) -> None:
         """Learn which orders worked when the broker was last heard: by an earlier process, of which nothing is known here."""
-        if references:
+        if references and not self._is_muted():
             self._post(lambda: self._link.expect(references))
 
     def ask_books(self, why: str) -> None:

@@ -208,10 +208,12 @@ class BrokerVenue(SentOrders):
                 self._note(order, now, f"replace_rejected: {reason}")
         elif wish is Wish.CANCEL:
             self._hear(order, order.move_to(_PENDING_CANCEL, now, f"cancel_refused: {reason}"), None)
+            self._port.look_up([order.order_id])  # it is not as it was thought to be
         elif order.status is _SUBMITTED:
             self._end(order, _REJECTED, now, reason)
-        elif order.status is _PENDING_CANCEL and not order.filled_quantity:
-            self._end(order, _CANCELLED, now, f"never sent: {reason}")
+        elif order.status is _PENDING_CANCEL:
+            # Should it be there after all, it is taken back again, and what it has filled is booked.
+            self._end(order, _CANCELLED, now, f"never sent: {reason}" if not order.filled_quantity else f"gone: {reason}")
 
     def _executed(self, execution: Execution) -> None:
         order = self._known.get(execution.reference)
