@@ -38,6 +38,9 @@ _TAKEN_BACK = frozenset({OrderStatus.CANCELLED, OrderStatus.EXPIRED})
 LINK = LinkSettings.model_validate({"attempt_s": 20, "silence_s": 600})
 
 
+PATIENCE_NS = 30 * NS_PER_MINUTE
+
+
 class Patient(Strategy):
     """Waits for a better price, for half an hour."""
 
@@ -52,7 +55,7 @@ class Patient(Strategy):
             if held := context.portfolio.quantity(symbol):
                 yield OrderIntent.market(symbol, -held)
             elif not any(order.symbol == symbol for order in context.open_orders):
-                until = to_datetime(context.current_ns + 30 * NS_PER_MINUTE)
+                until = to_datetime(context.current_ns + PATIENCE_NS)
                 price = round(close * 0.998, 2)
                 yield OrderIntent.limit(symbol, 10, price, time_in_force=TimeInForce.GTD, expires_at=until)
 
@@ -144,26 +147,37 @@ class MarketClock:
 class ServedMarket(TwoSidedMarket):
     """The broker's side is a server of its protocol."""
 
-    def __init__(self, events: Sequence[Bar], other: Counterpart, clock: MarketClock) -> None:
+    def __init__(self, events: Sequence[Bar], other: Counterpart, clock: MarketClock, patience_ns: int = 0) -> None:
         super().__init__(events, other.broker.reached)
-        self._other, self._clock = other, clock
+        self._other, self._clock, self._patience_ns = other, clock, patience_ns
         self._hours = session_hours(CALENDAR)
+        self._answered = (0, 0)
 
     async def meet(self, bars: Sequence[Bar]) -> None:
         account = self._other.account
         await self._at_broker(arrived)
+        # What follows from what was told, such as exits that leave when the other side of their entry is gone.
+        while (happened := self._happened) != self._answered:
+            self._answered = happened
+            await self._acts(self._clock.now_ns)
         for moment in self._moments(bars[0]):
-            await self._clock.goes(moment)
-            await self._at_broker(arrived)
-            await self._is_told()
+            await self._acts(moment)
         self._clock.now_ns = bars[0].known_ns
         await asyncio.to_thread(self._other.do, lambda: account.step({bar.symbol: bar for bar in bars}))
         await self._is_told()
 
+    @property
+    def _happened(self) -> tuple[int, int]:
+        account = self._other.account
+        return len(account.executions()), sum(order.status in _TAKEN_BACK for order in account.orders())
+
+    async def _acts(self, now_ns: int) -> None:
+        await self._clock.goes(now_ns)
+        await self._at_broker(arrived)
+        await self._is_told()
+
     async def _is_told(self) -> None:
-        account, broker = self._other.account, self._other.broker
-        done = len(account.executions())
-        over = sum(order.status in _TAKEN_BACK for order in account.orders())
+        broker, (done, over) = self._other.broker, self._happened
         await until(lambda: len(broker.seen) >= done, "executions are not told")
         await until(lambda: len(broker.taken_back) >= over, "orders that were taken back are not told")
         await self._at_broker(told)
@@ -172,9 +186,12 @@ class ServedMarket(TwoSidedMarket):
         """Yield when, before a bar is over, the session has something to do that others do themselves at another broker."""
         account, traits = self._other.account, self._other.broker.traits
         held = {position.symbol for position in account.positions()}
-        works = {order.symbol for order in account.open_orders()}
-        if TimeInForce.GTD not in traits.times_in_force and works - held:
-            yield max(self._clock.now_ns, bar.label_ns) + NS_PER_SECOND
+        working = account.open_orders()
+        works = {order.symbol for order in working}
+        begins_ns, patience_ns = max(self._clock.now_ns, bar.label_ns) + NS_PER_SECOND, self._patience_ns
+        is_over = patience_ns and any(begins_ns - order.ts_ns > patience_ns for order in working)
+        if TimeInForce.GTD not in traits.times_in_force and is_over:
+            yield begins_ns
         hours = self._hours(bar.label_ns)
         if traits.exits_hold_units and hours is not None and works & held:
             moment = hours.close_ns - round((traits.auction_lead_s + 60) * NS_PER_SECOND)
@@ -186,9 +203,16 @@ class ServedMarket(TwoSidedMarket):
 
 
 def traded_at(
-    name: str, config: Path, workspace: Path, events: Sequence[Bar], *overrides: str, bar_size: str, symbols: Sequence[str]
+    name: str,
+    config: Path,
+    workspace: Path,
+    events: Sequence[Bar],
+    *overrides: str,
+    bar_size: str,
+    symbols: Sequence[str],
+    patience_ns: int = 0,
 ) -> Result:
-    """Run a configuration live, at a server of a broker's protocol."""
+    """Run a configuration live, at a server of a broker's protocol; its orders are good for so long, if they end."""
     names = ", ".join(symbols)
     data = f"data={{type: live, feed: two_sides, symbols: [{names}], bar_size: {bar_size}, record: false}}"
     given = ("mode=live", "clock={type: realtime}", data, f"execution={{type: broker, broker: {name}}}", *overrides)
@@ -196,7 +220,7 @@ def traded_at(
     cash = sum(entry.capital for entry in known.settings.strategies)
     clock = MarketClock(events[0].label_ns)
     with counterpart(name, symbols, cash, bar_size, clock) as other:
-        feed = ServedMarket(events, other, clock)
+        feed = ServedMarket(events, other, clock, patience_ns)
         at = SessionBroker(account="A1", open=lambda: other.broker, admit=lambda _account: None, settings=LINK)
         session = dataclasses.replace(wire_at_broker(known, {}, clock, at, workspace), feed=lambda: feed)
         return session.run("live_A1", now=NOW, now_ns=clock, progress=feed.decided.put, stop_asked=clock.turn)

@@ -392,6 +392,24 @@ def test_who_listens_after_a_connection_was_ended_hears_what_comes_then():
     run(body)
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5])
+def test_whoever_has_no_patience_for_the_farewell_leaves_no_socket_open(turns):
+    async def body(_server, broker, heard):
+        transport = broker._stream._socket.transport
+        leaving = asyncio.create_task(broker.disconnect())
+        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert transport.is_closing()
+        assert not broker.health().is_connected
+        await heard.end()
+
+    run(body)
+
+
 def test_what_does_not_fit_on_a_page_is_asked_for_page_by_page():
     async def body(server, broker, _heard):
         (bought,) = await broker.submit([limit("in", quantity=300)])

@@ -14,6 +14,7 @@ from parity.engines import ENGINES, Engine, NotInstalled, environment, interpret
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 MODULES = ("machine", "workloads", "reference", "contenders", "agreement", "asking", "peertable", "compare")
 PROTOCOL = ("peers", "peers.protocol")
+pytestmark = pytest.mark.xdist_group("bench_peers")  # Fairlead's answers are asked for once
 
 
 @pytest.fixture(scope="module")

@@ -32,8 +32,7 @@ PATIENT = {
 }
 
 
-@pytest.mark.parametrize("by", ["flatten", "halt"])
-@pytest.mark.parametrize("broker", ["alpaca", "ibkr"])
+@pytest.mark.parametrize(("broker", "by"), [("alpaca", "halt"), ("ibkr", "flatten")])
 def test_fifty_positions_are_closed_within_two_minutes(tmp_path, broker, by):
     with place_of(broker, ",".join(SYMBOLS)) as place, trading(tmp_path, place, params=PATIENT[broker]) as session:
 

@@ -16,7 +16,7 @@ from fairlead.data.opening import store_of
 from fairlead.data.synthetic import SyntheticSettings, generate_bars
 from fairlead.sdk.registry import known_strategies
 from support_feeds import XNYS
-from support_live_counterparts import traded_at
+from support_live_counterparts import PATIENCE_NS, traded_at
 from support_live_parity import decisions_of, executed, traded_live
 from support_paper import CONFIGS
 from support_recordings import RISK, recorded
@@ -129,7 +129,7 @@ def test_an_order_ends_in_time_whether_its_broker_keeps_times_or_not(tmp_path, b
     config.write_text(PATIENT)
     options = {"bar_size": "5min", "symbols": ("AAA", "BBB")}
     paper = on_paper(config, tmp_path / "paper", market, *NO_COSTS, RISK, **options)
-    live = traded_at(broker, config, tmp_path / "live", market, RISK, **options)
+    live = traded_at(broker, config, tmp_path / "live", market, RISK, **options, patience_ns=PATIENCE_NS)
     assert executed_of(live) == executed_of(paper)
     assert decisions_of(live) == decisions_of(paper)
     ends = Counter(order.status for order in live.record.orders)

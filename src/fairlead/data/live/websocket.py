@@ -162,10 +162,14 @@ class WebSocketFeed:
         """Close the connection; a second call does nothing."""
         self._closed = True
         self._book.connected = False
-        await self._stop_tasks()
         socket, self._socket = self._socket, None
-        if socket is not None:
-            await socket.close()
+        try:
+            await self._stop_tasks()
+            if socket is not None:
+                await socket.close()
+        finally:
+            if socket is not None:
+                socket.transport.abort()  # for whoever has no patience for the farewell
         while not self._out.empty():
             self._out.get_nowait()
         self._out.put_nowait(None)

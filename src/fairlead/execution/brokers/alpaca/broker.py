@@ -142,16 +142,21 @@ class AlpacaBroker:
         async with self._opening:
             stream, self._stream = self._stream, None
             reader, self._reader = self._reader, None
-            if reader is not None:
-                reader.cancel()
-                await asyncio.gather(reader, return_exceptions=True)
-                # Whoever listens hears the end; what is told after the next connection is for whoever listens then.
-                out, self._out = self._out, asyncio.Queue()
-                out.put_nowait(None)
-            await self.updates.close()
-            if stream is not None:
-                await stream.close()
-            self._api.close()
+            try:
+                if reader is not None:
+                    reader.cancel()
+                    await asyncio.gather(reader, return_exceptions=True)
+                await self.updates.close()
+                if stream is not None:
+                    await stream.close()
+            finally:  # also for whoever has no patience
+                if stream is not None:
+                    stream.abort()
+                self._api.close()
+                if reader is not None:
+                    # Whoever listens hears the end; what is told after the next connection is for whoever listens then.
+                    out, self._out = self._out, asyncio.Queue()
+                    out.put_nowait(None)
 
     def health(self) -> BrokerHealth:
         """Return how it stands, without asking it."""

@@ -55,7 +55,10 @@ class UpdateStream:
 
     async def close(self) -> None:
         """Close the connection; a second call does nothing."""
-        await self._socket.close()
+        try:
+            await self._socket.close()
+        finally:
+            self.abort()  # for whoever has no patience for the farewell
 
     def abort(self) -> None:
         """Drop the connection at once."""
