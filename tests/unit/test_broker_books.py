@@ -349,6 +349,18 @@ def test_with_auto_sync_what_an_execution_explains_is_not_explained_away():
     assert session.found == ["MISSING_LOCAL", "CASH_MISMATCH", "MISSED_FILL"]
 
 
+def test_with_auto_sync_what_an_execution_explains_is_not_waited_for():
+    session = begun("auto_sync", 60.0)
+    session.order("one")
+    session.works("one")
+    session.executed("x1")
+    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
+    session.compare()
+    session.compare("again")
+    assert "MISSED_FILL" in session.found
+    assert session.books.is_strict
+
+
 @pytest.mark.parametrize("mode", ["strict", "warn"])
 def test_otherwise_nothing_is_adopted(mode):
     session = Session(mode)

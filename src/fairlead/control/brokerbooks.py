@@ -43,6 +43,8 @@ _HELD: Final = frozenset({DifferenceKind.QUANTITY_MISMATCH, DifferenceKind.MISSI
 _EXECUTED: Final = frozenset({DifferenceKind.MISSED_FILL, DifferenceKind.UNKNOWN_FILL, DifferenceKind.FILL_MISMATCH})
 _MOST_CROSSED: Final = 20
 """So many answers in a row may have crossed an execution before what they differ in counts all the same."""
+_PLACES: Final = 9
+"""To so many decimals units differ: a sum of parts has other last bits each time."""
 _UNHEARD: Final = frozenset({OrderStatus.PENDING, OrderStatus.SUBMITTED, OrderStatus.PENDING_CANCEL})
 
 
@@ -167,7 +169,9 @@ class BrokerBooks:
                 self._confirm()
             return
         self._crossed, self._is_asked = 0, False
-        self._standing.seen(self._gaps(found, snapshot, desk) if mode == "auto_sync" else (), now_ns)
+        # What an execution explains, or should, is not explained away.
+        believes = mode == "auto_sync" and not any(difference.kind in _EXECUTED for difference in found)
+        self._standing.seen(self._gaps(found, snapshot, desk) if believes else (), now_ns)
         # Only where nothing was ever ordered can nothing have happened while the answer was on its way.
         if doubtful and (self.is_known or desk.orders) and not doubtful & self._doubtful:
             self._doubtful, self._doubted_ns = doubtful, now_ns
@@ -179,7 +183,7 @@ class BrokerBooks:
             return
         self.is_known = True
         settled: tuple[Difference, ...] = ()
-        if mode == "auto_sync" and doubtful and (not may_come or self._standing.have_stood(now_ns)):
+        if believes and doubtful and (not may_come or self._standing.have_stood(now_ns)):
             left = self._believed(found, snapshot, desk)
             settled, found = tuple(difference for difference in found if difference not in left), left
         self._is_last_known = self._is_last_asked and why in {END, CONFIRM}
@@ -221,8 +225,6 @@ class BrokerBooks:
 
     def _believed(self, found: tuple[Difference, ...], snapshot: Snapshot, desk: OrderDesk) -> tuple[Difference, ...]:
         """Believe the broker, and return what is left: its positions are booked, and its cash is what is counted from."""
-        if any(difference.kind in _EXECUTED for difference in found):
-            return found  # what an execution explains, or should, is not explained away
         for (symbol, units), price in self._gaps(found, snapshot, desk).items():
             self._adopt(symbol, units, price)
         left = self._compared(snapshot, desk)
@@ -237,7 +239,7 @@ class BrokerBooks:
         nothing, gaps = Holding(0.0, 0.0), {}
         for symbol in [difference.symbol for difference in found if difference.kind in _HELD]:
             mine, held = ours.positions.get((EVERYBODY, symbol), nothing), theirs.positions.get((EVERYBODY, symbol), nothing)
-            gaps[symbol, held.quantity - mine.quantity] = held.average_price or mine.average_price
+            gaps[symbol, round(held.quantity - mine.quantity, _PLACES)] = held.average_price or mine.average_price
         return gaps
 
     def _both(self, snapshot: Snapshot, desk: OrderDesk) -> tuple[Books, Books]:
