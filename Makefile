@@ -88,6 +88,10 @@ risk-test: $(DEV) ## Run the guards and the order validator against simulated br
 .PHONY: risk\:test
 risk\:test: risk-test ## The same, under the name that others give it
 
+.PHONY: search
+search: $(DEV) ## Look for inputs that break a property: new ones each time, a thousand for each that names no number
+	FAIRLEAD_EXAMPLES=search $(BIN)/pytest -q --no-cov -n 2 --dist loadgroup tests/property tests/metamorphic
+
 .PHONY: deaths
 deaths: $(DEV) ## Kill a thousand paper sessions, up to five times each, and see that each ends as it would have
 	FAIRLEAD_DEATH_RUNS=1000 $(BIN)/pytest -q --no-cov tests/integration/test_paper_deaths.py

@@ -19,9 +19,10 @@ os.environ.update(
 )
 
 # Two workers share two cores: a deadline would measure the machine, not the code. The same examples every time, so that a
-# failure in one place is a failure in all.
-settings.register_profile("suite", deadline=None, derandomize=True)
-settings.load_profile("suite")
+# failure in one place is a failure in all; `make search` looks for new ones.
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("search", deadline=None, max_examples=1_000)
+settings.load_profile(os.environ.get("FAIRLEAD_EXAMPLES", "suite"))
 
 
 @pytest.fixture(scope="session")

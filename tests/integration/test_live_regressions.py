@@ -9,7 +9,7 @@ import pytest
 from fairlead.core.orders import OrderStatus
 from fairlead.sdk import CancelIntent, OrderIntent, ReplaceIntent, one_cancels_other
 from support_operated import Planned, buy, orders_of, sell
-from support_places import at_place, orders_at, place_of, trading
+from support_places import LINK, at_place, orders_at, place_of, trading
 
 BOTH = pytest.mark.parametrize("broker", ["alpaca", "ibkr"])
 ACKNOWLEDGED, CANCELLED, FILLED = OrderStatus.ACKNOWLEDGED, OrderStatus.CANCELLED, OrderStatus.FILLED
@@ -268,7 +268,8 @@ def test_a_socket_that_is_silent_is_noticed_within_the_limit(tmp_path, broker):
 
 @BOTH
 def test_a_storm_of_too_much_is_backed_off_from_and_no_order_is_lost_or_doubled(tmp_path, broker):
-    with place_of(broker) as place, trading(tmp_path, place) as session:
+    link = LINK.replace("{attempt_s", "{back_off_s: 1, attempt_s")
+    with place_of(broker) as place, trading(tmp_path, place, link=link) as session:
         session.ready()
         session.minute(100.0, alpha=limit(10, 90.0))
         session.until_working(1)
