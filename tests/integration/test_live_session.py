@@ -168,6 +168,9 @@ def test_a_fill_that_is_told_after_the_last_bar_is_part_of_the_run(tmp_path):
         folder = write_run(result, tmp_path, report=True, plots=False)
     assert [(f.quantity, f.price) for f in result.record.fills] == [(10.0, 101.0)]
     assert result.record.orders[0].status is OrderStatus.FILLED
+    assert result.record.account.equity[-1] == 99_990.0  # at the last price, 100
+    assert result.record.account.net[-1] == 1_000.0
+    assert result.ledger_error < 1e-12
     assert (folder / "filled_orders.csv").read_text().count("101") >= 1
 
 

@@ -85,6 +85,25 @@ class LedgerCurve:
         before = self._chunks[-1]
         self._chunks[-1] = lambda: _with_cash(before(), amount)
 
+    def amend(self, block: BarBlock) -> None:
+        """Let the last instant, of a block that is closed, show the ledger as it stands now."""
+        ledger = self._ledger
+        held = [(p.symbol, p.quantity * p.multiplier) for p in ledger.positions.values() if p.quantity]
+        worth = [float(block.mark[-1, block.columns[symbol]]) * units for symbol, units in held]
+        last = (ledger.cash, sum(map(abs, worth)), sum(worth))
+        if self._recent:
+            self._recent[-1] = _with_last(self._recent[-1], last)
+            return
+        before = self._chunks[-1]
+        self._chunks[-1] = lambda: _with_last(before(), last)
+
+
+def _with_last(values: FloatArray, last: tuple[float, float, float]) -> FloatArray:
+    """Return cash and exposures, shape (3, n), whose last instant is another."""
+    values = values.copy()
+    values[:, -1] = last
+    return values
+
 
 def _with_cash(values: FloatArray, amount: float) -> FloatArray:
     """Return cash and exposures, shape (3, n), at whose last instant cash has come in."""
@@ -190,6 +209,12 @@ class CurveRecorder:
     def paid(self, name: str, amount: float) -> None:
         """Note money that was paid into the ledger of strategy `name`, or out of it, since the last block was closed."""
         self._curves[name].paid(amount)
+
+    def finish(self, block: BarBlock) -> None:
+        """Let what has changed since the last instant, of a block that is closed, be part of it."""
+        for name in sorted(self.changed):
+            self._curves[name].amend(block)
+        self.changed.clear()
 
     def curves(self) -> tuple[EquityCurve, dict[str, EquityCurve]]:
         """Return the account's curve and each strategy's; each is put together when it is read."""

@@ -329,6 +329,7 @@ class _Session:
             self._attendant.end()
             # A broker tells of fills after the last bar too.
             self._notes.take(self._block, self._desk.orders, self._desk.fills)
+            self._curves.finish(self._block)
         account, by_strategy = self._curves.curves()
         capital = {a.name: a.capital for a in plan.allocations}
         orders, updates, fills = self._desk.orders, self._desk.updates, self._desk.fills
