@@ -337,8 +337,9 @@ def test_with_auto_sync_what_cannot_be_booked_halts():
     assert (session.found, session.books.is_strict) == (["MISSING_LOCAL"], True)
 
 
-def test_with_auto_sync_what_an_execution_explains_is_not_explained_away():
-    session = begun("auto_sync")
+@pytest.mark.parametrize("stands_s", [0.0, 60.0])
+def test_with_auto_sync_what_an_execution_explains_is_not_explained_away_nor_waited_for(stands_s):
+    session = begun("auto_sync", stands_s)
     session.order("one")
     session.works("one")
     session.executed("x1")
@@ -347,18 +348,6 @@ def test_with_auto_sync_what_an_execution_explains_is_not_explained_away():
     session.compare("again")
     assert session.adopted == []
     assert session.found == ["MISSING_LOCAL", "CASH_MISMATCH", "MISSED_FILL"]
-
-
-def test_with_auto_sync_what_an_execution_explains_is_not_waited_for():
-    session = begun("auto_sync", 60.0)
-    session.order("one")
-    session.works("one")
-    session.executed("x1")
-    session.positions, session.cash = [BrokerPosition("A", 10.0, 5.0)], 950.0
-    session.compare()
-    session.compare("again")
-    assert "MISSED_FILL" in session.found
-    assert session.books.is_strict
 
 
 @pytest.mark.parametrize("mode", ["strict", "warn"])

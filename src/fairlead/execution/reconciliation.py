@@ -35,7 +35,7 @@ class ReconciliationSettings(Settings):
         that were missed are booked, and what differs then halts.
     stands_s : float
         How long a position must have differed before a real broker is believed, in seconds: the execution behind it may only
-        be told later. At the start and at the end, where nothing is under way, it is believed at once.
+        be told later. Before anything was ordered, and at the end, it is believed at once.
     every : int
         Instants from one to the next. It is done at the start, after the feed was gone, before a re-arm and at the end too.
     quantity_tolerance : float, optional
